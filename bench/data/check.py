@@ -1,0 +1,188 @@
+"""Looks a source over before anything is trained on it: what there is, and what is odd."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from bench.data.images import UnreadableImage
+from bench.data.images import decode as decode_image
+from bench.data.manifest import (
+    ABSENT,
+    CLOTHES_TYPES,
+    LANDMARKS,
+    OCCLUDED,
+    OUTSIDE,
+    PARTITIONS,
+    VISIBLE,
+    Manifest,
+    Oddity,
+)
+from bench.data.oddities import OddityLog
+
+UNREADABLE_SHARE = 0.01
+"""The share of images that cannot be decoded above which a source counts as faulty."""
+
+SPLITS = (*PARTITIONS, "none")
+"""Columns of the counts: the official partition, and the images it does not name."""
+
+TYPES = ("unknown", *CLOTHES_TYPES.values())
+VISIBILITIES = {"visible": VISIBLE, "occluded": OCCLUDED, "outside": OUTSIDE, "absent": ABSENT}
+
+_DECODED_SIZE = 64
+_CHUNK = 256
+
+Table = tuple[str, list[str], list[list[str]]]
+"""A title, the column headers and the rows of a table to print."""
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What is in a source.
+
+    Args:
+        source: Kind of source.
+        root: Where it lies.
+        fingerprint: Its content's hash.
+        images: How many images can be used.
+        decoded: Whether every image was decoded.
+        classes: Images by class name, then by split (`SPLITS`).
+        types: Images by clothes type, then by split.
+        landmarks: Landmarks by channel, then by visibility.
+        oddities: All that is odd, harmful kinds first.
+    """
+
+    source: str
+    root: str
+    fingerprint: str
+    images: int
+    decoded: bool
+    classes: dict[str, dict[str, int]]
+    types: dict[str, dict[str, int]]
+    landmarks: dict[str, dict[str, int]]
+    oddities: tuple[Oddity, ...]
+
+    @property
+    def harmful(self) -> bool:
+        """Whether training on the source as it stands would be wrong."""
+        return any(oddity.harmful for oddity in self.oddities)
+
+    def to_json(self) -> dict[str, object]:
+        """Everything as plain values, for `json.dumps`."""
+        plain = asdict(self)
+        plain["oddities"] = [
+            {**asdict(oddity), "examples": list(oddity.examples)} for oddity in self.oddities
+        ]
+        return {**plain, "harmful": self.harmful}
+
+    def tables(self) -> list[Table]:
+        """Title, headers and rows of each table, as text ready to print."""
+        tables = [
+            _counts("Images by class", "class", self.classes),
+            _counts("Images by clothes type", "type", self.types),
+        ]
+        if any(row["absent"] < self.images for row in self.landmarks.values()):
+            rows = [
+                [channel, *(f"{row[name]:,}" for name in VISIBILITIES)]
+                for channel, row in self.landmarks.items()
+            ]
+            tables.append(("Landmarks", ["landmark", *VISIBILITIES], rows))
+        rows = [
+            [odd.kind, f"{odd.count:,}", "yes" if odd.harmful else "no", "\n".join(odd.examples)]
+            for odd in self.oddities
+        ]
+        tables.append(("Oddities", ["what", "count", "harmful", "examples"], rows))
+        return tables
+
+
+def check(
+    manifest: Manifest,
+    *,
+    decode: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> CheckReport:
+    """Count what is in a source, and report what is odd.
+
+    Args:
+        manifest: The source.
+        decode: Also decode every image, which finds truncated ones.
+        progress: Called with (images decoded, images).
+
+    Returns:
+        The report.
+    """
+    oddities = manifest.oddities
+    if decode:
+        oddities += _undecodable(manifest, progress)
+    split = np.where(manifest.partition < 0, len(PARTITIONS), manifest.partition)
+    types = _cross(manifest.clothes_type, TYPES, split)
+    return CheckReport(
+        source=manifest.source,
+        root=str(manifest.root),
+        fingerprint=manifest.fingerprint,
+        images=len(manifest),
+        decoded=decode,
+        classes=_cross(manifest.category, manifest.class_names, split),
+        types={name: row for name, row in types.items() if sum(row.values())},
+        landmarks={
+            channel: {
+                name: int((manifest.visibility[:, index] == flag).sum())
+                for name, flag in VISIBILITIES.items()
+            }
+            for index, channel in enumerate(LANDMARKS)
+        },
+        oddities=tuple(sorted(oddities, key=lambda oddity: not oddity.harmful)),
+    )
+
+
+def _undecodable(
+    manifest: Manifest, progress: Callable[[int, int], None] | None
+) -> tuple[Oddity, ...]:
+    def fault(path: str) -> str | None:
+        try:
+            decode_image(manifest.root / path, _DECODED_SIZE)
+        except UnreadableImage as error:
+            return f"{path}: {error.reason}"
+        return None
+
+    faults: list[str] = []
+    paths = manifest.paths.tolist()
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        for at in range(0, len(paths), _CHUNK):
+            part = paths[at : at + _CHUNK]
+            faults += [reason for reason in pool.map(fault, part) if reason is not None]
+            if progress is not None:
+                progress(at + len(part), len(paths))
+    log = OddityLog()
+    for reason in faults:
+        log.add(
+            "image that cannot be decoded",
+            reason,
+            harmful=len(faults) > UNREADABLE_SHARE * len(paths),
+        )
+    return log.oddities()
+
+
+def _cross(
+    values: np.ndarray, names: tuple[str, ...], split: np.ndarray
+) -> dict[str, dict[str, int]]:
+    table = np.zeros((len(names), len(SPLITS)), dtype=np.int64)
+    np.add.at(table, (values.astype(np.int64), split.astype(np.int64)), 1)
+    return {
+        name: dict(zip(SPLITS, row, strict=True))
+        for name, row in zip(names, table.tolist(), strict=True)
+    }
+
+
+def _counts(title: str, what: str, counts: dict[str, dict[str, int]]) -> Table:
+    rows = [
+        [name, *(f"{row[split]:,}" for split in SPLITS), f"{sum(row.values()):,}"]
+        for name, row in counts.items()
+    ]
+    totals = [sum(row[split] for row in counts.values()) for split in SPLITS]
+    rows.append(["total", *(f"{total:,}" for total in totals), f"{sum(totals):,}"])
+    return title, [what, *SPLITS, "total"], rows

@@ -1,0 +1,126 @@
+"""Reads a folder of classes, `DIR/<class>/*.jpg`: photographs with a class and nothing else."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from bench.data.fingerprint import fingerprint
+from bench.data.manifest import ABSENT, Manifest
+from bench.data.oddities import OddityLog
+from bench.data.tree import IMAGE_SUFFIXES, REFUSED_LINK, is_inside
+from bench.errors import BenchError
+
+
+def is_folder_of_classes(root: Path) -> bool:
+    """Whether a folder has at least one folder with images directly in it.
+
+    Args:
+        root: The folder.
+    """
+    if not root.is_dir():
+        return False
+    return any(
+        _is_image(entry.name)
+        for folder in root.iterdir()
+        if folder.is_dir() and not folder.name.startswith(".")
+        for entry in os.scandir(folder)
+    )
+
+
+def load_folder(root: Path) -> Manifest:
+    """Read a folder of classes.
+
+    Args:
+        root: The folder; each folder in it is a class, named by it.
+
+    Returns:
+        One row an image, sorted by class and name; every image its own product, no landmarks,
+        no official partition.
+
+    Raises:
+        BenchError: Fewer than two classes with images.
+    """
+    log = OddityLog()
+    home = os.path.realpath(root)
+    names: list[str] = []
+    paths: list[str] = []
+    category: list[int] = []
+    sizes: list[int] = []
+    for entry in sorted(os.scandir(root), key=lambda entry: entry.name):
+        if entry.name.startswith("."):
+            continue
+        if not entry.is_dir():
+            log.add("file beside the class folders (ignored)", entry.name)
+            continue
+        images = _images(entry, home, log)
+        if not images:
+            log.add("class folder without images (left out)", entry.name)
+            continue
+        paths += [path for path, _ in images]
+        sizes += [size for _, size in images]
+        category += [len(names)] * len(images)
+        names.append(entry.name)
+    if len(names) < 2:
+        raise BenchError(
+            f"expected at least 2 folders with images in them, found {len(names)}",
+            where=str(root),
+            fix=f"give a folder with one folder a class, holding {', '.join(IMAGE_SUFFIXES)} files",
+        )
+
+    count = len(paths)
+    columns: dict[str, np.ndarray] = {
+        "category": np.array(category, dtype=np.int16),
+        "clothes_type": np.zeros(count, dtype=np.int8),
+        "landmarks": np.full((count, 8, 2), np.nan, dtype=np.float32),
+        "visibility": np.full((count, 8), ABSENT, dtype=np.int8),
+        "partition": np.full(count, -1, dtype=np.int8),
+    }
+    return Manifest(
+        source="folder",
+        root=root,
+        paths=np.array(paths, dtype=np.str_),
+        product=np.arange(count, dtype=np.int32),
+        class_names=tuple(names),
+        fingerprint=fingerprint(
+            class_names=names, paths=paths, file_sizes=np.array(sizes, dtype=np.int64), **columns
+        ),
+        oddities=log.oddities(),
+        **columns,
+    )
+
+
+def _images(folder: os.DirEntry[str], home: str, log: OddityLog) -> list[tuple[str, int]]:
+    """Path and size of each image directly in a class folder, sorted by name."""
+    if _leads_out(folder, folder.name, home, log):
+        return []
+    images = []
+    for entry in sorted(os.scandir(folder.path), key=lambda entry: entry.name):
+        path = f"{folder.name}/{entry.name}"
+        if _leads_out(entry, path, home, log):
+            continue
+        if entry.is_dir():
+            log.add("folder inside a class folder (ignored)", path)
+        elif not _is_image(entry.name) or not entry.is_file():
+            log.add("file that is no image (ignored)", path)
+        elif not path.isprintable():
+            log.add("file name that cannot be printed (left out)", path)
+        else:
+            images.append((path, entry.stat().st_size))
+    return images
+
+
+def _leads_out(entry: os.DirEntry[str], path: str, home: str, log: OddityLog) -> bool:
+    if not entry.is_symlink():
+        return False
+    target = os.path.realpath(entry.path)
+    if is_inside(target, home):
+        return False
+    log.add(REFUSED_LINK, f"{path} -> {target}", harmful=True)
+    return True
+
+
+def _is_image(name: str) -> bool:
+    return name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")

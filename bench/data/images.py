@@ -1,0 +1,188 @@
+"""Reads image files: their stored size from the header, their pixels at the size a model wants.
+
+Nothing is rotated by EXIF and nothing is cropped: landmarks are shares of the image as stored.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from bench.errors import BenchError
+
+MAX_PIXELS = 50_000_000
+"""Headers that announce more pixels than this are taken for faulty or hostile."""
+
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
+
+# Pillow's readers raise whatever their parsing trips over on a corrupt file, so any exception
+# from them means the same here: this file is not a readable image.
+_FAULTS = (Exception,)
+
+# Pillow warns at a limit above ours; the image is refused here anyway, by name.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+_HEAD_BYTES = 4096
+# Start-of-frame markers; C4, C8 and CC share their range and mean something else.
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+
+
+class UnreadableImage(BenchError):  # noqa: N818 - it names the image's state
+    """An image file that is missing, truncated, too large or no image.
+
+    Args:
+        path: The file.
+        reason: What is wrong with it.
+    """
+
+    def __init__(self, path: Path | str, reason: str) -> None:
+        self.path = Path(path)
+        self.reason = reason
+        super().__init__(
+            f"unreadable image: {reason}",
+            where=str(path),
+            fix="replace the file with a whole copy, or remove it",
+        )
+
+    def __reduce__(self) -> tuple[type[UnreadableImage], tuple[str, str]]:
+        # Exceptions cross process borders by pickle, which would call this with one argument.
+        return UnreadableImage, (str(self.path), self.reason)
+
+
+def stored_size(path: Path | str) -> tuple[int, int]:
+    """Read an image's size from its header, without decoding it.
+
+    Args:
+        path: The image file.
+
+    Returns:
+        Width and height in pixels, as stored.
+
+    Raises:
+        UnreadableImage: No header of a known format, or more than `MAX_PIXELS` pixels.
+    """
+    try:
+        # No Path object: called for each of 289,222 images.
+        with open(path, "rb") as file:  # noqa: PTH123
+            size = _jpeg_size(file.read(_HEAD_BYTES))
+            if size is None:
+                file.seek(0)
+                with _open(file) as image:
+                    size = image.size
+    except _FAULTS as error:
+        raise UnreadableImage(path, _reason(error)) from error
+    _check_pixels(path, size)
+    return size
+
+
+def decode(path: Path | str, size: int) -> np.ndarray:
+    """Decode an image to a square, as the paper does (§3): resized without keeping its aspect.
+
+    Args:
+        path: The image file.
+        size: Width and height wanted, in pixels.
+
+    Returns:
+        `(size, size, 3)` float32, RGB in [0, 1].
+
+    Raises:
+        UnreadableImage: The file is missing, truncated, too large or no image.
+    """
+    return _decode_bytes(path, size).astype(np.float32) / np.float32(255)
+
+
+def decode_batch(
+    root: Path, paths: Sequence[str] | np.ndarray, size: int, threads: int
+) -> tuple[np.ndarray, list[tuple[int, str]]]:
+    """Decode many images at once.
+
+    Args:
+        root: Folder that the paths are relative to.
+        paths: `(n,)` image paths.
+        size: Width and height wanted, in pixels.
+        threads: How many images to decode at the same time.
+
+    Returns:
+        `(n, size, size, 3)` uint8, RGB in 0 … 255 (`decode` is this divided by 255), and for
+        each image that could not be read its row, which is left at zero, and the reason.
+    """
+    pixels = np.zeros((len(paths), size, size, 3), dtype=np.uint8)
+
+    def fill(row: int) -> tuple[int, str] | None:
+        try:
+            pixels[row] = _decode_bytes(Path(root) / str(paths[row]), size)
+        except UnreadableImage as error:
+            return row, error.reason
+        return None
+
+    with ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
+        faults = [fault for fault in pool.map(fill, range(len(paths))) if fault is not None]
+    return pixels, faults
+
+
+def _decode_bytes(path: Path | str, size: int) -> np.ndarray:
+    try:
+        with Path(path).open("rb") as file, _open(file) as image:
+            _check_pixels(path, image.size)
+            # A JPEG much larger than wanted is decoded at 1/2, 1/4 or 1/8, several times faster.
+            image.draft(None, (2 * size, 2 * size))
+            colour = _to_rgb(image)
+    except UnreadableImage:
+        raise
+    except _FAULTS as error:
+        raise UnreadableImage(path, _reason(error)) from error
+    return np.asarray(colour.resize((size, size), Image.Resampling.BILINEAR))
+
+
+def _open(file: BinaryIO) -> Image.Image:
+    return Image.open(file, formats=_FORMATS)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):
+        # Pillow would clip 16-bit grey values at 255 instead of scaling them.
+        grey = (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
+        return Image.fromarray(grey).convert("RGB")
+    return image.convert("RGB")
+
+
+def _check_pixels(path: Path | str, size: tuple[int, int]) -> None:
+    width, height = size
+    if width < 1 or height < 1:
+        raise UnreadableImage(path, f"its header says {width} x {height} pixels")
+    if width * height > MAX_PIXELS:
+        limit = MAX_PIXELS // 1_000_000
+        raise UnreadableImage(
+            path, f"its header says {width} x {height} pixels, more than {limit} million"
+        )
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    if isinstance(error, UnidentifiedImageError):
+        return "not a JPEG, PNG, WebP or BMP file"
+    return str(error) or type(error).__name__
+
+
+def _jpeg_size(head: bytes) -> tuple[int, int] | None:
+    # Several times faster than opening the file with Pillow, which matters for 289,222 of them;
+    # None (another format, a long EXIF block, anything unusual) leaves the question to Pillow.
+    if head[:2] != b"\xff\xd8":
+        return None
+    at = 2
+    while at + 9 <= len(head) and head[at] == 0xFF:
+        marker = head[at + 1]
+        if marker in _FRAMES:
+            height, width = head[at + 5] << 8 | head[at + 6], head[at + 7] << 8 | head[at + 8]
+            return (width, height) if width and height else None
+        if marker in (0xFF, 0x01) or 0xD0 <= marker <= 0xDA:
+            return None
+        at += 2 + (head[at + 2] << 8 | head[at + 3])
+    return None

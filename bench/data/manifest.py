@@ -1,0 +1,100 @@
+"""What every data source becomes: one row an image, and what was odd about the source.
+
+Light by design: NumPy only, so that planning a study never waits for a heavy import.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+LANDMARKS = (
+    "left collar",
+    "right collar",
+    "left sleeve",
+    "right sleeve",
+    "left waistline",
+    "right waistline",
+    "left hem",
+    "right hem",
+)
+"""The eight landmark channels, by meaning (PAPER ledger, row 14)."""
+
+CLOTHES_TYPES = {1: "upper", 2: "lower", 3: "full body"}
+"""Clothes types by DeepFashion's number; 0 stands for unknown."""
+
+CHANNELS_OF_TYPE = {1: (0, 1, 2, 3, 6, 7), 2: (4, 5, 6, 7), 3: (0, 1, 2, 3, 4, 5, 6, 7)}
+"""Which channels the points of an annotation line fill, in the line's order."""
+
+VISIBLE, OCCLUDED, OUTSIDE, ABSENT = 0, 1, 2, -1
+"""Visibility of a landmark: DeepFashion's 0, 1 and 2, and -1 for one the garment does not have."""
+
+PARTITIONS = ("train", "val", "test")
+"""Names of the official partition; an image's `partition` is an index here, or -1 for none."""
+
+
+@dataclass(frozen=True)
+class Oddity:
+    """Something about a source that a reader of its results should know.
+
+    Args:
+        kind: Short name, such as `"missing image"`.
+        count: How many lines, paths or files show it.
+        examples: A few of them, as found.
+        harmful: True where training on the source as it stands would be wrong.
+    """
+
+    kind: str
+    count: int
+    examples: tuple[str, ...] = ()
+    harmful: bool = False
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All images of a source, in a stable order, with everything known about each.
+
+    Args:
+        source: `"phantom"`, `"deepfashion"` or `"folder"`.
+        root: Folder that `paths` are relative to.
+        paths: `(n,)` strings, the image files as they are named on disk.
+        category: `(n,)` int16, 0-based index into `class_names`.
+        clothes_type: `(n,)` int8, 1 upper, 2 lower, 3 full body, 0 unknown.
+        product: `(n,)` int32, the same number for photographs of one product.
+        landmarks: `(n, 8, 2)` float32, (x, y) as a share of the stored image's width and height,
+            in the order of `LANDMARKS`; NaN where the landmark is absent.
+        visibility: `(n, 8)` int8: 0 visible, 1 occluded, 2 outside the image, -1 absent.
+        partition: `(n,)` int8, index into `PARTITIONS`, -1 where the source names none.
+        class_names: Names of the categories.
+        fingerprint: Hash of all the above and the size of every image file; equal on two
+            machines that hold the same data, wherever it lies.
+        oddities: What was odd, counted and exemplified.
+    """
+
+    source: str
+    root: Path
+    paths: np.ndarray
+    category: np.ndarray
+    clothes_type: np.ndarray
+    product: np.ndarray
+    landmarks: np.ndarray
+    visibility: np.ndarray
+    partition: np.ndarray
+    class_names: tuple[str, ...]
+    fingerprint: str
+    oddities: tuple[Oddity, ...] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @property
+    def has_landmarks(self) -> bool:
+        """Whether any image of the source carries a landmark."""
+        return bool((self.visibility != ABSENT).any())
+
+    @property
+    def has_partition(self) -> bool:
+        """Whether the source brings an official train / val / test partition."""
+        return bool((self.partition >= 0).any())

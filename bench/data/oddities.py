@@ -1,0 +1,72 @@
+"""Counts what is odd about a source while it is read, with a few examples of each kind.
+
+Reading never prints and never drops anything quietly: whatever it skips goes through this log.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from bench.data.manifest import Oddity
+
+EXAMPLES = 5
+"""How many examples of each kind are kept."""
+
+_LONGEST = 300
+
+
+@dataclass
+class _Kind:
+    count: int = 0
+    harmful: bool = False
+    examples: list[str] = field(default_factory=list)
+
+
+class OddityLog:
+    """Oddities of one source, in the order in which their kinds were first met."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[str, _Kind] = {}
+
+    def add(self, kind: str, example: str = "", *, harmful: bool = False, count: int = 1) -> None:
+        """Count an oddity.
+
+        Args:
+            kind: Short name, the same for all of a kind.
+            example: What was found, with file and line where there is one; kept for the first few.
+            harmful: True where training on the source as it stands would be wrong.
+            count: How many this call stands for; 0 is ignored.
+        """
+        if count < 1:
+            return
+        entry = self._kinds.setdefault(kind, _Kind())
+        entry.count += count
+        entry.harmful = entry.harmful or harmful
+        if example and len(entry.examples) < EXAMPLES:
+            entry.examples.append(printable(example))
+
+    def count(self, kind: str) -> int:
+        """How many of a kind were met so far."""
+        return self._kinds[kind].count if kind in self._kinds else 0
+
+    def oddities(self) -> tuple[Oddity, ...]:
+        """All kinds met, harmful ones first."""
+        found = [
+            Oddity(kind, entry.count, tuple(entry.examples), entry.harmful)
+            for kind, entry in self._kinds.items()
+        ]
+        return tuple(sorted(found, key=lambda oddity: not oddity.harmful))
+
+
+def printable(text: str) -> str:
+    """Make a string from a file or a file name safe to print.
+
+    Args:
+        text: Anything, control characters and undecodable bytes included.
+
+    Returns:
+        The text with unprintable characters escaped, cut where it is very long.
+    """
+    # A file name may hold terminal escapes; an example must not act on the reader's terminal.
+    safe = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:_LONGEST])
+    return safe + " …" if len(text) > _LONGEST else safe

@@ -1,0 +1,190 @@
+"""Divides a manifest into train, val and test, and samples each to the size a study asks for.
+
+Every draw is one seeded order of a pool, and a sample of N is its first N: so a smaller training
+set is always part of a larger one, and test and val stay the same whatever the training size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from bench.data.manifest import ABSENT, PARTITIONS, Manifest
+from bench.errors import BenchError
+
+Size = int | Literal["all"]
+
+SHARES = {"train": 0.72, "val": 0.14, "test": 0.14}
+"""Shares of the parts where all images are divided: DeepFashion's 209,222 / 40,000 / 40,000."""
+
+BY = ("official", "image", "product")
+SAMPLING = ("stratified", "plain")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which images are trained on, validated on and tested on.
+
+    Args:
+        train: Indices into the manifest, int64, in the order of sampling.
+        val: Likewise; may be empty.
+        test: Likewise.
+    """
+
+    train: np.ndarray
+    val: np.ndarray
+    test: np.ndarray
+
+
+def make_split(
+    manifest: Manifest,
+    *,
+    by: str,
+    sampling: str,
+    train: Size,
+    val: Size,
+    test: Size,
+    seed: int,
+    need_landmarks: bool = False,
+) -> Split:
+    """Divide and sample a manifest.
+
+    By image or by product, the test part is taken first, then val, and what is left is the pool
+    to train from; `"all"` takes the shares of `SHARES` for test and val and the whole rest for
+    train. By product, no product is on two sides: whole products go to a part until it is full,
+    and images of the last one that are not needed are left unused.
+
+    Stratified sampling keeps the proportions of the classes by the Sainte-Laguë rule: the image
+    of rank r among the m of its class stands at (r + 1/2) / m, and the first N are taken. Largest
+    remainders would come closer for one N, but do not nest. A class appears once about half an
+    image of it is due, so a class rarer than 1 in 2N may be absent from a sample of N.
+
+    Args:
+        manifest: The source.
+        by: `"official"` keeps the source's partition, `"image"` divides the images, `"product"`
+            the products.
+        sampling: `"stratified"` or `"plain"` (every image alike).
+        train: How many images, or `"all"`.
+        val: How many, or `"all"`; 0 is allowed.
+        test: How many, or `"all"`.
+        seed: Not negative; the same seed gives the same split on any machine.
+        need_landmarks: Use only images that have landmarks.
+
+    Returns:
+        Three disjoint sets of indices.
+
+    Raises:
+        BenchError: A setting is not one of its choices, the source lacks what is asked for, or
+            it has fewer images than asked for.
+    """
+    _check_settings(by, sampling, {"train": train, "val": val, "test": test}, seed)
+    usable = _usable(manifest, need_landmarks)
+    stratified = sampling == "stratified"
+    if by == "official":
+        if not manifest.has_partition:
+            raise BenchError(
+                "the source has no official partition",
+                where=str(manifest.root),
+                fix="split by: image, or by: product",
+            )
+        pools = {
+            name: usable[manifest.partition[usable] == index]
+            for index, name in enumerate(PARTITIONS)
+        }
+    else:
+        groups = manifest.product[usable] if by == "product" else np.arange(len(usable))
+        left = usable
+        pools = {}
+        for index, (name, size) in enumerate((("test", test), ("val", val))):
+            wanted = round(SHARES[name] * len(usable)) if size == "all" else size
+            _check_available(name, wanted, len(left), manifest)
+            inside = _pool(groups, manifest.category[left], wanted, stratified, (seed, 10 + index))
+            pools[name], left, groups = left[inside], left[~inside], groups[~inside]
+        pools["train"] = left
+
+    drawn = {}
+    for index, (name, size) in enumerate((("train", train), ("val", val), ("test", test))):
+        pool = pools[name]
+        _check_available(name, size, len(pool), manifest)
+        order = _order(manifest.category[pool], stratified, (seed, index))
+        drawn[name] = pool[order if size == "all" else order[:size]].astype(np.int64)
+    return Split(**drawn)
+
+
+def _check_settings(by: str, sampling: str, sizes: dict[str, Size], seed: int) -> None:
+    for name, value, choices in (("by", by, BY), ("sampling", sampling, SAMPLING)):
+        if value not in choices:
+            raise BenchError(f"{name}: expected one of {', '.join(choices)}, found {value!r}")
+    for name, size in sizes.items():
+        least = 0 if name == "val" else 1
+        whole = isinstance(size, int) and not isinstance(size, bool)
+        if size != "all" and not (whole and int(size) >= least):
+            raise BenchError(f"{name}: expected a number from {least} or 'all', found {size!r}")
+    if seed < 0:
+        raise BenchError(f"seed: expected a number from 0, found {seed}")
+
+
+def _usable(manifest: Manifest, need_landmarks: bool) -> np.ndarray:
+    if not need_landmarks:
+        return np.arange(len(manifest))
+    if not manifest.has_landmarks:
+        raise BenchError(
+            "landmarks are needed and the source has none",
+            where=str(manifest.root),
+            fix="use data with landmarks (DeepFashion, the phantom) or a model without them, "
+            "such as ropanet_baseline",
+        )
+    return np.flatnonzero((manifest.visibility != ABSENT).any(axis=1))
+
+
+def _check_available(name: str, size: Size, available: int, manifest: Manifest) -> None:
+    if (size == "all" and available == 0 and name != "val") or (size != "all" and size > available):
+        raise BenchError(
+            f"{name}: {size} images asked for, {available} there",
+            where=str(manifest.root),
+            fix=f"ask for at most {available}, or for 'all'" if available else "use more data",
+        )
+
+
+def _pool(
+    groups: np.ndarray,
+    category: np.ndarray,
+    wanted: int,
+    stratified: bool,
+    seed: tuple[int, int],
+) -> np.ndarray:
+    """Which images belong to the first whole groups that together hold `wanted` images."""
+    if wanted == 0:
+        return np.zeros(len(groups), dtype=bool)
+    _, first, member, sizes = np.unique(
+        groups, return_index=True, return_inverse=True, return_counts=True
+    )
+    # A product has one category but for a few mistakes; its first image stands for it.
+    order = _order(category[first], stratified, seed, sizes)
+    filled = np.cumsum(sizes[order])
+    chosen = np.zeros(len(order), dtype=bool)
+    chosen[order[: int(np.searchsorted(filled, wanted)) + 1]] = True
+    return chosen[member]
+
+
+def _order(
+    category: np.ndarray,
+    stratified: bool,
+    seed: tuple[int, int],
+    sizes: np.ndarray | None = None,
+) -> np.ndarray:
+    """A seeded order of items of given sizes; stratified, each prefix keeps the proportions."""
+    # The raw stream is fixed for good; NumPy may change how its shuffles draw from it.
+    draws = np.random.PCG64(np.random.SeedSequence(seed)).random_raw(len(category))
+    shuffled = np.argsort(np.atleast_1d(draws), kind="stable")
+    if not stratified:
+        return shuffled
+    sizes = np.ones(len(category)) if sizes is None else sizes.astype(np.float64)
+    position = np.empty(len(category))
+    for kind in np.unique(category):
+        members = shuffled[category[shuffled] == kind]
+        upto = np.cumsum(sizes[members])
+        position[members] = (upto - sizes[members] / 2) / upto[-1]
+    return shuffled[np.argsort(position[shuffled], kind="stable")]

@@ -1,0 +1,26 @@
+"""The one error a user is meant to read: what is wrong, where, and what to do about it."""
+
+from __future__ import annotations
+
+
+class BenchError(Exception):
+    """A fault in what the user gave or has: a study, a data folder, a weights file, a store.
+
+    The command line prints it as one message and exits non-zero; code below the command line
+    raises it where the fault is known and never prints.
+
+    Args:
+        what: What was expected and what was found, in one or two sentences.
+        where: File, line, trial or folder that the fault is in, as the user would name it.
+        fix: What to do about it.
+    """
+
+    def __init__(self, what: str, *, where: str | None = None, fix: str | None = None) -> None:
+        self.what = what
+        self.where = where
+        self.fix = fix
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        head = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{head}\n  -> {self.fix}" if self.fix else head

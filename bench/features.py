@@ -1,0 +1,206 @@
+"""Feature maps on disk: a frozen backbone is applied once per image, for every study and trial.
+
+    <cache>/features/<key>/about.json          what the maps are maps of
+                           <shard>.npy         (rows, h, w, c) float32, memory-mapped by readers
+                           <shard>.json        which images, which were unreadable, checksum
+
+A shard is whole once its `.json` is there, which is written last, by a rename; a killed
+extraction goes on behind its last whole shard.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bench.errors import BenchError
+from bench.models.settings import BackboneSettings
+from bench.models.weights import weights_path
+from bench.spec import file_digest
+from bench.store import write_json
+
+SHARD_ROWS = 128
+FORMAT = 1
+RANDOM_SEED = 0
+
+
+@dataclass(frozen=True)
+class FeatureKey:
+    """What decides a feature map, beside the image.
+
+    Args:
+        backbone: Name of the network.
+        weights: Digest of its weights, or `random:<seed>`.
+        input_size: Side of the input image in pixels.
+        scaling: `unit` or `native`.
+        fingerprint: Fingerprint of the data.
+    """
+
+    backbone: str
+    weights: str
+    input_size: int
+    scaling: str
+    fingerprint: str
+    format: int = FORMAT
+
+    @property
+    def name(self) -> str:
+        """Folder name: the backbone and a hash of the whole key."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return f"{self.backbone}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+@dataclass(frozen=True)
+class _Shard:
+    path: Path
+    rows: tuple[int, ...]
+    unreadable: dict[int, str]
+    checksum: str
+
+
+class FeatureStore:
+    """The maps of one key.
+
+    Args:
+        cache: Cache folder.
+        key: What the maps are maps of.
+    """
+
+    def __init__(self, cache: Path, key: FeatureKey) -> None:
+        self.folder = cache / "features" / key.name
+        self.key = key
+
+    def stored(self) -> set[int]:
+        """Rows of the manifest whose maps are on disk."""
+        return {row for shard in self._shards() for row in shard.rows}
+
+    def missing(self, rows: Sequence[int] | np.ndarray) -> list[int]:
+        """Those of `rows` that are still to be extracted, in ascending order."""
+        return sorted({int(row) for row in rows} - self.stored())
+
+    def write(
+        self, rows: Sequence[int], maps: np.ndarray, unreadable: dict[int, str]
+    ) -> None:
+        """Add a shard, whole or not at all.
+
+        Args:
+            rows: Rows of the manifest.
+            maps: `(len(rows), h, w, c)` float32.
+            unreadable: Row -> reason, for images that could not be decoded.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not (self.folder / "about.json").exists():
+            write_json(self.folder / "about.json", asdict(self.key))
+        name = hashlib.sha256(np.asarray(rows, np.int64).tobytes()).hexdigest()[:16]
+        path = self.folder / f"{name}.npy"
+        draft = self.folder / f".{name}.{os.getpid()}.npy"
+        with draft.open("wb") as file:
+            np.save(file, np.ascontiguousarray(maps, np.float32))
+            file.flush()
+            os.fsync(file.fileno())
+        checksum = _checksum(draft)
+        draft.replace(path)
+        write_json(
+            path.with_suffix(".json"),
+            {
+                "rows": [int(row) for row in rows],
+                "unreadable": {str(row): why for row, why in unreadable.items()},
+                "sha256": checksum,
+            },
+        )
+
+    def verify(self) -> list[str]:
+        """Compare every shard with its checksum and drop those that differ.
+
+        Returns:
+            Names of the shards dropped; their images count as missing again.
+        """
+        dropped = []
+        for shard in self._shards():
+            if not shard.path.is_file() or _checksum(shard.path) != shard.checksum:
+                shard.path.with_suffix(".json").unlink()
+                shard.path.unlink(missing_ok=True)
+                dropped.append(shard.path.name)
+        return dropped
+
+    def reader(self) -> FeatureReader:
+        """The maps on disk, memory-mapped."""
+        return FeatureReader(self._shards())
+
+    def _shards(self) -> list[_Shard]:
+        shards = []
+        for path in sorted(self.folder.glob("*.json")):
+            if path.name == "about.json":
+                continue
+            plain = json.loads(path.read_text())
+            shards.append(
+                _Shard(
+                    path=path.with_suffix(".npy"),
+                    rows=tuple(plain["rows"]),
+                    unreadable={int(row): why for row, why in plain["unreadable"].items()},
+                    checksum=plain["sha256"],
+                )
+            )
+        return shards
+
+
+class FeatureReader:
+    """Feature maps by row of the manifest, read from memory-mapped shards."""
+
+    def __init__(self, shards: Sequence[_Shard]) -> None:
+        self._maps = [np.load(shard.path, mmap_mode="r") for shard in shards]
+        self._place = {
+            row: (number, position)
+            for number, shard in enumerate(shards)
+            for position, row in enumerate(shard.rows)
+        }
+        self.unreadable = {
+            row: why for shard in shards for row, why in shard.unreadable.items()
+        }
+        if not self._maps:
+            raise BenchError("no features are on disk", fix="run the study: it extracts them")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(h, w, c) of a feature map."""
+        height, width, channels = self._maps[0].shape[1:]
+        return int(height), int(width), int(channels)
+
+    def gather(self, rows: np.ndarray) -> np.ndarray:
+        """Maps of some images, `(len(rows), h, w, c)` float32.
+
+        Raises:
+            KeyError: The map of a row is not on disk.
+        """
+        maps = np.empty((len(rows), *self.shape), np.float32)
+        for position, row in enumerate(rows):
+            number, index = self._place[int(row)]
+            maps[position] = self._maps[number][index]
+        return maps
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def feature_key(settings: BackboneSettings, cache: Path, fingerprint: str) -> FeatureKey:
+    """What decides the feature maps of a backbone over some data.
+
+    Raises:
+        BenchError: The backbone's weights are not there yet (`bench.train.extract` makes them).
+    """
+    file = weights_path(settings, cache)
+    return FeatureKey(
+        backbone=settings.name,
+        weights=f"random:{RANDOM_SEED}" if file is None else f"sha256:{file_digest(file)}",
+        input_size=settings.side,
+        scaling=settings.scaling,
+        fingerprint=fingerprint,
+    )

@@ -1,0 +1,50 @@
+"""Feature extractors: from a batch of images to a feature map. Frozen; applied once per image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+from keras import layers
+
+SMALL_WIDTHS = (32, 64, 96, 128)
+
+
+def inception_v3(input_size: int, weights: Path | None) -> Any:
+    """InceptionV3 up to its last module (§4.3): 8 x 8 x 2048 at 299 pixels.
+
+    Args:
+        input_size: Side of the input image in pixels.
+        weights: File of weights; None for random ones.
+    """
+    model = keras.applications.InceptionV3(
+        include_top=False, weights=None, input_shape=(input_size, input_size, 3)
+    )
+    return _ready(model, weights)
+
+
+def small(input_size: int, weights: Path | None) -> Any:
+    """Four convolutions, each halving the map: 6 x 6 x 128 at 96 pixels.
+
+    For the phantom and a laptop; its `phantom` weights come from `bench.train.pretext`.
+
+    Args:
+        input_size: Side of the input image in pixels.
+        weights: File of weights; None for random ones.
+    """
+    image = keras.Input((input_size, input_size, 3), name="image")
+    maps = image
+    for index, width in enumerate(SMALL_WIDTHS, start=1):
+        maps = layers.Conv2D(width, 3, padding="same", use_bias=False, name=f"conv_{index}")(maps)
+        maps = layers.MaxPooling2D(2, name=f"pool_{index}")(maps)
+        maps = layers.BatchNormalization(name=f"norm_{index}")(maps)
+        maps = layers.Activation("relu", name=f"relu_{index}")(maps)
+    return _ready(keras.Model(image, maps, name="small"), weights)
+
+
+def _ready(model: Any, weights: Path | None) -> Any:
+    if weights is not None:
+        model.load_weights(weights)
+    model.trainable = False
+    return model

@@ -1,0 +1,144 @@
+"""What a study is, as its YAML says it: a base, axes, a control, seeds, and what profiles change."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, StrictInt, StrictStr, ValidationError
+from pydantic_core import PydanticCustomError
+
+from bench.errors import BenchError
+from bench.models.settings import Settings
+from bench.yaml_source import Located, load_yaml, nearest, parse_yaml
+
+PROFILES = ("smoke", "laptop", "paper")
+Levels = list[Any] | dict[str, dict[str, Any] | None]
+
+
+def _slug(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", value):
+        raise PydanticCustomError(
+            "slug", "must be letters, digits, `_`, `-` and `.` only, at most 64; found {value!r}",
+            {"value": value},
+        )  # fmt: skip
+    return value
+
+
+class Overlay(Settings):
+    """What a profile changes in a study.
+
+    Args:
+        base: Overrides on the base, by dotted path or nested.
+        axes: Axes to take instead, each whole.
+        seeds: Seeds to take instead.
+    """
+
+    base: dict[str, Any] = {}
+    axes: dict[str, Levels] = {}
+    seeds: StrictInt | list[StrictInt] | None = None
+
+
+class Study(Settings):
+    """A base model and a declarative grid around it.
+
+    Args:
+        name: Short name, the file's where left out; the report and the store file it under this.
+        title: One line for the report.
+        description: What the study asks, in a few sentences.
+        base: A preset's name, or a mapping with `preset` and overrides on it.
+        axes: Dotted path -> list of levels; or a name -> mapping of level names to overrides,
+            where `base` in a level takes another preset.
+        design: `factorial` crosses all axes; `one_factor` changes one at a time from the control.
+        control: Axis -> level of the arm that the others are compared with; the first level of
+            every axis that it leaves out.
+        seeds: How many (0, 1, ...), or a list.
+        reproduces: Published tables whose rows the arms of the same names are to be held against.
+        profiles: Profile -> what it changes.
+    """
+
+    name: Annotated[StrictStr, AfterValidator(_slug)]
+    title: StrictStr = ""
+    description: StrictStr = ""
+    base: StrictStr | dict[str, Any] = "ropanet"
+    axes: dict[str, Levels] = {}
+    design: Literal["factorial", "one_factor"] = "factorial"
+    control: dict[str, Any] = {}
+    seeds: Annotated[int, Field(ge=1, le=10_000)] | Annotated[list[StrictInt], Field(min_length=1)]
+    reproduces: list[Literal["table_1", "table_2"]] = []
+    profiles: dict[Literal["smoke", "laptop", "paper"], Overlay] = {}
+
+
+def load_study(path: Path) -> tuple[Study, Located]:
+    """Read a study's YAML.
+
+    Returns:
+        The study, and the file with the positions of everything in it.
+
+    Raises:
+        BenchError: With file, line and column.
+    """
+    source = load_yaml(path)
+    if not isinstance(source.value, dict):
+        raise BenchError(
+            f"a study is a mapping; found {type(source.value).__name__}", where=f"{path}:1:1"
+        )
+    plain = {"name": re.sub(r"[^A-Za-z0-9_.-]", "-", path.stem), "seeds": 3} | source.value
+    try:
+        return Study.model_validate(plain), source
+    except ValidationError as error:
+        raise study_error(error, source) from None
+
+
+def study_error(error: ValidationError, source: Located) -> BenchError:
+    """A fault in the study's own keys as one message."""
+    first = error.errors()[0]
+    path = first["loc"]
+    known = (*Study.model_fields, *Overlay.model_fields)
+    if first["type"] == "extra_forbidden":
+        word = str(path[-1])
+        choices = Overlay.model_fields if path[0] == "profiles" else Study.model_fields
+        meant = nearest(word, choices) or nearest(word, known)
+        return BenchError(
+            f"a study has no key `{word}`",
+            where=str(source.where(path)),
+            fix=f"did you mean `{meant}`?" if meant else f"its keys: {', '.join(choices)}",
+        )
+    shown = ".".join(str(key) for key in path if source.where(path) and key in _keys(source.value))
+    return BenchError(
+        f"`{shown or path[0]}`: {first['msg']}; found {first['input']!r:.80}",
+        where=str(source.where(path)),
+    )
+
+
+def _keys(value: Any) -> set[Any]:
+    if isinstance(value, dict):
+        return set(value) | {key for inner in value.values() for key in _keys(inner)}
+    return set()
+
+
+def seed_list(seeds: int | list[int]) -> list[int]:
+    """Seeds as a list: `3` stands for 0, 1, 2."""
+    return list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+
+
+@cache
+def shipped(name: str) -> Any:
+    """A YAML file of `bench/presets`, parsed."""
+    file = resources.files("bench") / "presets" / name
+    return parse_yaml(file.read_text(encoding="utf-8"), f"bench/presets/{name}").value
+
+
+def presets() -> dict[str, dict[str, Any]]:
+    """The shipped bases, by name."""
+    plain: dict[str, dict[str, Any]] = shipped("models.yaml")
+    return plain
+
+
+def profile_settings(profile: str) -> dict[str, Any]:
+    """A shipped profile: `description`, `every` (all presets) and `presets` (by preset)."""
+    plain: dict[str, Any] = shipped(f"profiles/{profile}.yaml")
+    return plain

@@ -1,0 +1,75 @@
+"""What a trained network answers on the test images, in one pass over them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bench.models.network import Network
+from bench.train.metrics import GateStatistics
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A network's answers to a split.
+
+    Args:
+        probabilities: `(n, classes)` float32.
+        landmarks: `(n, 8, 2)` predicted (x, y) as shares of width and height; None without a
+            landmark branch.
+        metrics: Landmark loss and gate statistics, where there is a branch and a gate.
+    """
+
+    probabilities: np.ndarray
+    landmarks: np.ndarray | None
+    metrics: dict[str, float]
+
+
+def evaluate(network: Network, batches: Any) -> Answers:
+    """Answer every image of some batches.
+
+    Landmark maps are reduced to their highest pixel and their loss batch by batch: at paper
+    scale the maps of a split would not fit into memory.
+
+    Args:
+        network: A trained network.
+        batches: `bench.train.batches.FeatureBatches` of the split, in order.
+    """
+    import keras
+    from keras import ops
+
+    from bench.models.losses import LandmarkLoss
+    from bench.train.batches import all_batches, pixel_centres
+
+    outputs = {"category": ops.softmax(network.model.output["category"])}
+    if network.landmark_side is not None:
+        outputs["landmarks"] = network.model.output["landmarks"]
+    if network.gate is not None:
+        outputs["gate"] = network.gate
+    answerer = keras.Model(network.model.inputs, outputs)
+    loss = LandmarkLoss()
+
+    probabilities, pixels = [], []
+    landmark_losses: list[float] = []
+    sizes: list[int] = []
+    gate = GateStatistics()
+    for features, targets in all_batches(batches):
+        said = answerer.predict_on_batch(features)
+        probabilities.append(said["category"])
+        sizes.append(len(features))
+        if network.landmark_side is not None:
+            pixels.append(said["landmarks"].argmax(axis=-1))
+            landmark_losses.append(float(loss(targets["landmarks"], said["landmarks"])))
+        if network.gate is not None:
+            gate.add(said["gate"], features)
+
+    metrics: dict[str, float] = {}
+    landmarks = None
+    if network.landmark_side is not None:
+        landmarks = pixel_centres(np.concatenate(pixels), network.landmark_side)
+        metrics["landmark_loss"] = float(np.average(landmark_losses, weights=sizes))
+    if network.gate is not None:
+        metrics |= gate.result()
+    return Answers(np.concatenate(probabilities), landmarks, metrics)

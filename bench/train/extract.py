@@ -1,0 +1,128 @@
+"""From images to feature maps on disk: the frozen backbone, its weights, and one pass over them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.data.images import decode_batch
+from bench.data.manifest import Manifest
+from bench.errors import BenchError
+from bench.features import RANDOM_SEED, SHARD_ROWS, FeatureStore, feature_key
+from bench.models.registry import BACKBONES, load
+from bench.models.settings import BackboneSettings
+from bench.models.weights import weights_path
+from bench.spec import file_digest
+from bench.train.pretext import make_phantom_weights
+
+BATCH = 32
+
+
+def ensure_weights(
+    settings: BackboneSettings,
+    cache: Path,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Path | None:
+    """Make sure that a backbone's weights are on this machine; None for random ones.
+
+    Args:
+        settings: The backbone.
+        cache: Cache folder.
+        progress: Called with (phase, done, total) while phantom weights are made.
+
+    Raises:
+        BenchError: The weights file is not there, or the ImageNet weights are neither in Keras'
+            folder nor to be had over the network.
+    """
+    path = weights_path(settings, cache)
+    if path is None or path.is_file():
+        return path
+    if settings.weights == "phantom":
+        make_phantom_weights(path, progress)
+    elif settings.weights == "imagenet":
+        _download_imagenet(settings.name, path)
+    file_digest(path)
+    return path
+
+
+def _download_imagenet(backbone: str, path: Path) -> None:
+    try:
+        load(str(BACKBONES[backbone].imagenet))(weights="imagenet", include_top=False)
+    except Exception as error:
+        raise BenchError(
+            f"the ImageNet weights of {backbone} are not on this machine, and downloading them "
+            f"failed ({type(error).__name__})",
+            fix=f"place the file {path.name} in {path.parent}, or set model.backbone.weights to "
+            "a weights file, or to none for random weights",
+        ) from error
+
+
+def extract(
+    manifest: Manifest,
+    rows: Sequence[int] | np.ndarray,
+    settings: BackboneSettings,
+    cache: Path,
+    progress: Callable[[int, int], None] | None = None,
+) -> FeatureStore:
+    """Make sure that the maps of some images are on disk.
+
+    Args:
+        manifest: The data.
+        rows: Rows of it.
+        settings: The backbone.
+        cache: Cache folder.
+        progress: Called with (images done, images to do).
+
+    Returns:
+        The store that now holds them; unreadable images are named in its reader.
+    """
+    store = FeatureStore(cache, feature_key(settings, cache, manifest.fingerprint))
+    missing = store.missing(rows)
+    if not missing:
+        return store
+    backbone = _backbone(settings, cache)
+    scale = _scaling(settings)
+    for start in range(0, len(missing), SHARD_ROWS):
+        shard = missing[start : start + SHARD_ROWS]
+        images, unreadable = decode_batch(
+            manifest.root, [str(manifest.paths[row]) for row in shard], settings.side
+        )
+        maps = [
+            np.asarray(backbone.predict_on_batch(scale(images[i : i + BATCH])))
+            for i in range(0, len(shard), BATCH)
+        ]
+        store.write(
+            shard,
+            np.concatenate(maps),
+            {shard[position]: reason for position, reason in unreadable},
+        )
+        if progress is not None:
+            progress(min(start + SHARD_ROWS, len(missing)), len(missing))
+    return store
+
+
+def _backbone(settings: BackboneSettings, cache: Path) -> Any:
+    import keras
+
+    keras.utils.set_random_seed(RANDOM_SEED)
+    file = ensure_weights(settings, cache)
+    build = load(BACKBONES[settings.name].build)
+    try:
+        return build(settings.side, file)
+    except (ValueError, OSError, KeyError) as error:
+        raise BenchError(
+            f"the weights do not fit the backbone {settings.name}: {error}",
+            where=str(file),
+            fix="give weights of this very network, without its classification layers",
+        ) from error
+
+
+def _scaling(settings: BackboneSettings) -> Callable[[np.ndarray], np.ndarray]:
+    native = BACKBONES[settings.name].native_scaling
+    if settings.scaling == "unit" or native is None:
+        return lambda images: images
+    preprocess = load(native)
+    return lambda images: np.asarray(preprocess(images * 255.0))

@@ -1,0 +1,92 @@
+"""Weights for the small backbone: trained once on a phantom pretext task, then kept in the cache.
+
+Stands in for ImageNet weights on a machine that cannot download any. The task: from garments drawn
+apart from every study's data, uniform over categories, tell the pattern's parameters (sleeve and
+body length, hood, ...) and the places of the landmarks. Category names are never shown.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.data.manifest import LANDMARKS
+from bench.data.phantom import PretextSet, pretext_set
+from bench.models.backbones import small
+from bench.train.metrics import trained_landmarks
+
+IMAGES = 3200
+SIDE = 96
+EPOCHS = 8
+BATCH = 32
+SEED = 20190600
+
+
+def make_phantom_weights(
+    path: Path, progress: Callable[[str, int, int], None] | None = None
+) -> None:
+    """Train the small backbone on the pretext task; deterministic on one machine.
+
+    Args:
+        path: The weights file, which appears whole, by one rename.
+        progress: Called with (phase, done, total).
+    """
+    say = progress or (lambda phase, done, total: None)
+    data = pretext_set(IMAGES, SIDE, SEED, None, lambda done, total: say("draw", done, total))
+    backbone = _train(data, lambda done: say("train", done, EPOCHS))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{os.getpid()}.part.{path.name}")
+    backbone.save_weights(draft)
+    draft.replace(path)
+
+
+def _train(data: PretextSet, epoch_done: Callable[[int], None]) -> Any:
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(SEED)
+    backbone = small(SIDE, None)
+    backbone.trainable = True
+    maps = backbone.output
+    pattern = layers.Dense(data.attributes.shape[1], name="pattern")(
+        layers.GlobalAveragePooling2D()(maps)
+    )
+    places = layers.Dense(2 * len(LANDMARKS), name="places")(layers.Flatten()(maps))
+    model = keras.Model(backbone.input, {"pattern": pattern, "places": places})
+
+    placed = trained_landmarks(data.visibility)
+    target = np.where(placed[..., None], data.landmarks, 0.0).reshape(len(placed), -1)
+    weight = np.repeat(placed, 2, axis=1).astype(np.float32)
+
+    def place_loss(true: Any, predicted: Any) -> Any:
+        place, counted = keras.ops.split(true, 2, axis=-1)
+        return keras.ops.mean(counted * keras.ops.square(predicted - place), axis=-1)
+
+    model.compile(
+        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(3e-3, _steps(len(placed)))),
+        loss={"pattern": "mse", "places": place_loss},
+        loss_weights={"pattern": 1.0, "places": 4.0},
+        jit_compile=False,
+    )
+    model.fit(
+        data.images.astype(np.float32) / 255.0,
+        {
+            "pattern": data.attributes,
+            "places": np.concatenate([target, weight], axis=1).astype(np.float32),
+        },
+        batch_size=BATCH,
+        epochs=EPOCHS,
+        verbose=0,
+        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=lambda e, logs: epoch_done(e + 1))],
+    )
+    return backbone
+
+
+def _steps(images: int) -> int:
+    return EPOCHS * -(-images // BATCH)
+
+
