@@ -1,8 +1,8 @@
 """Times reading DeepFashion's annotations at full size, beside what one would write instead.
 
 Run it as `python benchmarks/annotations.py`. It draws a layout of 289,222 label lines over 5,620
-product folders in a temporary folder (about 1.3 GB of directory entries are not needed: the images
-of a product are hard links to one small JPEG) and removes it afterwards.
+product folders in a temporary folder (the images of a product are hard links to one small JPEG)
+and removes it afterwards.
 """
 
 from __future__ import annotations

@@ -127,10 +127,10 @@ class AnnotationFile:
 
     def _check_count(self, head: str) -> None:
         present = len(self._body) - self._blank
-        if int(head) != present:
+        if int(head.strip()) != present:
             self._log.add(
                 "count line that disagrees with the number of lines",
-                f"{self.label}:1: says {int(head)}, the file has {present}",
+                f"{self.label}:1: says {head.strip()}, the file has {present}",
             )
 
 
@@ -291,7 +291,7 @@ def read_landmarks(file: AnnotationFile) -> Landmarks:
     for kind, channels in CHANNELS_OF_TYPE.items():
         table = np.frombuffer(values[kind]).reshape(-1, 1 + 3 * len(channels))
         filled = np.full((len(table), 8, 3), np.nan)
-        filled[:, channels] = table[:, 1:].reshape(len(table), -1, 3)
+        filled[:, channels] = table[:, 1:].reshape(-1, len(channels), 3)
         points[types == kind] = filled
     return Landmarks([path for rows in paths.values() for path in rows], types, points)
 

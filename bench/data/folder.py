@@ -10,7 +10,7 @@ import numpy as np
 from bench.data.fingerprint import fingerprint
 from bench.data.manifest import ABSENT, Manifest
 from bench.data.oddities import OddityLog
-from bench.data.tree import IMAGE_SUFFIXES, REFUSED_LINK, is_inside
+from bench.data.tree import IMAGE_SUFFIXES, REFUSED_LINK, is_inside, list_entries
 from bench.errors import BenchError
 
 
@@ -26,7 +26,7 @@ def is_folder_of_classes(root: Path) -> bool:
         _is_image(entry.name)
         for folder in root.iterdir()
         if folder.is_dir() and not folder.name.startswith(".")
-        for entry in os.scandir(folder)
+        for entry in list_entries(str(folder))
     )
 
 
@@ -49,7 +49,7 @@ def load_folder(root: Path) -> Manifest:
     paths: list[str] = []
     category: list[int] = []
     sizes: list[int] = []
-    for entry in sorted(os.scandir(root), key=lambda entry: entry.name):
+    for entry in sorted(list_entries(str(root)), key=lambda entry: entry.name):
         if entry.name.startswith("."):
             continue
         if not entry.is_dir():
@@ -97,7 +97,7 @@ def _images(folder: os.DirEntry[str], home: str, log: OddityLog) -> list[tuple[s
     if _leads_out(folder, folder.name, home, log):
         return []
     images = []
-    for entry in sorted(os.scandir(folder.path), key=lambda entry: entry.name):
+    for entry in sorted(list_entries(folder.path), key=lambda entry: entry.name):
         path = f"{folder.name}/{entry.name}"
         if _leads_out(entry, path, home, log):
             continue

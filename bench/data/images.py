@@ -5,6 +5,7 @@ Nothing is rotated by EXIF and nothing is cropped: landmarks are shares of the i
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -98,7 +99,7 @@ def decode(path: Path | str, size: int) -> np.ndarray:
 
 
 def decode_batch(
-    root: Path, paths: Sequence[str] | np.ndarray, size: int, threads: int
+    root: Path, paths: Sequence[str] | np.ndarray, size: int, threads: int | None = None
 ) -> tuple[np.ndarray, list[tuple[int, str]]]:
     """Decode many images at once.
 
@@ -106,22 +107,22 @@ def decode_batch(
         root: Folder that the paths are relative to.
         paths: `(n,)` image paths.
         size: Width and height wanted, in pixels.
-        threads: How many images to decode at the same time.
+        threads: How many images to decode at the same time; None for one a processor.
 
     Returns:
-        `(n, size, size, 3)` uint8, RGB in 0 … 255 (`decode` is this divided by 255), and for
-        each image that could not be read its row, which is left at zero, and the reason.
+        `(n, size, size, 3)` float32, each row as `decode` gives it; and for each image that
+        could not be read its row, which is left at zero, and the reason.
     """
-    pixels = np.zeros((len(paths), size, size, 3), dtype=np.uint8)
+    pixels = np.zeros((len(paths), size, size, 3), dtype=np.float32)
 
     def fill(row: int) -> tuple[int, str] | None:
         try:
-            pixels[row] = _decode_bytes(Path(root) / str(paths[row]), size)
+            pixels[row] = decode(root / str(paths[row]), size)
         except UnreadableImage as error:
             return row, error.reason
         return None
 
-    with ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
+    with ThreadPoolExecutor(max_workers=max(1, threads or os.cpu_count() or 1)) as pool:
         faults = [fault for fault in pool.map(fill, range(len(paths))) if fault is not None]
     return pixels, faults
 

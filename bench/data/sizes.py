@@ -90,7 +90,7 @@ def _cache_file(cache: Path, base: Path) -> Path:
 
 def _recall(kept: Path, tree: ImageTree, sizes: np.ndarray) -> None:
     try:
-        with np.load(kept, allow_pickle=False) as stored:
+        with kept.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             names = stored["names"].tobytes().decode("utf-8").split("\0")
             known = np.column_stack([stored["bytes"], stored["mtimes"], stored["sizes"]])
         if len(known) != len(names) or known.shape[1] != 4:

@@ -65,7 +65,7 @@ def scan_images(root: Path, base: Path, top: str, log: OddityLog) -> ImageTree:
     pending = [top]
     while pending:
         folder = pending.pop()
-        for entry in _entries(f"{base}/{folder}"):
+        for entry in list_entries(f"{base}/{folder}"):
             name = f"{folder}/{entry.name}"
             if entry.is_symlink():
                 target = os.path.realpath(entry.path)
@@ -94,6 +94,29 @@ def scan_images(root: Path, base: Path, top: str, log: OddityLog) -> ImageTree:
     )
 
 
+def list_entries(folder: str) -> Iterator[os.DirEntry[str]]:
+    """List a folder, in no order.
+
+    Args:
+        folder: The folder.
+
+    Yields:
+        Its entries.
+
+    Raises:
+        BenchError: It cannot be listed.
+    """
+    try:
+        with os.scandir(folder) as listing:
+            yield from listing
+    except OSError as error:
+        raise BenchError(
+            f"the folder cannot be listed: {error.strerror}",
+            where=folder,
+            fix="check that it is a folder and that you may read it",
+        ) from error
+
+
 def find_entry(folder: Path, name: str) -> Path | None:
     """Find a file or folder by its exact name, else by the only name that differs in case.
 
@@ -106,7 +129,9 @@ def find_entry(folder: Path, name: str) -> Path | None:
     """
     if not folder.is_dir():
         return None
-    alike = [entry.name for entry in _entries(str(folder)) if entry.name.lower() == name.lower()]
+    alike = [
+        entry.name for entry in list_entries(str(folder)) if entry.name.lower() == name.lower()
+    ]
     if name in alike:
         return folder / name
     return folder / alike[0] if len(alike) == 1 else None
@@ -171,15 +196,3 @@ def _is_text(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as listing:
-            yield from listing
-    except OSError as error:
-        raise BenchError(
-            f"the folder cannot be listed: {error.strerror}",
-            where=folder,
-            fix="check that it is a folder and that you may read it",
-        ) from error

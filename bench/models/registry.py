@@ -31,6 +31,8 @@ class Backbone:
         build: `"module:function"`; called with (input_size, weights path or None) it returns a
             Keras model from images in the backbone's own scaling to maps `(n, h, w, c)`.
         input_size: Side of the square input image in pixels.
+        map_side: Side of the feature map for a side of the image, to plan disk space by.
+        channels: Channels of the feature map.
         weights: The names that `weights:` may take beside a file.
         imagenet: `"module:function"` that downloads the ImageNet weights on first use.
         imagenet_file: Name of the file that Keras then keeps.
@@ -40,16 +42,29 @@ class Backbone:
 
     build: str
     input_size: int
+    map_side: Callable[[int], int]
+    channels: int
     weights: tuple[str, ...]
     imagenet: str | None = None
     imagenet_file: str | None = None
     native_scaling: str | None = None
 
 
+def _inception_side(side: int) -> int:
+    """InceptionV3 halves five times, without padding: 299 -> 149 -> 73 -> 35 -> 17 -> 8."""
+    stem = (side - 3) // 2 + 1 - 2
+    pooled = (stem - 3) // 2 + 1 - 2
+    for _ in range(3):
+        pooled = (pooled - 3) // 2 + 1
+    return pooled
+
+
 BACKBONES: dict[str, Backbone] = {
     "inception_v3": Backbone(
         build="bench.models.backbones:inception_v3",
         input_size=299,
+        map_side=_inception_side,
+        channels=2048,
         weights=("imagenet", "none"),
         imagenet="keras.applications:InceptionV3",
         imagenet_file="inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",
@@ -58,6 +73,8 @@ BACKBONES: dict[str, Backbone] = {
     "small": Backbone(
         build="bench.models.backbones:small",
         input_size=96,
+        map_side=lambda side: side // 16,
+        channels=128,
         weights=("phantom", "none"),
     ),
 }

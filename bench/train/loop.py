@@ -17,16 +17,17 @@ import numpy as np
 
 import bench
 from bench.data.manifest import Manifest
-from bench.data.split import Split, make_split
+from bench.data.split import Split
 from bench.errors import BenchError
 from bench.features import FeatureKey, FeatureReader, FeatureStore, feature_key
 from bench.models.network import Network
 from bench.models.registry import load
 from bench.models.settings import Prior
-from bench.spec import SEMANTICS, DataSpec, TrainSpec, TrialSpec, trial_id
+from bench.spec import SEMANTICS, TrainSpec, TrialSpec, trial_id
 from bench.store import Landmarks, Predictions, TrialRecord
 from bench.train.evaluate import evaluate
 from bench.train.metrics import classification, mean_position_error, normalised_error
+from bench.train.splits import split_of
 
 Progress = Callable[[int, int], None]
 
@@ -47,20 +48,6 @@ class TrialContext:
     provenance: tuple[tuple[str, Any], ...] = ()
 
 
-def split_of(manifest: Manifest, data: DataSpec, *, need_landmarks: bool) -> Split:
-    """The images that a trial trains on, watches and is tested on."""
-    return make_split(
-        manifest,
-        by=data.split,
-        sampling=data.sampling,
-        train=data.train_size,
-        val=data.validation_size,
-        test=data.test_size,
-        seed=data.split_seed,
-        need_landmarks=need_landmarks,
-    )
-
-
 def run_trial(
     spec: TrialSpec, context: TrialContext, progress: Progress | None = None
 ) -> TrialRecord:
@@ -77,7 +64,7 @@ def run_trial(
     """
     manifest = context.manifest
     started = time.perf_counter()
-    split = split_of(manifest, spec.data, need_landmarks=spec.model.has_landmarks)
+    split = split_of(spec, manifest)
     if isinstance(spec.model, Prior):
         outcome, unreadable = _answer_prior(manifest, split), []
     else:

@@ -12,9 +12,7 @@ from bench.data.manifest import Manifest, Oddity
 
 UPPER = "1  0 020 030  0 180 030  1 010 150  0 190 150  0 030 270  2 000 000"
 LOWER = "2  0 020 030  0 180 030  0 030 270  0 170 270"
-FULL = (
-    "3  0 020 030  0 180 030  0 010 150  0 190 150  0 040 160  0 160 160  0 030 270  0 170 270"
-)
+FULL = "3  0 020 030  0 180 030  0 010 150  0 190 150  0 040 160  0 160 160  0 030 270  0 170 270"
 
 
 @dataclass
@@ -44,7 +42,7 @@ class Layout:
         on_disk: str | None = "",
         size: tuple[int, int] = (200, 300),
     ) -> None:
-        """Add an image with its lines; `on_disk` gives it another name there, None leaves it out."""
+        """Add an image with its lines; `on_disk` renames its file, None leaves it out."""
         self.labels.append(f"{path}      {category}")
         if landmarks is not None:
             self.landmarks.append(f"{path}     {landmarks}")

@@ -57,7 +57,9 @@ def test_exif_rotation_is_not_applied(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.bmp"])
-@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"exif": b"Exif\0\0" + b"x" * 9000}])
+@pytest.mark.parametrize(
+    "options", [{}, {"progressive": True}, {"exif": b"Exif\0\0" + b"x" * 9000}]
+)
 def test_stored_size_agrees_with_pillow(tmp_path, name, options):
     gradient(37, 91).save(tmp_path / name, **options)
     assert stored_size(tmp_path / name) == (37, 91)
@@ -107,9 +109,9 @@ def test_a_faulty_file_is_named_with_a_reason(tmp_path, fault):
 
 @pytest.mark.filterwarnings("error")
 def test_more_than_50_megapixels_is_refused_before_decoding(tmp_path):
-    Image.new("1", (9_800, 9_800)).save(tmp_path / "a.png")
+    Image.new("1", (8_000, 8_000)).save(tmp_path / "a.png")
     for read in (stored_size, lambda path: decode(path, 32)):
-        with pytest.raises(UnreadableImage, match="9800 x 9800 pixels, more than 50 million"):
+        with pytest.raises(UnreadableImage, match="8000 x 8000 pixels, more than 50 million"):
             read(tmp_path / "a.png")
 
 
@@ -126,13 +128,11 @@ def test_a_batch_is_each_image_alone_with_zeros_for_the_faulty(tmp_path):
     paths = [f"{index}.jpg" for index in range(6)]
     pixels, unreadable = decode_batch(tmp_path, paths, 48, threads=3)
     assert pixels.shape == (6, 48, 48, 3)
-    assert pixels.dtype == np.uint8
+    assert pixels.dtype == np.float32
     assert [row for row, _ in unreadable] == [2, 4]
     assert not pixels[[2, 4]].any()
     for row in (0, 1, 3, 5):
-        np.testing.assert_array_equal(
-            pixels[row].astype(np.float32) / np.float32(255), decode(tmp_path / paths[row], 48)
-        )
+        np.testing.assert_array_equal(pixels[row], decode(tmp_path / paths[row], 48))
 
 
 def test_an_empty_batch_is_empty(tmp_path):

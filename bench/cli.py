@@ -1,0 +1,346 @@
+"""The commands; the only room that prints, asks or exits.
+
+Light at import: each command imports what it needs when it is called.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+import bench
+from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    from bench.run import Request
+
+app = typer.Typer(
+    name="bench",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="Reproduce a vision paper's tables and take its claims apart: from a YAML study to a "
+    "report.",
+    epilog="Start with: [bold]bench run ablations/mask_gate.yaml[/], then [bold]bench report --out "
+    "report/[/]",
+)
+data_app = typer.Typer(no_args_is_help=True, help="Look at data, or draw the phantom.")
+app.add_typer(data_app, name="data")
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+Study = Annotated[Path, typer.Argument(help="A study's YAML file.", show_default=False)]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of the data: DeepFashion's layout, or one folder a class. Without it: the "
+        "phantom.",
+        envvar="BENCH_DATA",
+    ),
+]
+Profile = Annotated[
+    str | None,
+    typer.Option(help="smoke, laptop (default without --data) or paper (default with it)."),
+]
+Results = Annotated[Path, typer.Option(help="Results folder.", envvar="BENCH_RESULTS")]
+Cache = Annotated[
+    Path, typer.Option(help="Folder for the phantom, weights, features.", envvar="BENCH_CACHE")
+]
+Only = Annotated[list[str] | None, typer.Option(help="Run only this arm; repeat for more.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="PATH=VALUE above the study's own settings; repeat for more."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+RESULTS, CACHE = Path("results"), Path(".cache")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"bench {bench.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option(help="Show tracebacks.")] = False,
+) -> None:
+    del version, debug  # `--debug` is read in `main`, where errors arrive
+
+
+@app.command(
+    epilog="Examples:\n\n  bench run ablations/mask_gate.yaml\n\n"
+    "  bench run ablations/mask_gate.yaml --data /data/DeepFashion --gpus-per-trial 0.5\n\n"
+    "  bench run ablations/tables.yaml --only Baseline-1000 --set train.epochs=3"
+)
+def run(
+    study: Study,
+    data: Data = None,
+    profile: Profile = None,
+    results: Results = RESULTS,
+    cache: Cache = CACHE,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Trials at the same time; as many as fit by default.")
+    ] = None,
+    gpus_per_trial: Annotated[
+        float | None, typer.Option(min=0.0, help="GPUs a trial, fractions too.")
+    ] = None,
+    address: Annotated[str | None, typer.Option(help="Address of a Ray cluster.")] = None,
+    only: Only = None,
+    limit: Annotated[int | None, typer.Option(min=0, help="Train at most this many trials.")] = None,
+    rerun: Annotated[bool, typer.Option(help="Train stored trials again.")] = False,
+    settings: Set = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train whatever of a study is not in the store yet."""
+    from bench.display import TrialDisplay, duration, phase_bar
+    from bench.engine.resources import Resources
+    from bench.run import run as run_study
+
+    request = _request(study, data, profile, results, cache, only, settings, limit, rerun)
+    screen = err if as_json else out
+
+    def trials_shown(total: int, stored: int, names: dict[str, str], shares: Any) -> TrialDisplay:
+        each = f"{shares.cpus} CPU" + (f" and {shares.gpus:g} GPU" if shares.gpus else "")
+        screen.print(f"{total} trials to train, {shares.workers} at a time, {each} each")
+        return TrialDisplay(screen, total, stored, names)
+
+    try:
+        result = run_study(
+            request,
+            Resources(workers, gpus_per_trial, address),
+            phases=lambda: phase_bar(screen),
+            trials_shown=trials_shown,
+        )
+    except KeyboardInterrupt:
+        err.print(
+            "\nStopped. What is finished is in the store; the same command goes on from there."
+        )
+        raise typer.Exit(130) from None
+    if as_json:
+        _print_json(result.__dict__)
+    else:
+        parts = [f"{result.finished} trained", f"{result.stored} in the store already"]
+        if result.failed:
+            parts.append(f"[red]{len(result.failed)} failed[/]")
+        if result.held_back:
+            parts.append(f"{result.held_back} left for later")
+        out.print(
+            f"[bold]{result.study}[/] ({request_profile(request)}): {', '.join(parts)}, "
+            f"in {duration(result.seconds)}"
+        )
+        for shard in result.repaired:
+            out.print(f"  a damaged feature file was found and made anew: {shard}")
+        if not result.finished and not result.failed and not result.held_back:
+            out.print("Nothing to train: every trial is in the store.")
+        if result.failed:
+            out.print(f"Why: `bench status --results {results}`, and {results / 'failures'}")
+        else:
+            out.print(f"Next: bench report --results {results} --out report/")
+    if result.failed:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example:\n\n  bench plan ablations/mask_gate.yaml --data /data/DeepFashion")
+def plan(
+    study: Study,
+    data: Data = None,
+    profile: Profile = None,
+    results: Results = RESULTS,
+    cache: Cache = CACHE,
+    only: Only = None,
+    settings: Set = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a run would do, and do nothing."""
+    from bench.overview import plan_overview, print_plan
+
+    request = _request(study, data, profile, results, cache, only, settings)
+    overview = plan_overview(request)
+    if as_json:
+        _print_json(overview)
+    else:
+        print_plan(out, overview)
+
+
+@app.command(epilog="Example:\n\n  bench report --out report/")
+def report(
+    to: Annotated[Path, typer.Option("--out", help="Folder to write.")] = Path("report"),
+    results: Results = RESULTS,
+    study: Annotated[
+        list[str] | None, typer.Option(help="Only this study; repeat for more.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Rebuild tables, figures and comparisons from what is in the store."""
+    from bench.report.page import write_report
+    from bench.store import Store
+
+    with err.status("Reading the store and drawing ...") if err.is_terminal else _nothing():
+        summary = write_report(Store(results), to, study)
+    if as_json:
+        _print_json({"out": str(to), **{k: str(v) for k, v in summary.__dict__.items()}})
+    else:
+        out.print(f"Report: {to / 'index.html'}")
+
+
+@app.command(epilog="Example:\n\n  bench status --json")
+def status(results: Results = RESULTS, as_json: AsJson = False) -> None:
+    """Show the studies in the store: trials done, failed and missing."""
+    from bench.overview import print_status, status_overview
+    from bench.store import Store
+
+    overview = status_overview(Store(results))
+    if as_json:
+        _print_json(overview)
+    else:
+        print_status(out, overview, results)
+
+
+@app.command(
+    epilog="Example:\n\n  bench schema > ablations/study.schema.json\n\nA study that opens with "
+    "`# yaml-language-server: $schema=study.schema.json` is then completed and checked by editors."
+)
+def schema() -> None:
+    """Print the JSON Schema of a study."""
+    from bench.schema import study_schema
+
+    _print_json(study_schema())
+
+
+@data_app.command("check", epilog="Example:\n\n  bench data check /data/DeepFashion --decode")
+def data_check(
+    folder: Annotated[Path, typer.Argument(help="Folder of the data.", show_default=False)],
+    decode: Annotated[bool, typer.Option(help="Decode every image, not just its header.")] = False,
+    cache: Cache = CACHE,
+    as_json: AsJson = False,
+) -> None:
+    """Count what is in a data folder, and everything odd about it."""
+    from bench.data.check import check
+    from bench.data.sources import open_source
+    from bench.display import phase_bar
+    from bench.overview import print_check
+
+    with phase_bar(err) as say:
+        manifest = open_source(
+            folder, cache=cache, progress=lambda done, total: say("sizes", done, total)
+        )
+        found = check(
+            manifest, decode=decode, progress=lambda done, total: say("decoding", done, total)
+        )
+    if as_json:
+        _print_json(found.to_json())
+    else:
+        print_check(out, found)
+    if found.harmful:
+        raise typer.Exit(1)
+
+
+@data_app.command("phantom", epilog="Example:\n\n  bench data phantom /tmp/phantom --images 2000")
+def data_phantom(
+    folder: Annotated[Path, typer.Argument(help="Folder to draw into.", show_default=False)],
+    images: Annotated[int, typer.Option(min=50, help="How many photographs.")] = 6000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the drawing.")] = 0,
+    sheet: Annotated[
+        Path | None, typer.Option(help="Also write a contact sheet, a PNG, here.")
+    ] = None,
+) -> None:
+    """Draw the phantom: garments in DeepFashion's layout, for a machine without DeepFashion."""
+    from bench.data.phantom import contact_sheet, draw_phantom
+    from bench.display import phase_bar
+
+    with phase_bar(err) as say:
+        draw_phantom(
+            folder,
+            images=images,
+            seed=seed,
+            progress=lambda done, total: say("drawing", done, total),
+        )
+    out.print(f"{images:,} photographs in {folder}")
+    if sheet is not None:
+        out.print(f"contact sheet: {contact_sheet(folder, sheet)}")
+
+
+def main() -> None:
+    """Run a command; one message and exit code 2 for a fault of input, no traceback."""
+    debug = "--debug" in sys.argv
+    try:
+        app()
+    except BenchError as error:
+        if debug:
+            raise
+        err.print(f"[bold red]error:[/] ", end="")
+        err.print(str(error), markup=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        err.print("\nStopped.")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(141)
+
+
+def request_profile(request: Request) -> str:
+    """The profile that a request runs under, named or by default."""
+    return f"profile {request.profile or ('paper' if request.data else 'laptop')}"
+
+
+def _request(
+    study: Path,
+    data: Path | None,
+    profile: str | None,
+    results: Path,
+    cache: Path,
+    only: list[str] | None,
+    settings: list[str] | None,
+    limit: int | None = None,
+    rerun: bool = False,
+) -> Request:
+    from bench.run import Request
+    from bench.study import PROFILES
+
+    if profile is not None and profile not in PROFILES:
+        raise BenchError(f"no profile `{profile}`", fix=f"profiles: {', '.join(PROFILES)}")
+    return Request(
+        study=study,
+        data=data,
+        profile=profile,
+        results=results,
+        cache=cache,
+        only=tuple(only or ()),
+        limit=limit,
+        rerun=rerun,
+        settings=_settings(settings or []),
+    )
+
+
+def _settings(pairs: list[str]) -> dict[str, Any]:
+    from bench.yaml_source import parse_yaml
+
+    settings = {}
+    for pair in pairs:
+        path, equals, value = pair.partition("=")
+        if not equals or not path:
+            raise BenchError(f"found `{pair}`", where="--set", fix="write PATH=VALUE")
+        settings[path] = parse_yaml(value, "--set").value
+    return settings
+
+
+def _print_json(plain: Any) -> None:
+    typer.echo(json.dumps(plain, indent=1, default=str))
+
+
+def _nothing() -> Any:
+    from contextlib import nullcontext
+
+    return nullcontext()

@@ -1,0 +1,351 @@
+"""The phantom: drawn garments in DeepFashion's exact layout on disk, read by the same loader.
+
+As medical imaging does, a stand-in for data that cannot be shipped; never presented as DeepFashion.
+Deterministic by seed and version, whatever the number of processes.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from bench.data.garment import Photograph, draw_cloth, draw_photograph
+from bench.data.manifest import ABSENT, CHANNELS_OF_TYPE, PARTITIONS
+from bench.errors import BenchError
+from bench.paper.categories import categories
+
+PHANTOM_VERSION = 1
+"""Raised by hand whenever the same seed would draw other images than before."""
+
+MARK = "phantom.json"
+SHARES = (0.6, 0.1, 0.3)
+"""Train, val and test products; more test images than DeepFashion's share, for tighter intervals."""
+
+MOST_PHOTOGRAPHS = 6
+JPEG_QUALITY = 88
+CHUNK = 64
+_PRODUCT, _PHOTOGRAPH, _LAYOUT, _PRETEXT = 1, 2, 3, 4
+
+Progress = Callable[[int, int], None]
+
+_ADJECTIVES = (
+    "Classic", "Fit_&_Flare", "Faded", "Striped", "Woven", "Boxy", "Relaxed", "Pleated", "Longline",
+    "Sheer", "Soft", "Everyday", "Black_&_White", "Cropped", "Vintage", "Contrast",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Product:
+    number: int
+    category: int
+    photographs: int
+    partition: int
+    folder: str
+
+
+def draw_phantom(
+    root: Path,
+    *,
+    images: int,
+    seed: int,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Draw a phantom, unless it is there already.
+
+    Appears whole, by one rename; a killed run leaves nothing that is taken for a phantom.
+
+    Args:
+        root: Folder to make.
+        images: How many photographs.
+        seed: Seed of the drawing.
+        workers: Processes; None for one a core.
+        progress: Called with (photographs done, photographs to draw).
+
+    Returns:
+        `root`.
+
+    Raises:
+        BenchError: `root` holds something else.
+    """
+    if is_drawn(root, images=images, seed=seed):
+        return root
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise BenchError(
+            f"is not the phantom of {images:,} images with seed {seed}",
+            where=str(root),
+            fix="give an empty or a new folder",
+        )
+    root.parent.mkdir(parents=True, exist_ok=True)
+    _remove_stale_drafts(root)
+    draft = root.with_name(f".{root.name}.{os.getpid()}.part")
+    try:
+        _draw_into(draft, images, seed, workers, progress)
+        if root.exists():
+            root.rmdir()
+        draft.rename(root)
+    except OSError:
+        # Another process drew the same phantom first: it stands.
+        if not is_drawn(root, images=images, seed=seed):
+            raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return root
+
+
+def is_drawn(root: Path, *, images: int, seed: int) -> bool:
+    """Whether a folder holds this very phantom, whole."""
+    try:
+        mark = json.loads((root / MARK).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return bool(mark == _mark(images, seed))
+
+
+def drawn_as(root: Path) -> dict[str, int]:
+    """`images` and `seed` of a drawn phantom."""
+    mark = json.loads((root / MARK).read_text(encoding="utf-8"))
+    return {"images": int(mark["images"]), "seed": int(mark["seed"])}
+
+
+def contact_sheet(root: Path, out: Path, rows: int = 6, columns: int = 8) -> Path:
+    """A sheet of a phantom's photographs with their categories and landmarks, to look at.
+
+    Landmarks are green where visible, orange where occluded, red where outside the image.
+
+    Args:
+        root: A drawn phantom.
+        out: PNG to write.
+        rows: Rows of the sheet.
+        columns: Columns of the sheet.
+    """
+    from bench.data.sources import open_source
+
+    manifest = open_source(root)
+    # One of each category first, then whatever comes.
+    first = np.unique(manifest.category, return_index=True)[1]
+    rest = np.setdiff1d(np.arange(len(manifest)), first)
+    chosen = np.concatenate([first, rest])[: rows * columns]
+    side, head = 200, 16
+    sheet = Image.new("RGB", (columns * side, rows * (side + head)), "white")
+    pen = ImageDraw.Draw(sheet)
+    for place, row in enumerate(chosen):
+        with Image.open(manifest.root / manifest.paths[row]) as file:
+            picture = file.convert("RGB")
+        dots = ImageDraw.Draw(picture)
+        for point, seen in zip(manifest.landmarks[row], manifest.visibility[row], strict=True):
+            if seen != ABSENT:
+                x, y = point * picture.size
+                dots.ellipse((x - 5, y - 5, x + 5, y + 5), fill=("lime", "orange", "red")[seen])
+        picture.thumbnail((side - 6, side - 6))
+        corner = (place % columns * side, place // columns * (side + head))
+        pen.text((corner[0] + 4, corner[1] + 2), manifest.class_names[manifest.category[row]], "black")
+        sheet.paste(picture, (corner[0] + 3, corner[1] + head))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    sheet.save(out)
+    return out
+
+
+@dataclass(frozen=True)
+class PretextSet:
+    """Garments drawn apart from any phantom on disk, uniform over categories.
+
+    Args:
+        images: `(n, side, side, 3)` uint8.
+        landmarks: `(n, 8, 2)` float32, shares of width and height, NaN where absent.
+        visibility: `(n, 8)` int8.
+        attributes: `(n, len(bench.data.pattern.ATTRIBUTES))` float32.
+    """
+
+    images: np.ndarray
+    landmarks: np.ndarray
+    visibility: np.ndarray
+    attributes: np.ndarray
+
+
+def pretext_set(
+    count: int, side: int, seed: int, workers: int | None = None, progress: Progress | None = None
+) -> PretextSet:
+    """Draw garments to train a backbone on.
+
+    Args:
+        count: How many.
+        side: Side of the square images in pixels.
+        seed: Seed; its random streams are apart from those of every phantom on disk.
+        workers: Processes; None for one a core.
+        progress: Called with (done, total).
+    """
+    chunks = [(seed, side, range(i, min(i + CHUNK, count))) for i in range(0, count, CHUNK)]
+    drawn = []
+    with _pool(workers) as run:
+        for done in run(_draw_pretext, chunks):
+            drawn += done
+            if progress is not None:
+                progress(len(drawn), count)
+    images, landmarks, visibility, attributes = zip(*drawn, strict=True)
+    return PretextSet(
+        np.stack(images), np.stack(landmarks), np.stack(visibility), np.stack(attributes)
+    )
+
+
+def _draw_pretext(
+    task: tuple[int, int, range],
+) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    seed, side, numbers = task
+    occurring = [i for i, category in enumerate(categories()) if category.images]
+    drawn = []
+    for number in numbers:
+        rng = np.random.default_rng([_PRETEXT, seed, number])
+        photograph = draw_photograph(draw_cloth(int(rng.choice(occurring)), rng), rng)
+        height, width = photograph.pixels.shape[:2]
+        small = Image.fromarray(photograph.pixels).resize((side, side), Image.Resampling.BILINEAR)
+        places = photograph.landmarks / np.array([width, height], np.float32)
+        drawn.append((np.asarray(small), places, photograph.visibility, photograph.attributes))
+    return drawn
+
+
+def _draw_into(
+    draft: Path, images: int, seed: int, workers: int | None, progress: Progress | None
+) -> None:
+    products = _products(images, seed)
+    tasks, task, size = [], [], 0
+    for product in products:
+        task.append(product)
+        size += product.photographs
+        if size >= CHUNK:
+            tasks.append((draft, seed, task))
+            task, size = [], 0
+    if task:
+        tasks.append((draft, seed, task))
+    lines: list[tuple[str, str, str, str]] = []
+    with _pool(workers) as run:
+        for drawn in run(_draw_products, tasks):
+            lines += drawn
+            if progress is not None:
+                progress(len(lines), images)
+    _write_annotations(draft, lines)
+    (draft / MARK).write_text(json.dumps(_mark(images, seed), indent=1) + "\n", encoding="utf-8")
+
+
+def _products(images: int, seed: int) -> list[_Product]:
+    """Categories by DeepFashion's frequencies (largest remainders), 1 to 6 photographs each."""
+    rng = np.random.default_rng([_LAYOUT, seed])
+    kinds = categories()
+    share = np.array([kind.images for kind in kinds]) * images / sum(k.images for k in kinds)
+    counts = np.floor(share).astype(int)
+    counts[np.argsort(counts - share, kind="stable")[: images - counts.sum()]] += 1
+    products: list[_Product] = []
+    for category, left in enumerate(counts):
+        sizes = []
+        while left > 0:
+            sizes.append(int(min(rng.integers(1, MOST_PHOTOGRAPHS + 1), left)))
+            left -= sizes[-1]
+        for partition, size in zip(_partitions(sizes, rng), sizes, strict=True):
+            number = len(products)
+            look = _ADJECTIVES[int(rng.integers(len(_ADJECTIVES)))]
+            folder = f"{look}_{kinds[category].name}_{number:05d}"
+            products.append(_Product(number, category, size, partition, folder))
+    order = rng.permutation(len(products))
+    return [products[i] for i in order]
+
+
+def _partitions(sizes: list[int], rng: np.random.Generator) -> list[int]:
+    """Give each product of a category to the partition that is furthest behind its share."""
+    given = rng.uniform(0, 0.5, 3)
+    chosen = []
+    for size in sizes:
+        behind = np.array(SHARES) * (given.sum() + size) - given
+        chosen.append(int(behind.argmax()))
+        given[chosen[-1]] += size
+    return chosen
+
+
+def _draw_products(task: tuple[Path, int, list[_Product]]) -> list[tuple[str, str, str, str]]:
+    """Draw some products; their annotation lines: category, landmarks, box, partition."""
+    draft, seed, products = task
+    lines = []
+    for product in products:
+        folder = draft / "Img" / "img" / product.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        cloth = draw_cloth(
+            product.category, np.random.default_rng([_PRODUCT, seed, product.number])
+        )
+        for number in range(1, product.photographs + 1):
+            rng = np.random.default_rng([_PHOTOGRAPH, seed, product.number, number])
+            photograph = draw_photograph(cloth, rng)
+            name = f"img_{number:08d}.jpg"
+            Image.fromarray(photograph.pixels).save(folder / name, quality=JPEG_QUALITY)
+            path = f"img/{product.folder}/{name}"
+            lines.append(
+                (
+                    f"{path:<70} {product.category + 1}",
+                    f"{path:<70} {_landmark_fields(product.category, photograph)}",
+                    f"{path:<70} {' '.join(f'{edge:03d}' for edge in photograph.box)}",
+                    f"{path:<70} {PARTITIONS[product.partition]}",
+                )
+            )
+    return lines
+
+
+def _landmark_fields(category: int, photograph: Photograph) -> str:
+    kind = categories()[category].clothes_type
+    points = [
+        f"{photograph.visibility[c]} {round(x):03d} {round(y):03d}"
+        for c in CHANNELS_OF_TYPE[kind]
+        for x, y in [photograph.landmarks[c]]
+    ]
+    return f"{kind}  {'  '.join(points)}"
+
+
+def _write_annotations(draft: Path, lines: list[tuple[str, str, str, str]]) -> None:
+    kinds = [f"{kind.name:<15} {kind.clothes_type}" for kind in categories()]
+    category, landmarks, boxes, partition = (list(column) for column in zip(*lines, strict=True))
+    columns = "clothes_type  variation_type  " + "  ".join(
+        f"landmark_visibility_{i}  landmark_location_x_{i}  landmark_location_y_{i}"
+        for i in range(1, 9)
+    )
+    for name, header, rows in (
+        ("Anno/list_category_cloth.txt", "category_name  category_type", kinds),
+        ("Anno/list_category_img.txt", "image_name  category_label", category),
+        ("Anno/list_landmarks.txt", f"image_name  {columns}", landmarks),
+        ("Anno/list_bbox.txt", "image_name  x_1  y_1  x_2  y_2", boxes),
+        ("Eval/list_eval_partition.txt", "image_name  evaluation_status", partition),
+    ):
+        path = draft / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join([str(len(rows)), header, *rows]) + "\n", encoding="utf-8")
+
+
+def _mark(images: int, seed: int) -> dict[str, object]:
+    made_by = "RopaNet Bench: drawn garments in DeepFashion's layout; this is not DeepFashion"
+    return {"made_by": made_by, "version": PHANTOM_VERSION, "images": images, "seed": seed}
+
+
+def _remove_stale_drafts(root: Path) -> None:
+    """Drafts of processes that are no more."""
+    for draft in root.parent.glob(f".{root.name}.*.part"):
+        pid = draft.name.split(".")[-2]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            shutil.rmtree(draft, ignore_errors=True)
+
+
+@contextmanager
+def _pool(workers: int | None) -> Iterator[Callable]:
+    """An ordered parallel map; in this very process for one worker."""
+    count = workers or os.cpu_count() or 1
+    if count == 1:
+        yield map
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(count, mp_context=context) as pool:
+        yield pool.map

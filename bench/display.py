@@ -1,0 +1,133 @@
+"""What a long run shows: one quiet live display on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+PLAIN_SECONDS = 10.0
+"""Off a terminal, a line at most this often."""
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: `45 s`, `3 min 20 s`, `2 h 5 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+@contextmanager
+def phase_bar(console: Console) -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar for work in named phases; yields `say(phase, done, total)`."""
+    if not console.is_terminal:
+        yield _plain_phases(console)
+        return
+    with _bar(console) as bar:
+        tasks: dict[str, int] = {}
+
+        def say(phase: str, done: int, total: int) -> None:
+            if phase not in tasks:
+                tasks[phase] = bar.add_task(phase, total=total)
+            bar.update(tasks[phase], completed=done, total=total)  # type: ignore[arg-type]
+
+        yield say
+
+
+def _plain_phases(console: Console) -> Callable[[str, int, int], None]:
+    last: dict[str, float] = {}
+
+    def say(phase: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if done >= total or now - last.get(phase, float("-inf")) >= PLAIN_SECONDS:
+            last[phase] = now
+            console.print(f"  {phase}: {done:,} of {total:,}", highlight=False)
+
+    return say
+
+
+class TrialDisplay:
+    """Trials done, running, failed, in the store already, and the time left.
+
+    Args:
+        console: Where to show it.
+        total: Trials to run.
+        stored: Trials of the study that are in the store already.
+        names: Trial id -> how to name it.
+    """
+
+    def __init__(self, console: Console, total: int, stored: int, names: dict[str, str]) -> None:
+        self._console = console
+        self._total, self._stored, self._names = total, stored, names
+        self._running: set[str] = set()
+        self._counts = {"finished": 0, "failed": 0}
+        self._begun = time.monotonic()
+        self._bar = _bar(console) if console.is_terminal else None
+        self._last = float("-inf")
+
+    def __enter__(self) -> TrialDisplay:
+        if self._bar is not None:
+            self._bar.start()
+            self._task = self._bar.add_task("trials", total=self._total)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def event(self, trial: str, what: str) -> None:
+        """A trial `started`, `finished` or `failed`."""
+        if what == "started":
+            self._running.add(trial)
+        else:
+            self._running.discard(trial)
+            self._counts[what] += 1
+        if what == "failed":
+            self._console.print(f"  failed: {self._names.get(trial, trial)}", style="red")
+        self._show()
+
+    def _show(self) -> None:
+        done = sum(self._counts.values())
+        parts = [f"{len(self._running)} running"]
+        if self._counts["failed"]:
+            parts.append(f"{self._counts['failed']} failed")
+        if self._stored:
+            parts.append(f"{self._stored} in the store already")
+        if done:
+            each = (time.monotonic() - self._begun) / done
+            parts.append(f"about {duration(each * (self._total - done))} left")
+        if self._bar is not None:
+            self._bar.update(
+                self._task, completed=done, description=f"trials ({', '.join(parts)})"
+            )
+            return
+        now = time.monotonic()
+        if done and (done == self._total or now - self._last >= PLAIN_SECONDS):
+            self._last = now
+            self._console.print(
+                f"  trials: {done} of {self._total} ({', '.join(parts)})", highlight=False
+            )
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+    )

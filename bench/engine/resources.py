@@ -1,0 +1,62 @@
+"""What a run may use, and how it is divided among trials. Light: the command line fills it in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+WORKER_BYTES = 1_500_000_000
+"""Memory that a worker on the CPU is taken to need, for the default number of workers."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a run may use.
+
+    Args:
+        workers: Trials at the same time; None for as many as cores, memory or GPUs allow.
+        gpus_per_trial: GPUs a trial, fractions too; None for one where there are GPUs.
+        address: A Ray cluster to use; None starts Ray on this machine.
+    """
+
+    workers: int | None = None
+    gpus_per_trial: float | None = None
+    address: str | None = None
+
+
+@dataclass(frozen=True)
+class Shares:
+    """How a run's resources were divided.
+
+    Args:
+        workers: Trials at the same time.
+        cpus: CPU cores, and threads, a trial.
+        gpus: GPUs a trial.
+        total_cpus: CPU cores in all.
+        total_gpus: GPUs in all.
+    """
+
+    workers: int
+    cpus: int
+    gpus: float
+    total_cpus: int
+    total_gpus: float
+
+
+def divide(resources: Resources, trials: int, have: dict[str, float]) -> Shares:
+    """Divide what a cluster has among concurrent trials.
+
+    Args:
+        resources: What may be used.
+        trials: Trials to run; no more workers than these.
+        have: `CPU`, `GPU` and `memory` (bytes), as Ray counts them.
+    """
+    cpus, gpus = max(int(have.get("CPU", 1)), 1), float(have.get("GPU", 0))
+    per_trial = resources.gpus_per_trial
+    if per_trial is None:
+        per_trial = 1.0 if gpus else 0.0
+    if per_trial:
+        most = max(int(gpus / per_trial + 1e-9), 1)
+    else:
+        most = max(int(have.get("memory", WORKER_BYTES) // WORKER_BYTES), 1)
+    workers = min(resources.workers or most, max(trials, 1), cpus)
+    return Shares(workers, max(cpus // workers, 1), per_trial, cpus, gpus)

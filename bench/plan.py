@@ -1,0 +1,173 @@
+"""What a run would do: which trials, which of them are in the store, which features they share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.data.manifest import Manifest
+from bench.design import Design
+from bench.features import FeatureStore, feature_key
+from bench.models.registry import BACKBONES
+from bench.models.settings import BackboneSettings
+from bench.models.weights import weights_path
+from bench.spec import SEMANTICS, DataSpec, TrialSpec, trial_id
+from bench.store import Store
+from bench.study import profile_settings
+from bench.train.splits import split_of
+
+
+@dataclass(frozen=True)
+class PlannedTrial:
+    """A trial of a study.
+
+    Args:
+        id: Its identity.
+        arm: Name of its arm.
+        seed: Its seed.
+        spec: What it trains.
+        stored: Whether it is finished, in whatever study it turned up first.
+    """
+
+    id: str
+    arm: str
+    seed: int
+    spec: TrialSpec
+    stored: bool
+
+
+@dataclass(frozen=True)
+class FeatureNeed:
+    """Feature maps that a study's trials share.
+
+    Args:
+        backbone: The backbone's settings.
+        rows: Rows of the manifest, ascending.
+        missing: How many of them are not on disk yet.
+        bytes_to_write: Disk space that those will take.
+    """
+
+    backbone: BackboneSettings
+    rows: np.ndarray
+    missing: int
+    bytes_to_write: int
+
+
+def planned(design: Design, manifest: Manifest, store: Store) -> Iterator[PlannedTrial]:
+    """A study's trials, lazily, seeds outermost."""
+    for arm, seed, spec in design.trials():
+        identity = trial_id(spec, manifest.fingerprint)
+        yield PlannedTrial(identity, arm.name, seed, spec, store.has(identity))
+
+
+def feature_needs(
+    specs: Iterable[TrialSpec], manifest: Manifest, cache: Path
+) -> list[FeatureNeed]:
+    """The feature maps that some trials need, one entry a backbone.
+
+    Raises:
+        BenchError: The data cannot give what a spec asks for.
+    """
+    rows: dict[BackboneSettings, set[int]] = {}
+    seen: set[tuple[Any, bool, DataSpec]] = set()
+    for spec in specs:
+        backbone = getattr(spec.model, "backbone", None)
+        if (backbone, spec.model.has_landmarks, spec.data) in seen:
+            continue
+        seen.add((backbone, spec.model.has_landmarks, spec.data))
+        split = split_of(spec, manifest)
+        if backbone is None:
+            continue
+        for part in (split.train, split.val, split.test):
+            rows.setdefault(backbone, set()).update(part.tolist())
+    return [_need(backbone, wanted, manifest, cache) for backbone, wanted in rows.items()]
+
+
+def _need(
+    backbone: BackboneSettings, rows: set[int], manifest: Manifest, cache: Path
+) -> FeatureNeed:
+    path = weights_path(backbone, cache)
+    missing = len(rows)
+    if path is None or path.is_file():
+        key = feature_key(backbone, cache, manifest.fingerprint)
+        missing = len(FeatureStore(cache, key).missing(list(rows)))
+    entry = BACKBONES[backbone.name]
+    map_bytes = 4 * entry.channels * entry.map_side(backbone.side) ** 2
+    return FeatureNeed(backbone, np.array(sorted(rows)), missing, missing * map_bytes)
+
+
+def study_record(
+    design: Design, trials: Iterable[PlannedTrial], manifest: Manifest, bench_version: str
+) -> dict[str, Any]:
+    """Which trials a study's arms are made of, as the store keeps it for the report."""
+    levels = {arm.name: arm.levels for arm in design.arms()}
+    arms: dict[str, dict[str, str]] = {name: {} for name in levels}
+    for trial in trials:
+        arms[trial.arm][str(trial.seed)] = trial.id
+    study = design.study
+    return {
+        "name": study.name,
+        "title": study.title or study.name,
+        "description": study.description.strip(),
+        "profile": design.profile,
+        "profile_description": str(profile_settings(design.profile)["description"]),
+        "data": {
+            "source": manifest.source,
+            "label": data_label(manifest),
+            "fingerprint": manifest.fingerprint,
+        },
+        "design": study.design,
+        "axes": {axis.name: [level.label for level in axis.levels] for axis in design.axes},
+        "control": design.control.name,
+        "seeds": list(design.seeds),
+        "reproduces": list(study.reproduces),
+        "arms": [
+            {"name": name, "levels": levels[name], "trials": trials_of}
+            for name, trials_of in arms.items()
+        ],
+        "bench_version": bench_version,
+        "semantics": SEMANTICS,
+    }
+
+
+def data_label(manifest: Manifest) -> str:
+    """The data as every table and figure names it."""
+    if manifest.source == "phantom":
+        return f"phantom ({len(manifest):,} drawn images, not DeepFashion)"
+    if manifest.source == "deepfashion":
+        return f"DeepFashion ({len(manifest):,} images)"
+    return f"folder `{manifest.root.name}` ({len(manifest):,} images)"
+
+
+def expected_seconds(trials: Iterable[PlannedTrial], store: Store) -> float | None:
+    """Seconds of training that the missing trials would take one after another.
+
+    From the seconds per image and epoch of finished trials of the same model and backbone; None
+    where a missing trial is like none in the store.
+    """
+    rates: dict[str, list[float]] = {}
+    for identity in store.ids():
+        done = store.summary(identity)
+        epochs = (done["spec"]["train"] or {}).get("epochs")
+        seconds = done["timings"].get("total")
+        if epochs and seconds:
+            work = epochs * done["data"]["images"]["train"]
+            rates.setdefault(_like(done["spec"]["model"]), []).append(seconds / work)
+    total = 0.0
+    for trial in trials:
+        if trial.stored or trial.spec.train is None:
+            continue
+        known = rates.get(_like(trial.spec.model.model_dump(mode="json")))
+        size = trial.spec.data.train_size
+        if not known or size == "all":
+            return None
+        total += float(np.median(known)) * trial.spec.train.epochs * int(size)
+    return total
+
+
+def _like(model: dict[str, Any]) -> str:
+    return f"{model['kind']}/{model.get('backbone')}"
