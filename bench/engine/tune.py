@@ -10,19 +10,19 @@ import json
 import logging
 import os
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune.experiment import Trial
 
 from bench.engine.resources import Resources, Shares, divide
 from bench.engine.worker import Job, TrialWorker, prepare_features
 from bench.plan import FeatureNeed, PlannedTrial
 from bench.store import Store
-
-if TYPE_CHECKING:
-    from ray.tune.experiment import Trial
 
 RETRIES = 1
 """How often a trial whose worker process died is tried again."""
@@ -34,6 +34,7 @@ QUIET = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "disabled",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
 }
 
@@ -52,8 +53,6 @@ def cluster(resources: Resources, trials: int, log: Path) -> Iterator[Shares]:
         log: File for Ray's own messages.
     """
     os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
-    import ray
-
     log.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(log)
     for name in ("ray", "ray.tune", "ray.air", "ray.train"):
@@ -86,8 +85,6 @@ def extract_features(
     Returns:
         Names of damaged shards that were found and extracted anew.
     """
-    import ray
-
     with tempfile.TemporaryDirectory(dir=job.cache, prefix=".progress-") as scratch:
         said = Path(scratch) / "progress.json"
         task = ray.remote(
@@ -108,8 +105,6 @@ def extract_features(
 
 
 def _result(pending: Any) -> Any:
-    import ray
-
     try:
         return ray.get(pending)
     except ray.exceptions.RayTaskError as error:
@@ -131,12 +126,8 @@ def run_trials(
     Returns:
         Trial id -> `finished` or `failed`.
     """
-    from ray import tune
-
-    store = Store(job.results)
-    started = time.time()
     with tempfile.TemporaryDirectory(prefix="ropanet-bench-") as scratch:
-        watcher = _watcher(store, event)
+        watcher = _Watcher(Store(job.results), event)
         tuner = tune.Tuner(
             tune.with_resources(
                 tune.with_parameters(TrialWorker, job=job, threads=shares.cpus),
@@ -151,11 +142,12 @@ def run_trials(
                 reuse_actors=True, max_concurrent_trials=shares.workers, num_samples=1
             ),
             run_config=tune.RunConfig(
-                name=f"run-{started:.0f}",
+                name="run",
                 storage_path=scratch,
                 verbose=0,
                 callbacks=[watcher],
                 failure_config=tune.FailureConfig(max_failures=RETRIES),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 log_to_file=False,
             ),
         )
@@ -163,44 +155,44 @@ def run_trials(
     return dict(watcher.outcomes)
 
 
-def _watcher(store: Store, event: Event) -> Any:
-    from ray import tune
+class _Watcher(tune.Callback):
+    """Passes on what becomes of trials, and records those whose process died."""
 
-    class Watcher(tune.Callback):
-        """Passes on what becomes of trials, and records those whose process died."""
+    def __init__(self, store: Store, event: Event) -> None:
+        self._store, self._event = store, event
+        self.outcomes: dict[str, str] = {}
 
-        def __init__(self) -> None:
-            self.outcomes: dict[str, str] = {}
+    def __getstate__(self) -> dict[str, Any]:
+        # Ray saves its callbacks with its own state; a display is not to be saved.
+        return {}
 
-        def on_trial_start(
-            self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
-        ) -> None:
-            event(trial.config["trial"]["id"], "started")
+    def on_trial_start(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        self._event(trial.config["trial"]["id"], "started")
 
-        def on_trial_result(
-            self,
-            iteration: int,
-            trials: list[Trial],
-            trial: Trial,
-            result: dict[str, Any],
-            **info: Any,
-        ) -> None:
-            self._end(trial, result["outcome"])
+    def on_trial_result(
+        self,
+        iteration: int,
+        trials: list[Trial],
+        trial: Trial,
+        result: dict[str, Any],
+        **info: Any,
+    ) -> None:
+        self._end(trial, result["outcome"])
 
-        def on_trial_error(
-            self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
-        ) -> None:
-            plain = trial.config["trial"]
-            why = Path(trial.error_file).read_text() if trial.error_file else "no message"
-            store.write_failure(
-                plain["id"],
-                {"spec": plain["spec"], "error": "the worker process died", "traceback": why},
-            )
-            self._end(trial, "failed")
+    def on_trial_error(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        plain = trial.config["trial"]
+        why = Path(trial.error_file).read_text() if trial.error_file else "no message"
+        self._store.write_failure(
+            plain["id"],
+            {"spec": plain["spec"], "error": "the worker process died", "traceback": why},
+        )
+        self._end(trial, "failed")
 
-        def _end(self, trial: Trial, outcome: str) -> None:
-            identity = trial.config["trial"]["id"]
-            self.outcomes[identity] = outcome
-            event(identity, outcome)
-
-    return Watcher()
+    def _end(self, trial: Trial, outcome: str) -> None:
+        identity = trial.config["trial"]["id"]
+        self.outcomes[identity] = outcome
+        self._event(identity, outcome)

@@ -82,6 +82,9 @@ class TrialWorker(tune.Trainable):
         from bench.train.loop import TrialContext, run_trial
 
         job = self._job
+        identity = self._plain["id"]
+        if store.has(identity) and not job.replace:
+            return  # this worker's predecessor died after storing it, or another run was faster
         manifest = _manifest(job.data, job.cache)
         context = TrialContext(
             manifest, job.cache, (("profile", job.profile), ("threads", _threads()))
