@@ -98,7 +98,9 @@ def run(
     ] = None,
     address: Annotated[str | None, typer.Option(help="Address of a Ray cluster.")] = None,
     only: Only = None,
-    limit: Annotated[int | None, typer.Option(min=0, help="Train at most this many trials.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=0, help="Train at most this many trials.")
+    ] = None,
     rerun: Annotated[bool, typer.Option(help="Train stored trials again.")] = False,
     settings: Set = None,
     as_json: AsJson = False,
@@ -280,7 +282,7 @@ def main() -> None:
     except BenchError as error:
         if debug:
             raise
-        err.print(f"[bold red]error:[/] ", end="")
+        err.print("[bold red]error:[/] ", end="")
         err.print(str(error), markup=False)
         sys.exit(2)
     except KeyboardInterrupt:

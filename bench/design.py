@@ -260,9 +260,7 @@ def put(plain: dict[str, Any], path: str, value: Any) -> None:
         plain[last] = value
 
 
-def _base_layers(
-    preset: str, profile: str, data_source: dict[str, Any] | None
-) -> Iterable[Layer]:
+def _base_layers(preset: str, profile: str, data_source: dict[str, Any] | None) -> Iterable[Layer]:
     scaled = profile_settings(profile)
     yield Layer(flatten(presets()[preset]), None, ())
     yield Layer(flatten(scaled["every"]), None, ())

@@ -110,9 +110,7 @@ class TrialDisplay:
             each = (time.monotonic() - self._begun) / done
             parts.append(f"about {duration(each * (self._total - done))} left")
         if self._bar is not None:
-            self._bar.update(
-                self._task, completed=done, description=f"trials ({', '.join(parts)})"
-            )
+            self._bar.update(self._task, completed=done, description=f"trials ({', '.join(parts)})")
             return
         now = time.monotonic()
         if done and (done == self._total or now - self._last >= PLAIN_SECONDS):

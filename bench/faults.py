@@ -88,7 +88,9 @@ def explain(error: ValidationError, plain: dict[str, Any], layers: Sequence[Laye
     if first["type"] == "ignored_setting":
         return BenchError(str(first["msg"]), where=where, fix=f"found {_shown(found, path, plain)}")
     expected = str(context.get("expected") or context.get("expected_tags") or "")
-    meant = nearest(str(found), [word.strip(" '") for word in expected.replace(" or ", ",").split(",")])
+    meant = nearest(
+        str(found), [word.strip(" '") for word in expected.replace(" or ", ",").split(",")]
+    )
     return BenchError(
         f"`{dotted}`: {first['msg'][0].lower()}{first['msg'][1:]}; found {found!r:.80}",
         where=where,
@@ -100,7 +102,9 @@ def _instead(path: tuple[str, ...], plain: dict[str, Any]) -> str:
     """What to do about a setting that does not exist here."""
     dotted = ".".join(path)
     choices = [name for name in settings_of(plain) if name != dotted]
-    elsewhere = [kind for kind in _model_kinds() if dotted in settings_of({"model": {"kind": kind}})]
+    elsewhere = [
+        kind for kind in _model_kinds() if dotted in settings_of({"model": {"kind": kind}})
+    ]
     if path[0] == "model" and elsewhere:
         return f"only {' and '.join(elsewhere)} {'has' if len(elsewhere) == 1 else 'have'} it"
     # A setting of the same name elsewhere is a likelier slip than a similar spelling.

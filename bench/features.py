@@ -84,9 +84,7 @@ class FeatureStore:
         """Those of `rows` that are still to be extracted, in ascending order."""
         return sorted({int(row) for row in rows} - self.stored())
 
-    def write(
-        self, rows: Sequence[int], maps: np.ndarray, unreadable: dict[int, str]
-    ) -> None:
+    def write(self, rows: Sequence[int], maps: np.ndarray, unreadable: dict[int, str]) -> None:
         """Add a shard, whole or not at all.
 
         Args:
@@ -160,9 +158,7 @@ class FeatureReader:
             for number, shard in enumerate(shards)
             for position, row in enumerate(shard.rows)
         }
-        self.unreadable = {
-            row: why for shard in shards for row, why in shard.unreadable.items()
-        }
+        self.unreadable = {row: why for shard in shards for row, why in shard.unreadable.items()}
         if not self._maps:
             raise BenchError("no features are on disk", fix="run the study: it extracts them")
 

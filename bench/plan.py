@@ -64,9 +64,7 @@ def planned(design: Design, manifest: Manifest, store: Store) -> Iterator[Planne
         yield PlannedTrial(identity, arm.name, seed, spec, store.has(identity))
 
 
-def feature_needs(
-    specs: Iterable[TrialSpec], manifest: Manifest, cache: Path
-) -> list[FeatureNeed]:
+def feature_needs(specs: Iterable[TrialSpec], manifest: Manifest, cache: Path) -> list[FeatureNeed]:
     """The feature maps that some trials need, one entry a backbone.
 
     Raises:

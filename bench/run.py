@@ -113,9 +113,7 @@ def lay_out(request: Request, *, draw: Say | None = None) -> Prepared:
         data_source = {"kind": manifest.source}
         if manifest.source == "phantom":
             data_source |= drawn_as(request.data)
-    laid = design(
-        study, file, profile=profile, data_source=data_source, settings=request.settings
-    )
+    laid = design(study, file, profile=profile, data_source=data_source, settings=request.settings)
     if request.data is not None:
         assert manifest is not None
         return Prepared(laid, manifest, request.data.resolve())
@@ -124,9 +122,7 @@ def lay_out(request: Request, *, draw: Say | None = None) -> Prepared:
     assert isinstance(source, PhantomSource)
     if draw is not None:
         root.parent.mkdir(parents=True, exist_ok=True)
-        draw_phantom(
-            root, images=source.images, seed=source.seed, progress=_named(draw, "drawing")
-        )
+        draw_phantom(root, images=source.images, seed=source.seed, progress=_named(draw, "drawing"))
     if is_drawn(root, images=source.images, seed=source.seed):
         manifest = open_source(root, cache=request.cache)
     return Prepared(laid, manifest, root.resolve())
@@ -208,7 +204,9 @@ def _engine(
         data=prepared.data_root,
         cache=request.cache.resolve(),
         results=request.results.resolve(),
-        log=(request.results / "logs" / f"{prepared.design.study.name}.{os.getpid()}.log").resolve(),
+        log=(
+            request.results / "logs" / f"{prepared.design.study.name}.{os.getpid()}.log"
+        ).resolve(),
         profile=prepared.design.profile,
         replace=request.rerun,
     )
@@ -221,9 +219,7 @@ def _engine(
             return run_trials(pending, job, shares, shown.event), repaired
 
 
-def _chosen(
-    laid: Design, request: Request, manifest: Manifest, store: Store
-) -> list[PlannedTrial]:
+def _chosen(laid: Design, request: Request, manifest: Manifest, store: Store) -> list[PlannedTrial]:
     if request.only:
         known = {arm.name for arm in laid.arms()}
         unknown = [name for name in request.only if name not in known]

@@ -29,7 +29,11 @@ def study_schema() -> dict[str, Any]:
     }
     names = list(presets())
     level = {**overrides, "properties": {"base": {"enum": names}, **overrides["properties"]}}
-    bundle = {"type": "object", "minProperties": 1, "additionalProperties": {"$ref": "#/$defs/Level"}}
+    bundle = {
+        "type": "object",
+        "minProperties": 1,
+        "additionalProperties": {"$ref": "#/$defs/Level"},
+    }
     axes = {
         "type": "object",
         "properties": {

@@ -1,12 +1,12 @@
 """Finished trials on disk: a folder each, that appears by one rename and never changes.
 
-    results/trials/<id>/trial.json           spec, metrics, timings, environment, data
-                        history.parquet      epoch, split, metric, value
-                        predictions.parquet  image, label, probabilities, one row a test image
-                        landmarks.parquet    image, landmark, visibility, true and predicted place
-    results/failures/<id>/<n>.json           a failed attempt, with its traceback
-    results/superseded/<id>-<n>/             what `--rerun` replaced
-    results/studies/<name>.json              which trials a study's arms are made of
+results/trials/<id>/trial.json           spec, metrics, timings, environment, data
+                    history.parquet      epoch, split, metric, value
+                    predictions.parquet  image, label, probabilities, one row a test image
+                    landmarks.parquet    image, landmark, visibility, true and predicted place
+results/failures/<id>/<n>.json           a failed attempt, with its traceback
+results/superseded/<id>-<n>/             what `--rerun` replaced
+results/studies/<name>.json              which trials a study's arms are made of
 """
 
 from __future__ import annotations
@@ -236,7 +236,9 @@ def _without_nan(plain: Any) -> Any:
 def _write_record(folder: Path, record: TrialRecord) -> None:
     import pyarrow as pa
 
-    epochs, splits, metrics, values = zip(*record.history, strict=True) if record.history else [()] * 4
+    epochs, splits, metrics, values = (
+        zip(*record.history, strict=True) if record.history else [()] * 4
+    )
     _write_table(
         folder / "history.parquet",
         pa.table(

@@ -87,7 +87,7 @@ def draw_cloth(category: int, rng: np.random.Generator) -> Cloth:
         pattern=pattern,
         texture=texture,
         colour=np.clip(colour, 5, 250),
-        second=rng.uniform(15, 245, 3),
+        second=np.clip(colour + rng.choice([-1.0, 1.0]) * rng.uniform(35, 110, 3), 5, 250),
         accent=rng.uniform(15, 245, 3),
         scale=float(rng.uniform(0.6, 1.6)),
         phase=float(rng.uniform(0, 6.28)),
@@ -110,9 +110,8 @@ def draw_photograph(cloth: Cloth, rng: np.random.Generator) -> Photograph:
     drawing = _cut(cloth, rng)
     to_pixels = _pose(drawing, width, height, rng)
 
-    scene = _background(width, height, rng)
-    worn = rng.random() < 0.55
-    if worn:
+    scene = _background(cloth.colour, width, height, rng)
+    if rng.random() < 0.5:
         _body(scene, to_pixels, rng)
     cover, shade, accent = _masks(drawing, to_pixels, width, height)
     texture = _weave(cloth, to_pixels, width, height)
@@ -148,7 +147,9 @@ def _cut(cloth: Cloth, rng: np.random.Generator) -> _Drawing:
     pattern = cloth.pattern
     drawing = _Drawing()
     if kind != 2 and pattern.hood:
-        rim = [(0.34 * np.cos(t), -0.16 + 0.36 * np.sin(t)) for t in np.linspace(np.pi, 2 * np.pi, 12)]
+        rim = [
+            (0.34 * np.cos(t), -0.16 + 0.36 * np.sin(t)) for t in np.linspace(np.pi, 2 * np.pi, 12)
+        ]
         drawing.parts.append(([*rim, (0.3, 0.12), (-0.3, 0.12)], 150, False))
         drawing.holes.append([(x * 0.62, (y + 0.16) * 0.6 - 0.12) for x, y in rim])
     if kind != 2:
@@ -200,7 +201,12 @@ def _torso(drawing: _Drawing, pattern: Pattern, kind: int, rng: np.random.Genera
         right = [(pattern.chest * 0.75, 0.22), (pattern.chest, 0.42)]
         for side in (-1, 1):
             x = side * neck
-            strap = [(x - 0.03, 0.0), (x + 0.03, 0.0), (x * 1.15 + 0.03, 0.3), (x * 1.15 - 0.03, 0.3)]
+            strap = [
+                (x - 0.03, 0.0),
+                (x + 0.03, 0.0),
+                (x * 1.15 + 0.03, 0.3),
+                (x * 1.15 - 0.03, 0.3),
+            ]
             drawing.parts.append((strap, 185, False))
         top = [(-neck * 1.1, 0.26), (0.0, 0.26 + pattern.neck_depth * 0.5), (neck * 1.1, 0.26)]
     else:
@@ -227,9 +233,7 @@ def _neckline(neck: float, pattern: Pattern) -> list[Point]:
     return [(neck * np.cos(t), pattern.neck_depth * np.sin(t)) for t in turn]
 
 
-def _below_waist(
-    drawing: _Drawing, pattern: Pattern, kind: int, rng: np.random.Generator
-) -> None:
+def _below_waist(drawing: _Drawing, pattern: Pattern, kind: int, rng: np.random.Generator) -> None:
     waist, hem = pattern.waist, pattern.waist * pattern.flare
     hip = max(waist * 1.12, 0.4)
     if pattern.legs:
@@ -259,7 +263,9 @@ def _below_waist(
         drawing.landmarks |= {6: edge[0], 7: edge[-1]}
         if pattern.flare > 1.25:
             for f in folds[2:-2:2]:
-                drawing.seams.append(([(waist * f * 0.8, 1.1), (hem * f + sway, pattern.length)], 0.015))
+                drawing.seams.append(
+                    ([(waist * f * 0.8, 1.1), (hem * f + sway, pattern.length)], 0.015)
+                )
         if kind == 2 and pattern.open:
             slit = [(hem * 0.2, 1.3), (hem * (0.2 + pattern.open), pattern.length + 0.1)]
             drawing.holes.append([*slit, (hem * 0.15 + sway, pattern.length + 0.1)])
@@ -278,16 +284,28 @@ def _front(drawing: _Drawing, pattern: Pattern, kind: int) -> None:
     throat = pattern.neck_depth
     if pattern.open:
         half = pattern.open
-        drawing.holes.append([(-0.02, throat * 0.7), (0.02, throat * 0.7), (half, low + 0.1), (-half, low + 0.1)])
+        drawing.holes.append(
+            [(-0.02, throat * 0.7), (0.02, throat * 0.7), (half, low + 0.1), (-half, low + 0.1)]
+        )
     if pattern.collar > 0.02:
         neck = pattern.neck_width * 1.05
-        stand = [(-neck, 0.04), (-neck * 0.92, -pattern.collar), (neck * 0.92, -pattern.collar), (neck, 0.04)]
+        stand = [
+            (-neck, 0.04),
+            (-neck * 0.92, -pattern.collar),
+            (neck * 0.92, -pattern.collar),
+            (neck, 0.04),
+        ]
         drawing.parts.append(([*stand, (0.0, 0.09)], 165, False))
     if pattern.lapel:
         for side in (-1, 1):
             x = side * pattern.neck_width
             reach = max(throat, 0.16)
-            flap = [(x, -0.02), (x * 1.9, reach * 0.55), (x * 1.1, reach * 0.72), (side * 0.01, reach)]
+            flap = [
+                (x, -0.02),
+                (x * 1.9, reach * 0.55),
+                (x * 1.1, reach * 0.72),
+                (side * 0.01, reach),
+            ]
             drawing.parts.append((flap, 150, False))
     if pattern.zip:
         drawing.seams.append(([(0.0, throat), (0.0, low)], 0.035))
@@ -308,7 +326,13 @@ def _front(drawing: _Drawing, pattern: Pattern, kind: int) -> None:
     if pattern.pockets:
         for side in (-1, 1):
             x, y, half = side * pattern.chest * 0.55, min(low - 0.35, 1.1), 0.11
-            pocket = [(x - half, y), (x + half, y), (x + half, y + 0.2), (x - half, y + 0.2), (x - half, y)]
+            pocket = [
+                (x - half, y),
+                (x + half, y),
+                (x + half, y + 0.2),
+                (x - half, y + 0.2),
+                (x - half, y),
+            ]
             drawing.seams.append((pocket, 0.014))
 
 
@@ -332,11 +356,11 @@ class _Affine:
 def _pose(drawing: _Drawing, width: int, height: int, rng: np.random.Generator) -> _Affine:
     points = np.array([point for part, _, _ in drawing.parts for point in part])
     low, high = points.min(axis=0), points.max(axis=0)
-    size = min(width / (high[0] - low[0]), height / (high[1] - low[1])) * rng.uniform(0.66, 1.04)
-    turn, shear, squeeze = rng.normal(0, 0.09), rng.normal(0, 0.06), rng.uniform(0.9, 1.1)
+    size = min(width / (high[0] - low[0]), height / (high[1] - low[1])) * rng.uniform(0.74, 1.02)
+    turn, shear, squeeze = rng.normal(0, 0.06), rng.normal(0, 0.05), rng.uniform(0.92, 1.08)
     rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     matrix = size * rotation @ np.array([[squeeze, shear], [0.0, 1.0]])
-    centre = np.array([width, height]) * (0.5 + rng.normal(0, 0.045, 2))
+    centre = np.array([width, height]) * (0.5 + rng.normal(0, 0.03, 2))
     return _Affine(matrix, centre - matrix @ ((low + high) / 2))
 
 
@@ -383,7 +407,9 @@ def _weave(cloth: Cloth, to_pixels: _Affine, width: int, height: int) -> np.ndar
         case "dots":
             mix = (np.sin(u * 1.6 * k + p) * np.sin(v * 1.6 * k) > 0.55) * 1.0
         case "floral":
-            waves = np.sin(u * k + 2 * np.sin(v * 0.7 * k + p)) + np.sin(v * k + 2 * np.cos(u * 0.8 * k))
+            waves = np.sin(u * k + 2 * np.sin(v * 0.7 * k + p)) + np.sin(
+                v * k + 2 * np.cos(u * 0.8 * k)
+            )
             mix = np.clip(waves - 0.4, 0, 1)
         case "denim":
             mix = 0.12 + 0.12 * np.sin((u + v) * 90) + 0.1 * np.cos(u * 9 + p)
@@ -394,17 +420,23 @@ def _weave(cloth: Cloth, to_pixels: _Affine, width: int, height: int) -> np.ndar
     return cloth.colour + (cloth.second - cloth.colour) * mix[..., None].astype(np.float32)
 
 
-def _background(width: int, height: int, rng: np.random.Generator) -> Image.Image:
-    base = rng.uniform(30, 250, 3) if rng.random() < 0.6 else np.full(3, rng.uniform(200, 252))
+def _background(
+    colour: np.ndarray, width: int, height: int, rng: np.random.Generator
+) -> Image.Image:
+    """A wall or a street, of another lightness or hue than the cloth."""
+    while True:
+        base = rng.uniform(30, 250, 3) if rng.random() < 0.5 else np.full(3, rng.uniform(170, 252))
+        if np.abs(base - colour).mean() > 55:
+            break
     ramp = np.linspace(0, 1, height, dtype=np.float32)[:, None, None]
-    slope = rng.uniform(-70, 70, 3)
+    slope = rng.uniform(-40, 40, 3)
     pixels = np.broadcast_to(base + slope * ramp, (height, width, 3))
     picture = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
     pen = ImageDraw.Draw(picture)
-    for _ in range(int(rng.integers(0, 9))):
+    for _ in range(int(rng.integers(0, 5))):
         x, y = rng.uniform(-0.1, 1.0, 2) * (width, height)
         w, h = rng.uniform(0.05, 0.6, 2) * (width, height)
-        tint = tuple(int(c) for c in np.clip(base + rng.normal(0, 45, 3), 0, 255))
+        tint = tuple(int(c) for c in np.clip(base + rng.normal(0, 22, 3), 0, 255))
         shape = pen.rectangle if rng.random() < 0.6 else pen.ellipse
         shape((x, y, x + w, y + h), fill=tint)
     return picture
@@ -420,14 +452,22 @@ def _body(scene: Image.Image, to_pixels: _Affine, rng: np.random.Generator) -> N
     lift = rng.uniform(0.1, 0.6)
 
     def limb(points: list[Point], thick: float) -> None:
-        pen.line([(x, y) for x, y in to_pixels(np.array(points))], fill=skin, width=int(thick * unit))
+        pen.line(
+            [(x, y) for x, y in to_pixels(np.array(points))], fill=skin, width=int(thick * unit)
+        )
 
     for side in (-1, 1):
         hand = (side * (0.36 + 1.55 * np.sin(lift)), 0.1 + 1.5 * np.cos(lift))
         limb([(side * 0.36, 0.1), hand], 0.17)
         limb([(side * 0.2, 1.2), (side * 0.26, 3.25)], 0.24)
     limb([(0.0, -0.35), (0.0, 0.3)], 0.22)
-    pen.polygon([(x, y) for x, y in to_pixels(np.array([(-0.36, 0.06), (0.36, 0.06), (0.3, 1.2), (-0.3, 1.2)]))], fill=skin)
+    pen.polygon(
+        [
+            (x, y)
+            for x, y in to_pixels(np.array([(-0.36, 0.06), (0.36, 0.06), (0.3, 1.2), (-0.3, 1.2)]))
+        ],
+        fill=skin,
+    )
     (x, y), r = to_pixels(np.array([(0.0, -0.42)]))[0], 0.24 * unit
     pen.ellipse((x - r, y - 1.35 * r, x + r, y + 1.1 * r), fill=hair)
     pen.ellipse((x - 0.78 * r, y - r, x + 0.78 * r, y + 1.15 * r), fill=skin)
@@ -435,23 +475,23 @@ def _body(scene: Image.Image, to_pixels: _Affine, rng: np.random.Generator) -> N
 
 def _light(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     height, width = pixels.shape[:2]
-    across, down = rng.normal(0, 0.22, 2).astype(np.float32)
+    across, down = rng.normal(0, 0.15, 2).astype(np.float32)
     x = np.linspace(-1, 1, width, dtype=np.float32)[None, :, None]
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None, None]
     gain = np.float32(rng.uniform(0.75, 1.2)) * (1 + across * x + down * y)
     noise = rng.standard_normal((height // 2 + 1, width // 2 + 1, 1), np.float32)
     grain = noise.repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
-    return pixels * gain + grain * np.float32(rng.uniform(2, 9))
+    return pixels * gain + grain * np.float32(rng.uniform(1, 5))
 
 
 def _occlude(picture: Image.Image, rng: np.random.Generator) -> np.ndarray:
     """Put a bag, a hand or a post in front; returns where, `(height, width)` bool."""
     hidden = Image.new("1", picture.size)
-    if rng.random() < 0.4:
+    if rng.random() < 0.3:
         width, height = picture.size
         tint = tuple(int(c) for c in rng.uniform(10, 245, 3))
         x, y = rng.uniform(0.1, 0.9, 2) * (width, height)
-        w, h = rng.uniform(0.06, 0.22, 2) * (width, height)
+        w, h = rng.uniform(0.05, 0.17, 2) * (width, height)
         box = (x - w, y - h, x + w, y + h)
         round_ = rng.random() < 0.5
         for pen, fill in ((ImageDraw.Draw(picture), tint), (ImageDraw.Draw(hidden), 1)):

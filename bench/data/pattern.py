@@ -71,7 +71,18 @@ NAMES = tuple(field.name for field in fields(Pattern))
 ATTRIBUTES = (*NAMES, "upper", "lower", "full body", *TEXTURES)
 """What the pretext task asks about a garment."""
 
-_SWITCHES = {"v_neck", "hood", "lapel", "buttons", "zip", "belt", "straps", "legs", "cuffs", "pockets"}
+_SWITCHES = {
+    "v_neck",
+    "hood",
+    "lapel",
+    "buttons",
+    "zip",
+    "belt",
+    "straps",
+    "legs",
+    "cuffs",
+    "pockets",
+}
 
 _TYPES: dict[int, dict[str, Range]] = {
     1: {"length": (1.25, 1.55), "chest": (0.44, 0.52), "waist": (0.38, 0.48), "flare": (1.0, 1.15),
@@ -86,7 +97,7 @@ _SHORT, _LONG = (0.18, 0.4), (0.85, 1.0)
 
 
 def _on(*switches: str, often: float = 0.9) -> dict[str, Range]:
-    return {name: (often, often) for name in switches}
+    return dict.fromkeys(switches, (often, often))
 
 
 _KINDS: dict[str, dict[str, Range]] = {

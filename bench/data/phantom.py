@@ -149,7 +149,9 @@ def contact_sheet(root: Path, out: Path, rows: int = 6, columns: int = 8) -> Pat
                 dots.ellipse((x - 5, y - 5, x + 5, y + 5), fill=("lime", "orange", "red")[seen])
         picture.thumbnail((side - 6, side - 6))
         corner = (place % columns * side, place // columns * (side + head))
-        pen.text((corner[0] + 4, corner[1] + 2), manifest.class_names[manifest.category[row]], "black")
+        pen.text(
+            (corner[0] + 4, corner[1] + 2), manifest.class_names[manifest.category[row]], "black"
+        )
         sheet.paste(picture, (corner[0] + 3, corner[1] + head))
     out.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(out)

@@ -8,7 +8,8 @@ from typing import Any
 import keras
 from keras import layers
 
-SMALL_WIDTHS = (32, 64, 96, 128)
+SMALL_LAYERS = ((24, 5, 2), (32, 3, 2), (32, 3, 1), (64, 3, 2), (64, 3, 1), (128, 3, 2))
+"""(filters, kernel, stride) of the small backbone's convolutions."""
 
 
 def inception_v3(input_size: int, weights: Path | None) -> Any:
@@ -25,7 +26,7 @@ def inception_v3(input_size: int, weights: Path | None) -> Any:
 
 
 def small(input_size: int, weights: Path | None) -> Any:
-    """Four convolutions, each halving the map: 6 x 6 x 128 at 96 pixels.
+    """Six convolutions, four of which halve the map: 6 x 6 x 128 at 96 pixels.
 
     For the phantom and a laptop; its `phantom` weights come from `bench.train.pretext`.
 
@@ -35,10 +36,12 @@ def small(input_size: int, weights: Path | None) -> Any:
     """
     image = keras.Input((input_size, input_size, 3), name="image")
     maps = image
-    for index, width in enumerate(SMALL_WIDTHS, start=1):
-        maps = layers.Conv2D(width, 3, padding="same", use_bias=False, name=f"conv_{index}")(maps)
-        maps = layers.MaxPooling2D(2, name=f"pool_{index}")(maps)
-        maps = layers.BatchNormalization(name=f"norm_{index}")(maps)
+    for index, (width, kernel, stride) in enumerate(SMALL_LAYERS, start=1):
+        maps = layers.Conv2D(
+            width, kernel, stride, padding="same", use_bias=False, name=f"conv_{index}"
+        )(maps)
+        # A short memory: the pretext task has some hundreds of steps, not many thousands.
+        maps = layers.BatchNormalization(momentum=0.9, name=f"norm_{index}")(maps)
         maps = layers.Activation("relu", name=f"relu_{index}")(maps)
     return _ready(keras.Model(image, maps, name="small"), weights)
 

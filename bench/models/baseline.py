@@ -8,9 +8,7 @@ from bench.models.network import Network
 from bench.models.settings import RopaNetBaseline
 
 
-def build(
-    settings: RopaNetBaseline, feature_shape: tuple[int, int, int], classes: int
-) -> Network:
+def build(settings: RopaNetBaseline, feature_shape: tuple[int, int, int], classes: int) -> Network:
     """Global average pooling and one fully connected layer.
 
     Args:

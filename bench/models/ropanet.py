@@ -24,9 +24,7 @@ def build(settings: RopaNet, feature_shape: tuple[int, int, int], classes: int) 
     """
     features = keras.Input(feature_shape, name="features")
 
-    mask_layer = layers.Conv2D(
-        feature_shape[-1], 1, activation="sigmoid", name="landmark_mask"
-    )
+    mask_layer = layers.Conv2D(feature_shape[-1], 1, activation="sigmoid", name="landmark_mask")
     mask = mask_layer(features)
     stages = _upsampling(settings.upsampling)
     maps = mask
@@ -54,9 +52,7 @@ def build(settings: RopaNet, feature_shape: tuple[int, int, int], classes: int) 
 
     fused = layers.Concatenate(name="fusion")([local, whole])
     category = layers.Dense(classes, name="category")(fused)
-    model = keras.Model(
-        features, {"category": category, "landmarks": by_landmark}, name="ropanet"
-    )
+    model = keras.Model(features, {"category": category, "landmarks": by_landmark}, name="ropanet")
     return Network(
         model,
         landmark_variables=tuple(

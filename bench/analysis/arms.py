@@ -1,0 +1,226 @@
+"""A study's arms as measured, and each against the control; all from stored predictions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench.analysis.intervals import (
+    Estimate,
+    holm,
+    over_seeds,
+    over_seeds_and_images,
+    seeds_wanted,
+)
+from bench.store import Landmarks, Store, TrialRecord
+from bench.train.metrics import classification, ranks, trained_landmarks
+
+DEPTHS = {"accuracy": 1, "top_3": 3, "top_5": 5}
+LOWER_IS_BETTER = {"landmark_ne", "landmark_loss", "loss"}
+FEWEST_SEEDS = 3
+"""Below this many paired seeds no verdict is given."""
+ALPHA = 0.05
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What the analysis needs of a finished trial.
+
+    Args:
+        record: The trial, whole.
+        ranks: `(images,)` classes ranked before the true one.
+        errors: `(images,)` normalised landmark error of each image, NaN where no landmark is
+            visible; None for a model without landmarks.
+        metrics: Metric -> value; classification recomputed from the predictions.
+    """
+
+    record: TrialRecord
+    ranks: np.ndarray
+    errors: np.ndarray | None
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """An arm as measured.
+
+    Args:
+        name: Its name in the study.
+        levels: Axis -> level.
+        trials: Seed -> finished trial.
+        planned: Trials planned.
+        failed: Errors of the trials that failed, by seed.
+    """
+
+    name: str
+    levels: dict[str, str]
+    trials: dict[int, Trial]
+    planned: int
+    failed: dict[int, str]
+
+    def estimate(self, metric: str) -> Estimate:
+        """A metric's mean and interval; over seeds and images where it is a mean over images."""
+        matrix = self._matrix(metric)
+        if matrix is not None:
+            return over_seeds_and_images(matrix)
+        return over_seeds([t.metrics.get(metric, float("nan")) for t in self.trials.values()])
+
+    def _matrix(self, metric: str, seeds: list[int] | None = None) -> np.ndarray | None:
+        trials = [self.trials[s] for s in (seeds if seeds is not None else self.trials)]
+        if not trials or len({tuple(t.record.predictions.images) for t in trials}) > 1:
+            return None
+        if metric in DEPTHS:
+            return np.stack([t.ranks < DEPTHS[metric] for t in trials]).astype(np.float64)
+        errors = [t.errors for t in trials if t.errors is not None]
+        if metric == "landmark_ne" and len(errors) == len(trials):
+            return np.stack(errors)
+        return None
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Images by split, of any of its trials."""
+        for trial in self.trials.values():
+            return dict(trial.record.data["images"])
+        return {}
+
+    def history(self) -> pd.DataFrame:
+        """All seeds' histories: columns arm, seed, epoch, split, metric, value."""
+        rows = [
+            (self.name, seed, *row)
+            for seed, trial in self.trials.items()
+            for row in trial.record.history
+        ]
+        return pd.DataFrame(rows, columns=["arm", "seed", "epoch", "split", "metric", "value"])
+
+
+@dataclass(frozen=True)
+class Effect:
+    """An arm's difference from the control in a metric, paired by seed.
+
+    Args:
+        arm: The arm.
+        metric: The metric.
+        difference: Arm minus control.
+        p_holm: p-value, corrected for the number of arms.
+        verdict: `better`, `worse`, or why it cannot be told.
+        settled: Whether the verdict is `better` or `worse`.
+    """
+
+    arm: str
+    metric: str
+    difference: Estimate
+    p_holm: float
+    verdict: str
+    settled: bool
+
+
+def load_arms(store: Store, study: dict[str, Any]) -> list[Arm]:
+    """A study's arms with every finished trial.
+
+    Args:
+        store: The store.
+        study: The study's record.
+
+    Raises:
+        BenchError: A stored trial cannot be read.
+    """
+    arms = []
+    for plain in study["arms"]:
+        trials, failed = {}, {}
+        for seed, identity in sorted(plain["trials"].items(), key=lambda item: int(item[0])):
+            if store.has(identity):
+                trials[int(seed)] = _trial(store.read(identity))
+            elif failures := store.failures(identity):
+                failed[int(seed)] = failures[-1]["error"]
+        arms.append(Arm(plain["name"], plain["levels"], trials, len(plain["trials"]), failed))
+    return arms
+
+
+def _trial(record: TrialRecord) -> Trial:
+    said = record.predictions
+    labels = said.labels.astype(np.int64)
+    return Trial(
+        record=record,
+        ranks=ranks(said.probabilities, labels),
+        errors=None if record.landmarks is None else _image_errors(record.landmarks),
+        metrics=record.metrics | classification(said.probabilities, labels),
+    )
+
+
+def _image_errors(landmarks: Landmarks) -> np.ndarray:
+    scored = trained_landmarks(landmarks.visibility)
+    distance = np.linalg.norm(landmarks.predicted - landmarks.true, axis=-1)
+    total = np.where(scored, distance, 0.0).sum(axis=1)
+    count = scored.sum(axis=1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def effects(arms: list[Arm], control: str, metric: str) -> list[Effect]:
+    """Each arm against the control in a metric, paired by seed, Holm-corrected over the arms.
+
+    Args:
+        arms: All arms of a study.
+        control: Name of the control.
+        metric: Metric name.
+
+    Returns:
+        One effect for each other arm that shares a finished seed with the control and has the
+        metric.
+    """
+    baseline = next(arm for arm in arms if arm.name == control)
+    found = []
+    for arm in arms:
+        difference = None if arm is baseline else _paired(arm, baseline, metric)
+        if difference is not None and np.isfinite(difference.mean):
+            found.append((arm.name, difference))
+    corrected = holm([difference.p for _, difference in found])
+    return [
+        Effect(name, metric, difference, p, *_verdict(metric, difference, p))
+        for (name, difference), p in zip(found, corrected, strict=True)
+    ]
+
+
+def _paired(arm: Arm, control: Arm, metric: str) -> Estimate | None:
+    seeds = sorted(arm.trials.keys() & control.trials.keys())
+    if not seeds:
+        return None
+    mine, theirs = arm._matrix(metric, seeds), control._matrix(metric, seeds)
+    same_images = mine is not None and theirs is not None and _images(arm) == _images(control)
+    if same_images:
+        assert mine is not None and theirs is not None
+        return over_seeds_and_images(mine - theirs)
+    nan = float("nan")
+    return over_seeds(
+        [
+            arm.trials[s].metrics.get(metric, nan) - control.trials[s].metrics.get(metric, nan)
+            for s in seeds
+        ]
+    )
+
+
+def _images(arm: Arm) -> tuple[str, ...]:
+    return tuple(next(iter(arm.trials.values())).record.predictions.images)
+
+
+def _verdict(metric: str, difference: Estimate, p: float) -> tuple[str, bool]:
+    if difference.seeds < FEWEST_SEEDS:
+        return f"too few seeds to tell ({difference.seeds} of at least {FEWEST_SEEDS})", False
+    if np.isfinite(p) and p < ALPHA:
+        up = difference.mean > 0
+        return ("worse" if up == (metric in LOWER_IS_BETTER) else "better"), True
+    seeds = "seed" if difference.seeds == 1 else "seeds"
+    wanted = seeds_wanted(difference)
+    if difference.mean == 0:
+        advice = "no difference was seen"
+    elif np.isinf(wanted):
+        advice = "more test images are needed, not more seeds"
+    elif wanted <= difference.seeds:
+        advice = "about that many suffice for one arm alone, not for all arms together"
+    else:
+        advice = (
+            f"about {wanted:.0f} would do" if wanted <= 100 else "more than 100 would be needed"
+        )
+    return f"cannot tell at {difference.seeds} {seeds}; {advice}", False

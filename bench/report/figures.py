@@ -1,0 +1,221 @@
+"""The report's figures, drawn from stored histories and predictions; PNG and SVG of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+
+from bench.analysis.arms import Arm, effects
+
+PAPER_COLOURS = {
+    "Baseline-100": "tab:blue",
+    "Baseline-1000": "tab:orange",
+    "Baseline-5000": "tab:red",
+}
+"""Figure 7's colours."""
+
+LOSS = "cross-entropy (nats)"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of the report.
+
+    Args:
+        name: File name without ending.
+        title: Heading.
+        caption: Axes, units, data and number of seeds, in words.
+        figure: The drawing.
+    """
+
+    name: str
+    title: str
+    caption: str
+    figure: Any
+
+    def write(self, folder: Path) -> Path:
+        """Write `<name>.png` and `<name>.svg`; returns the PNG."""
+        png = folder / f"{self.name}.png"
+        self.figure.savefig(png, dpi=150, bbox_inches="tight")
+        self.figure.savefig(
+            png.with_suffix(".svg"), bbox_inches="tight", metadata={"Date": None, "Creator": None}
+        )
+        plt.close(self.figure)
+        return png
+
+
+def study_figures(study: dict[str, Any], arms: Sequence[Arm]) -> list[Figure]:
+    """All figures of a study.
+
+    Args:
+        study: Its record.
+        arms: Its arms as measured.
+    """
+    plt.rcdefaults()
+    sns.set_theme(context="notebook", style="whitegrid", palette="colorblind")
+    plt.rcParams["svg.hashsalt"] = "ropanet-bench"
+    plt.rcParams["svg.fonttype"] = "none"
+    about = f"Data: {study['data']['label']}; profile {study['profile']}."
+    name = study["name"]
+    history = pd.concat([arm.history() for arm in arms], ignore_index=True)
+    drawn = [_accuracy(name, arms, about), _forest(name, arms, study["control"], about)]
+    for metric, title, what in (
+        ("loss", "Total loss", "total loss (nats)"),
+        ("category_loss", "Classification loss", f"classification {LOSS}"),
+        ("landmarks_loss", "Landmark loss", f"landmark {LOSS}"),
+        ("accuracy", "Accuracy by epoch", "top-1 accuracy"),
+    ):
+        drawn.append(_curves(name, history, arms, metric, title, what, about))
+    drawn.append(_gates(name, arms, about))
+    return [figure for figure in drawn if figure is not None]
+
+
+def _colours(arms: Sequence[Arm]) -> dict[str, Any]:
+    palette = sns.color_palette("colorblind", max(len(arms), 1))
+    chosen = {arm.name: colour for arm, colour in zip(arms, palette, strict=True)}
+    return chosen | {name: PAPER_COLOURS[name] for name in chosen if name in PAPER_COLOURS}
+
+
+def _curves(
+    name: str,
+    history: pd.DataFrame,
+    arms: Sequence[Arm],
+    metric: str,
+    title: str,
+    what: str,
+    about: str,
+) -> Figure | None:
+    found = history[history["metric"] == metric]
+    if found.empty or (metric == "loss" and "category_loss" not in set(history["metric"])):
+        if metric != "loss" or found.empty:
+            return None
+        what = f"classification {LOSS}"
+    colours = _colours(arms)
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4), sharey=True)
+    for axis, split, label in zip(
+        axes, ("train", "val"), ("training images", "validation images"), strict=True
+    ):
+        part = found[found["split"] == split]
+        for arm, rows in part.groupby("arm", sort=False):
+            table = rows.pivot_table(index="epoch", columns="seed", values="value")
+            axis.plot(table.index, table.mean(axis=1), color=colours[arm], label=arm, lw=2)
+            axis.plot(table.index, table, color=colours[arm], lw=0.6, alpha=0.45)
+        axis.set(title=label, xlabel="epoch")
+        axis.xaxis.get_major_locator().set_params(integer=True)
+    axes[0].set_ylabel(what)
+    handles, labels = axes[0].get_legend_handles_labels()
+    axes[1].legend(handles, labels, frameon=True, fontsize="small", loc="best")
+    figure.tight_layout()
+    return Figure(
+        f"{name}.{metric}",
+        title,
+        f"{what[0].upper()}{what[1:]} by epoch; thick: mean over seeds, thin: each seed "
+        f"({_seed_range(arms)}). {about}",
+        figure,
+    )
+
+
+def _accuracy(name: str, arms: Sequence[Arm], about: str) -> Figure | None:
+    shown = [arm for arm in arms if arm.trials]
+    if not shown:
+        return None
+    figure, axes = plt.subplots(1, 3, figsize=(11, 0.5 * len(shown) + 1.5), sharey=True)
+    places = np.arange(len(shown))[::-1]
+    colours = _colours(arms)
+    for axis, metric, label in zip(
+        axes, ("accuracy", "top_3", "top_5"), ("top-1", "top-3", "top-5"), strict=True
+    ):
+        for place, arm in zip(places, shown, strict=True):
+            estimate = arm.estimate(metric)
+            values = [100 * trial.metrics[metric] for trial in arm.trials.values()]
+            axis.plot(values, [place] * len(values), "o", color=colours[arm.name], alpha=0.4, ms=5)
+            _interval(axis, place, estimate, 100, colours[arm.name])
+        axis.set(xlabel=f"{label} accuracy (%)")
+    axes[0].set_yticks(places, [arm.name for arm in shown])
+    axes[0].set_ylim(-0.6, len(shown) - 0.4)
+    figure.tight_layout()
+    images = ", ".join(sorted({f"{arm.sizes['test']:,}" for arm in shown}))
+    return Figure(
+        f"{name}.arms",
+        "Accuracy of each arm",
+        f"Dots: seeds ({_seed_range(arms)}); diamonds and bars: mean and 95 % interval over seeds "
+        f"and test images ({images} images). {about}",
+        figure,
+    )
+
+
+def _forest(name: str, arms: Sequence[Arm], control: str, about: str) -> Figure | None:
+    found = effects(list(arms), control, "accuracy")
+    if not found:
+        return None
+    figure, axis = plt.subplots(figsize=(8, 0.5 * len(found) + 1.5))
+    places = np.arange(len(found))[::-1]
+    for place, effect in zip(places, found, strict=True):
+        colour = "tab:blue" if effect.settled else "0.45"
+        _interval(axis, place, effect.difference, 100, colour)
+    axis.axvline(0, color="0.3", lw=1)
+    axis.set_yticks(places, [effect.arm for effect in found])
+    axis.set_ylim(-0.6, len(found) - 0.4)
+    axis.set_xlabel(f"difference in top-1 accuracy from {control} (points)")
+    figure.tight_layout()
+    return Figure(
+        f"{name}.effects",
+        f"Against the control, {control}",
+        "Arm minus control, paired by seed, with 95 % intervals over seeds and test images, not "
+        "corrected for the number of arms; blue where the Holm-corrected verdict is settled, grey "
+        f"where it cannot be told. {about}",
+        figure,
+    )
+
+
+def _gates(name: str, arms: Sequence[Arm], about: str) -> Figure | None:
+    shown = [arm for arm in arms if np.isfinite(arm.estimate("gate_mean").mean)]
+    if not shown:
+        return None
+    metrics = {
+        "gate_mean": "mean of the gate",
+        "gate_below_0.1": "share below 0.1",
+        "gate_above_0.9": "share above 0.9",
+        "gate_energy": "energy passed",
+    }
+    figure, axes = plt.subplots(1, 4, figsize=(12, 0.5 * len(shown) + 1.5), sharey=True)
+    places = np.arange(len(shown))[::-1]
+    colours = _colours(arms)
+    for axis, (metric, label) in zip(axes, metrics.items(), strict=True):
+        for place, arm in zip(places, shown, strict=True):
+            values = [trial.metrics[metric] for trial in arm.trials.values()]
+            axis.plot(values, [place] * len(values), "o", color=colours[arm.name], alpha=0.6)
+        axis.set_xlabel(label)
+    axes[0].set_yticks(places, [arm.name for arm in shown])
+    axes[0].set_ylim(-0.6, len(shown) - 0.4)
+    figure.tight_layout()
+    return Figure(
+        f"{name}.gates",
+        "How far the gates are open",
+        f"Over all test images, one dot a seed ({_seed_range(arms)}); energy: share of the feature "
+        f"map's sum of squares that passes. {about}",
+        figure,
+    )
+
+
+def _interval(axis: Any, place: float, estimate: Any, scale: float, colour: Any) -> None:
+    if np.isfinite(estimate.half_width):
+        axis.plot([scale * estimate.low, scale * estimate.high], [place] * 2, color=colour, lw=2)
+    axis.plot([scale * estimate.mean], [place], "D", color=colour, ms=7, mec="white")
+
+
+def _seed_range(arms: Sequence[Arm]) -> str:
+    counts = sorted({len(arm.trials) for arm in arms})
+    span = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return f"n = {span} an arm"

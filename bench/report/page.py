@@ -1,0 +1,265 @@
+"""The report: one self-contained HTML page, the same in Markdown, and every table and figure."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+import bench
+from bench.analysis.arms import Arm, effects, load_arms
+from bench.errors import BenchError
+from bench.report.figures import study_figures
+from bench.report.tables import (
+    Measured,
+    Table,
+    arms_table,
+    effects_table,
+    landmarks_table,
+    published_table,
+)
+from bench.store import Store
+
+MARK = ".bench-report"
+
+
+@dataclass(frozen=True)
+class ReportSummary:
+    """What was written.
+
+    Args:
+        page: The HTML page.
+        studies: Names of the studies in it.
+        tables: Number of tables.
+        figures: Number of figures.
+    """
+
+    page: Path
+    studies: tuple[str, ...]
+    tables: int
+    figures: int
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    name: str
+    title: str
+    caption: str
+    png: str
+
+
+@dataclass(frozen=True)
+class _Section:
+    study: dict[str, Any]
+    counts: dict[str, int]
+    facts: dict[str, str]
+    warnings: list[str]
+    summary: list[str]
+    tables: list[Table]
+    figures: list[_Drawn]
+
+
+def write_report(store: Store, out: Path, studies: Sequence[str] | None = None) -> ReportSummary:
+    """Write a report of what is in a store.
+
+    Written beside `out` first and then put in its place, so that a reader never sees half of one.
+
+    Args:
+        store: The store.
+        out: Folder to write; made, or replaced where it is an earlier report.
+        studies: Names of the studies to report; None for all.
+
+    Raises:
+        BenchError: The store holds no such study, a trial in it cannot be read, or `out` is a
+            folder of something else.
+    """
+    chosen = _chosen(store, studies)
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / MARK).exists())):
+        raise BenchError(
+            "is there already and holds no report", where=str(out), fix="give another folder"
+        )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        for folder in ("tables", "figures"):
+            (draft / folder).mkdir()
+        sections = [_section(store, study, draft) for study in chosen]
+        published = _published(store, chosen)
+        for table in published:
+            table.write(draft / "tables")
+        _render(draft, sections, published)
+        (draft / MARK).write_text(f"bench {bench.__version__}\n")
+        draft.chmod(0o755)
+        if out.exists():
+            shutil.rmtree(out)
+        draft.rename(out)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return ReportSummary(
+        page=out / "index.html",
+        studies=tuple(study["name"] for study in chosen),
+        tables=len(published) + sum(len(section.tables) for section in sections),
+        figures=sum(len(section.figures) for section in sections),
+    )
+
+
+def _chosen(store: Store, names: Sequence[str] | None) -> list[dict[str, Any]]:
+    recorded = {study["name"]: study for study in store.studies()}
+    if not recorded:
+        raise BenchError(
+            "holds no study", where=str(store.root), fix="bench run ablations/mask_gate.yaml"
+        )
+    for name in names or ():
+        if name not in recorded:
+            raise BenchError(
+                f"holds no study `{name}`",
+                where=str(store.root),
+                fix=f"studies: {', '.join(recorded)}",
+            )
+    return [recorded[name] for name in names] if names else list(recorded.values())
+
+
+def _section(store: Store, study: dict[str, Any], draft: Path) -> _Section:
+    arms = load_arms(store, study)
+    counts = {
+        "planned": sum(arm.planned for arm in arms),
+        "finished": sum(len(arm.trials) for arm in arms),
+        "failed": sum(len(arm.failed) for arm in arms),
+    }
+    counts["missing"] = counts["planned"] - counts["finished"] - counts["failed"]
+    note = f"Data: {study['data']['label']}. Means with 95 % intervals over seeds and test images "
+    note += "(precision and recall: over seeds alone)."
+    tables = [
+        table
+        for table in (
+            arms_table(study["name"], arms, note),
+            landmarks_table(study["name"], arms),
+            effects_table(study["name"], arms, study["control"]),
+        )
+        if table is not None
+    ]
+    for table in tables:
+        table.write(draft / "tables")
+    drawn = []
+    for figure in study_figures(study, arms) if counts["finished"] else []:
+        png = figure.write(draft / "figures")
+        encoded = base64.b64encode(png.read_bytes()).decode()
+        drawn.append(_Drawn(figure.name, figure.title, figure.caption, encoded))
+    return _Section(
+        study=study,
+        counts=counts,
+        facts=_facts(study, arms, counts),
+        warnings=_warnings(arms, counts),
+        summary=_summary(study, arms),
+        tables=tables,
+        figures=drawn,
+    )
+
+
+def _facts(study: dict[str, Any], arms: list[Arm], counts: dict[str, int]) -> dict[str, str]:
+    """The section's header."""
+    records = [trial.record for arm in arms for trial in arm.trials.values()]
+
+    def span(values: set[int]) -> str:
+        return " to ".join(f"{v:,}" for v in sorted({min(values), max(values)})) if values else "–"
+
+    sizes = {
+        split: span({record.data["images"][split] for record in records})
+        for split in ("train", "val", "test")
+    }
+    versions = {
+        name: ", ".join(
+            sorted({str(r.environment[name]) for r in records if name in r.environment})
+        )
+        for name in ("bench", "keras", "backend", "python", "machine")
+    }
+    seeds = ", ".join(str(seed) for seed in study["seeds"])
+    return {
+        "data": study["data"]["label"],
+        "profile": f"{study['profile']}: {study['profile_description']}",
+        "seeds": f"{len(study['seeds'])} ({seeds})",
+        "trials": ", ".join(f"{count} {what}" for what, count in counts.items()),
+        "images": f"train {sizes['train']}, validation {sizes['val']}, test {sizes['test']}",
+        "control": study["control"],
+        "made with": ", ".join(f"{name} {value}" for name, value in versions.items() if value),
+        "data fingerprint": study["data"]["fingerprint"][:16],
+    }
+
+
+def _warnings(arms: list[Arm], counts: dict[str, int]) -> list[str]:
+    warnings = []
+    if counts["missing"]:
+        warnings.append(f"{counts['missing']} planned trials are not in the store yet.")
+    for arm in arms:
+        for seed, error in arm.failed.items():
+            warnings.append(f"{arm.name}, seed {seed} failed: {error}")
+    unreadable = {
+        image["image"]
+        for arm in arms
+        for trial in arm.trials.values()
+        for image in trial.record.data["unreadable"]
+    }
+    if unreadable:
+        named = ", ".join(sorted(unreadable)[:5])
+        warnings.append(f"{len(unreadable)} images could not be read and were left out: {named}")
+    return warnings
+
+
+def _summary(study: dict[str, Any], arms: list[Arm]) -> list[str]:
+    """The comparison with the control in plain words."""
+    sentences = []
+    for effect in effects(arms, study["control"], "accuracy"):
+        shown = Measured(effect.difference, True, signed=True)
+        if effect.settled:
+            said = f"{effect.verdict} than {study['control']}"
+        else:
+            said = effect.verdict
+        sentences.append(f"{effect.arm}: {shown} points of top-1 accuracy: {said}.")
+    return sentences
+
+
+def _published(store: Store, studies: list[dict[str, Any]]) -> list[Table]:
+    tables = []
+    for key in ("table_1", "table_2"):
+        study = next((s for s in studies if key in s["reproduces"]), None)
+        arms = load_arms(store, study) if study is not None else []
+        tables.append(published_table(key, arms, study))
+    return tables
+
+
+def _render(draft: Path, sections: list[_Section], published: list[Table]) -> None:
+    environment = Environment(
+        loader=PackageLoader("bench.report"),
+        autoescape=lambda name: name is not None and ".html" in name,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["png"] = lambda data: Markup(f"data:image/png;base64,{data}")
+    environment.filters["md"] = _markdown
+    measured = any(section.study["reproduces"] for section in sections)
+    for template, name in (("report.html.j2", "index.html"), ("report.md.j2", "report.md")):
+        text = environment.get_template(template).render(
+            sections=sections,
+            published=published,
+            reproduced=measured,
+            version=bench.__version__,
+        )
+        (draft / name).write_text(text, encoding="utf-8")
+
+
+def _markdown(text: Any) -> str:
+    """Text that came from a study, harmless in Markdown."""
+    plain = " ".join(str(text).split())
+    for sign in "\\`*_[]<>|":
+        plain = plain.replace(
+            sign, f"\\{sign}" if sign not in "<>" else {"<": "&lt;", ">": "&gt;"}[sign]
+        )
+    return plain
