@@ -163,6 +163,13 @@ class Design:
 
     def _arm(self, cell: list[Level]) -> Arm:
         preset = next((level.preset for level in cell if level.preset), self.preset)
+        for layer in (*self.layers, *(level.layer for level in cell), self.last):
+            if "seed" in layer.settings:
+                raise BenchError(
+                    "`seed` is set by the study's seeds, arm by arm",
+                    where=str(layer.position(("seed",))),
+                    fix="write `seeds: [1, 2]` at the top of the study",
+                )
         layers = [
             *_base_layers(preset, self.profile, self.data_source),
             *self.layers,

@@ -1,4 +1,4 @@
-"""What `bench plan`, `bench status` and `bench data check` show: gathered as plain data, printed."""
+"""What `bench plan`, `bench status` and `bench data check` show: gathered, then printed."""
 
 from __future__ import annotations
 

@@ -197,7 +197,8 @@ def _engine(
 ) -> tuple[dict[str, str], list[str]]:
     assert prepared.manifest is not None
     needs = feature_needs([t.spec for t in pending], prepared.manifest, request.cache)
-    from bench.engine.tune import Job, cluster, extract_features, run_trials
+    from bench.engine.tune import cluster, extract_features, run_trials
+    from bench.engine.worker import Job
 
     request.cache.mkdir(parents=True, exist_ok=True)
     job = Job(

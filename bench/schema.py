@@ -19,7 +19,8 @@ def study_schema() -> dict[str, Any]:
     schema = Study.model_json_schema(ref_template="#/$defs/{model}")
     definitions = trial["$defs"] | schema["$defs"]
     leaves = _leaves(trial, definitions, "")
-    overrides = {
+    del leaves["seed"]  # the study's `seeds` set it
+    overrides: dict[str, Any] = {
         "type": "object",
         "properties": {
             **{path: {"anyOf": values} for path, values in leaves.items()},

@@ -1,4 +1,4 @@
-"""What a study is, as its YAML says it: a base, axes, a control, seeds, and what profiles change."""
+"""What a study is, as its YAML says it: base, axes, control, seeds, and what profiles change."""
 
 from __future__ import annotations
 

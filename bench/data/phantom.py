@@ -29,7 +29,7 @@ PHANTOM_VERSION = 1
 
 MARK = "phantom.json"
 SHARES = (0.6, 0.1, 0.3)
-"""Train, val and test products; more test images than DeepFashion's share, for tighter intervals."""
+"""Train, val and test; more test images than DeepFashion's share, for tighter intervals."""
 
 MOST_PHOTOGRAPHS = 6
 JPEG_QUALITY = 88
@@ -247,8 +247,8 @@ def _products(images: int, seed: int) -> list[_Product]:
     counts = np.floor(share).astype(int)
     counts[np.argsort(counts - share, kind="stable")[: images - counts.sum()]] += 1
     products: list[_Product] = []
-    for category, left in enumerate(counts):
-        sizes = []
+    for category, count in enumerate(counts.tolist()):
+        sizes, left = [], count
         while left > 0:
             sizes.append(int(min(rng.integers(1, MOST_PHOTOGRAPHS + 1), left)))
             left -= sizes[-1]

@@ -11,7 +11,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +117,7 @@ def prepare_features(
     manifest = _manifest(job.data, job.cache)
     dropped = []
     for settings, rows in needs:
+        phase = f"features of {settings.name}"
         ensure_weights(settings, job.cache, say)
         key = feature_key(settings, job.cache, manifest.fingerprint)
         dropped += FeatureStore(job.cache, key).verify()
@@ -125,7 +126,7 @@ def prepare_features(
             rows,
             settings,
             job.cache,
-            lambda done, total: say(f"features of {settings.name}", done, total),
+            partial(say, phase),
         )
     return dropped
 

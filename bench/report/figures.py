@@ -107,7 +107,8 @@ def _curves(
         axes, ("train", "val"), ("training images", "validation images"), strict=True
     ):
         part = found[found["split"] == split]
-        for arm, rows in part.groupby("arm", sort=False):
+        for arm in part["arm"].unique():
+            rows = part[part["arm"] == arm]
             table = rows.pivot_table(index="epoch", columns="seed", values="value")
             axis.plot(table.index, table.mean(axis=1), color=colours[arm], label=arm, lw=2)
             axis.plot(table.index, table, color=colours[arm], lw=0.6, alpha=0.45)

@@ -217,11 +217,8 @@ def _summary(study: dict[str, Any], arms: list[Arm]) -> list[str]:
     sentences = []
     for effect in effects(arms, study["control"], "accuracy"):
         shown = Measured(effect.difference, True, signed=True)
-        if effect.settled:
-            said = f"{effect.verdict} than {study['control']}"
-        else:
-            said = effect.verdict
-        sentences.append(f"{effect.arm}: {shown} points of top-1 accuracy: {said}.")
+        than = f" than {study['control']}" if effect.settled else ""
+        sentences.append(f"{effect.arm}: {shown} points of top-1 accuracy: {effect.verdict}{than}.")
     return sentences
 
 

@@ -92,23 +92,22 @@ class Table:
         paths = [folder / f"{self.name}.{ending}" for ending in ("csv", "md", "tex")]
         self.raw().to_csv(paths[0], index=False)
         align = ["left"] + ["right"] * (len(self.columns) - 1)
-        text = {"disable_numparse": True, "colalign": align} if self.rows else {}
         body = self.shown()
-        paths[1].write_text(
-            f"**{self.title}**\n\n{tabulate(body, self.columns, 'pipe', **text)}\n\n{self.note}\n",
-            encoding="utf-8",
+        pipe = tabulate(body, self.columns, "pipe", disable_numparse=True, colalign=align)
+        paths[1].write_text(f"**{self.title}**\n\n{pipe}\n\n{self.note}\n", encoding="utf-8")
+        latex = tabulate(
+            body, self.columns, "latex_booktabs", disable_numparse=True, colalign=align
         )
-        latex = tabulate(body, self.columns, "latex_booktabs", **text)
         paths[2].write_text(f"% {self.title}. {self.note}\n{latex}\n", encoding="utf-8")
         return paths
 
 
 def arms_table(name: str, arms: Sequence[Arm], note: str) -> Table:
     """Every arm's classification metrics."""
-    rows = [
-        {"arm": arm.name, "seeds": _seeds(arm), **{h: Measured(arm.estimate(m), True) for m, h in PERCENT.items()}}
-        for arm in arms
-    ]  # fmt: skip
+    rows = []
+    for arm in arms:
+        measured = {head: Measured(arm.estimate(m), True) for m, head in PERCENT.items()}
+        rows.append({"arm": arm.name, "seeds": _seeds(arm), **measured})
     return Table(f"{name}.arms", "Arms", note, ("arm", "seeds", *PERCENT.values()), tuple(rows))
 
 

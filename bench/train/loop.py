@@ -65,8 +65,9 @@ def run_trial(
     manifest = context.manifest
     started = time.perf_counter()
     split = split_of(spec, manifest)
+    unreadable: list[dict[str, str]] = []
     if isinstance(spec.model, Prior):
-        outcome, unreadable = _answer_prior(manifest, split), []
+        outcome = _answer_prior(manifest, split)
     else:
         key = feature_key(spec.model.backbone, context.cache, manifest.fingerprint)
         reader = FeatureStore(context.cache, key).reader()

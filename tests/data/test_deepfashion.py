@@ -475,7 +475,7 @@ NAMES = (
     ),
     ordinary=st.sampled_from([0, 250]),
 )
-def test_mutated_lines_give_a_manifest_or_one_clear_error(  # noqa: PLR0917
+def test_mutated_lines_give_a_manifest_or_one_clear_error(
     tmp_path_factory, name, line, at, cut, put, ordinary
 ):
     root = _mutable(tmp_path_factory, ordinary)
