@@ -97,8 +97,8 @@ def print_plan(console: Console, overview: dict[str, Any]) -> None:
            if stored is not None else ""),
     }  # fmt: skip
     for need in overview["features"]:
-        rows["features"] = (
-            f"{need['backbone']} ({need['weights']}): {need['images']:,} images shared by all "
+        rows[f"features of {need['backbone']}"] = (
+            f"weights {need['weights']}: {need['images']:,} images shared by all "
             f"trials, {need['missing']:,} to extract, {need['bytes_to_write'] / 1e6:,.0f} MB"
         )
     if overview["seconds"] is not None:

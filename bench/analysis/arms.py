@@ -218,7 +218,7 @@ def _verdict(metric: str, difference: Estimate, p: float) -> tuple[str, bool]:
     elif np.isinf(wanted):
         advice = "more test images are needed, not more seeds"
     elif wanted <= difference.seeds:
-        advice = "about that many suffice for one arm alone, not for all arms together"
+        advice = "that would do for this arm alone, not for all arms together"
     else:
         advice = (
             f"about {wanted:.0f} would do" if wanted <= 100 else "more than 100 would be needed"

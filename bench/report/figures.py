@@ -160,7 +160,7 @@ def _forest(name: str, arms: Sequence[Arm], control: str, about: str) -> Figure 
     found = effects(list(arms), control, "accuracy")
     if not found:
         return None
-    figure, axis = plt.subplots(figsize=(8, 0.5 * len(found) + 1.5))
+    figure, axis = plt.subplots(figsize=(10, 0.45 * len(found) + 1.3))
     places = np.arange(len(found))[::-1]
     for place, effect in zip(places, found, strict=True):
         colour = "tab:blue" if effect.settled else "0.45"

@@ -255,8 +255,6 @@ def _render(draft: Path, sections: list[_Section], published: list[Table]) -> No
 def _markdown(text: Any) -> str:
     """Text that came from a study, harmless in Markdown."""
     plain = " ".join(str(text).split())
-    for sign in "\\`*_[]<>|":
-        plain = plain.replace(
-            sign, f"\\{sign}" if sign not in "<>" else {"<": "&lt;", ">": "&gt;"}[sign]
-        )
-    return plain
+    for sign in "\\`*_[]|":
+        plain = plain.replace(sign, f"\\{sign}")
+    return plain.replace("<", "&lt;")

@@ -1,0 +1,59 @@
+"""Intervals and corrections against SciPy, simulation and hand calculations."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from bench.analysis.intervals import holm, over_seeds, over_seeds_and_images, seeds_wanted
+
+
+def test_over_seeds_is_the_t_interval_of_scipy() -> None:
+    values = [0.4, 0.45, 0.38, 0.5]
+    mine = over_seeds([*values, float("nan")])
+    low, high = stats.t.interval(0.95, 3, np.mean(values), stats.sem(values))
+    assert (mine.low, mine.high, mine.seeds) == (pytest.approx(low), pytest.approx(high), 4)
+    assert mine.p == pytest.approx(stats.ttest_1samp(values, 0).pvalue)
+
+
+def test_one_seed_has_no_interval() -> None:
+    mine = over_seeds_and_images(np.array([[1.0, 0.0, 1.0]]))
+    assert mine.mean == pytest.approx(2 / 3)
+    assert np.isnan(mine.low) and np.isnan(mine.p)
+
+
+def test_no_spread_at_all_is_no_evidence_of_a_difference() -> None:
+    same = over_seeds_and_images(np.full((3, 10), 0.25))
+    assert (same.low, same.high) == (0.25, 0.25) and np.isnan(same.p)
+    assert over_seeds_and_images(np.zeros((3, 10))).p == 1.0
+
+
+def test_images_without_a_value_are_left_out() -> None:
+    matrix = np.array([[0.1, np.nan, 0.3], [0.2, np.nan, 0.4]])
+    assert over_seeds_and_images(matrix).images == 2
+    assert over_seeds_and_images(matrix).mean == pytest.approx(0.25)
+
+
+def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    held = 0
+    for _ in range(400):
+        seeds, images = rng.normal(0, 0.05, (5, 1)), rng.normal(0, 0.6, (1, 60))
+        estimate = over_seeds_and_images(0.3 + seeds + images + rng.normal(0, 0.5, (5, 60)))
+        held += estimate.low <= 0.3 <= estimate.high
+    assert 0.93 <= held / 400 <= 1.0
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    corrected = holm([0.5, float("nan"), 0.01])
+    assert corrected[2] == pytest.approx(0.03) and np.isnan(corrected[1]) and corrected[0] == 1.0
+
+
+def test_seeds_wanted_follows_from_the_power_of_a_z_test() -> None:
+    estimate = over_seeds([0.01, 0.03, 0.05, 0.03])
+    reach = stats.norm.ppf(0.975) + stats.norm.ppf(0.8)
+    assert seeds_wanted(estimate) == max(np.ceil(np.var([1, 3, 5, 3], ddof=1) * reach**2 / 9), 2)
+    noisy = over_seeds_and_images(np.random.default_rng(0).normal(0.001, 1, (4, 20)))
+    assert np.isinf(seeds_wanted(noisy))  # the test images alone leave too much doubt

@@ -1,0 +1,179 @@
+"""The report of a store made on the spot: what it shows, counts, refuses and escapes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench.analysis.arms import effects, load_arms
+from bench.errors import BenchError
+from bench.paper.published import no_information, published
+from bench.report.page import write_report
+from bench.store import Landmarks, Predictions, Store, TrialRecord
+from bench.train.metrics import classification
+
+CLASSES, IMAGES, SEEDS = 6, 80, 4
+SKILLS = {"gate=sigmoid": 0.5, "gate=none": 0.9, "gate=same": 0.5}
+
+
+def record(identity: str, skill: float, seed: int, train: int = 100) -> TrialRecord:
+    """A trial that is right on about a share `skill` of the images."""
+    labels = np.random.default_rng(0).integers(0, CLASSES, IMAGES)
+    rng = np.random.default_rng([seed, int(skill * 100), train])
+    logits = rng.normal(0, 1, (IMAGES, CLASSES))
+    logits[np.arange(IMAGES), labels] += 4 * (rng.random(IMAGES) < skill)
+    probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    true = rng.random((IMAGES, 8, 2)).astype("f4")
+    names = np.array([f"{i}.jpg" for i in range(IMAGES)])
+    return TrialRecord(
+        id=identity,
+        spec={},
+        data={
+            "source": "phantom", "fingerprint": "f", "class_names": list("abcdef"),
+            "images": {"train": train, "val": 10, "test": IMAGES}, "train_counts": [20] * CLASSES,
+            "unreadable": [{"image": "<b>bad</b>.jpg", "reason": "truncated"}],
+            "mean_position_error": 0.2,
+        },
+        metrics=classification(probabilities, labels)
+        | {"landmark_loss": 2.0, "gate_mean": 0.5, "gate_below_0.1": 0.1, "gate_above_0.9": 0.2,
+           "gate_energy": 0.4},
+        history=[(e, s, m, 3.0 / e) for e in (1, 2) for s in ("train", "val")
+                 for m in ("loss", "category_loss", "landmarks_loss", "accuracy")],
+        predictions=Predictions(names, labels, probabilities.astype("f4")),
+        landmarks=Landmarks(names, np.zeros((IMAGES, 8), "i1"), true, true + np.float32(0.03)),
+        environment={"bench": "0.1.0"},
+    )  # fmt: skip
+
+
+def study(name: str, arms: dict[str, dict[str, str]], **fields: Any) -> dict[str, Any]:
+    plain: dict[str, Any] = {
+        "name": name, "title": "Gate & <script>alert(1)</script>", "description": "a | b",
+        "profile": "laptop", "profile_description": "small",
+        "data": {"source": "phantom", "label": "phantom (not DeepFashion)", "fingerprint": "f"},
+        "design": "factorial", "axes": {}, "control": next(iter(arms)), "seeds": list(range(SEEDS)),
+        "reproduces": [], "bench_version": "0.1.0", "semantics": 1,
+        "arms": [{"name": n, "levels": {}, "trials": trials} for n, trials in arms.items()],
+    }  # fmt: skip
+    return plain | fields
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Three arms of four seeds, one trial failed and one missing; and a study of the tables."""
+    store = Store(tmp_path / "results")
+    arms: dict[str, dict[str, str]] = {}
+    for number, (name, skill) in enumerate(SKILLS.items()):
+        arms[name] = {str(seed): f"{number}{seed}" for seed in range(SEEDS)}
+        for seed in range(SEEDS):
+            if (number, seed) not in ((2, 2), (2, 3)):
+                store.write(record(f"{number}{seed}", skill, seed))
+    store.write_failure("22", {"error": "FloatingPointError: <i>NaN</i>"})
+    store.write_study("gates", study("gates", arms))
+    rows: dict[str, dict[str, str]] = {}
+    for number, name in enumerate(("Baseline-100", "Baseline-1000", "Baseline-5000", "RopaNet-10000")):
+        rows[name] = {str(seed): f"t{number}{seed}" for seed in range(SEEDS)}
+        for seed in range(SEEDS):
+            store.write(record(f"t{number}{seed}", 0.4 + 0.1 * number, seed, 10 * (number + 1)))
+    tables = study("tables", rows, reproduces=["table_1", "table_2"], title="Tables")
+    store.write_study("tables", tables)
+    return store
+
+
+def test_effects_are_paired_and_judged(store: Store) -> None:
+    arms = load_arms(store, store.studies()[0])
+    found = {effect.arm: effect for effect in effects(arms, "gate=sigmoid", "accuracy")}
+    better, same = found["gate=none"], found["gate=same"]
+    assert better.settled and better.verdict == "better" and better.difference.mean > 0.2
+    assert better.difference.low > 0
+    mine, control = (a for a in arms if a.name in ("gate=none", "gate=sigmoid"))
+    by_hand = [
+        control.trials[s].metrics["accuracy"] - mine.trials[s].metrics["accuracy"] for s in range(4)
+    ]
+    assert abs(better.difference.mean) == pytest.approx(abs(np.mean(by_hand)))
+    assert not same.settled and same.verdict.startswith("too few seeds to tell (2 of at least 3)")
+
+
+def test_the_report_counts_what_failed_and_what_is_missing(store: Store, tmp_path: Path) -> None:
+    write_report(store, tmp_path / "report", ["gates"])
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "12 planned, 10 finished, 1 failed, 1 missing" in text
+    assert "gate=same, seed 2 failed: FloatingPointError" in text
+    assert "1 images could not be read" in text
+    table = pd.read_csv(tmp_path / "report" / "tables" / "gates.arms.csv")
+    assert table["seeds"].tolist() == ["4 of 4", "4 of 4", "2 of 4, 1 failed"]
+    assert 0.8 < table["top-1 % mean"][1] < 1.0  # raw values, not percent
+
+
+def test_the_published_figures_stand_beside_measured_ones_and_the_phantom_is_never_judged(
+    store: Store, tmp_path: Path
+) -> None:
+    write_report(store, tmp_path / "report")
+    table = pd.read_csv(tmp_path / "report" / "tables" / "table_1.csv").set_index("row")
+    assert table.loc["RopaNet-10000", "published top-3 %"] == 48.08
+    assert table.loc["Baseline-1000", "N measured"] == "20"
+    verdicts = table["verdict top-3 %"].dropna()
+    assert len(verdicts) == 4 and set(verdicts) == {"not comparable (phantom)"}
+    assert table.loc["FashionNet", "seeds"].startswith("quoted")
+    assert np.isnan(table.loc["FashionNet", "measured top-3 % mean"])
+    bound = table.loc["no information (training frequencies)", "measured top-3 % mean"]
+    assert 0.2 < bound < 0.8
+    second = (tmp_path / "report" / "tables" / "table_2.tex").read_text()
+    assert "\\toprule" in second and "\\%" in second
+
+
+def test_on_deepfashion_at_the_papers_scale_a_row_is_judged(store: Store, tmp_path: Path) -> None:
+    real = {"source": "deepfashion", "label": "DeepFashion", "fingerprint": "f"}
+    tables = next(s for s in store.studies() if s["name"] == "tables")
+    store.write_study("tables", tables | {"data": real, "profile": "paper"})
+    write_report(store, tmp_path / "report", ["tables"])
+    table = pd.read_csv(tmp_path / "report" / "tables" / "table_1.csv").set_index("row")
+    for name in ("Baseline-100", "RopaNet-10000"):
+        row = table.loc[name]
+        low, high = row["measured top-3 % low"], row["measured top-3 % high"]
+        inside = low <= row["published top-3 %"] / 100 <= high
+        assert row["verdict top-3 %"] == ("consistent" if inside else "differs")
+
+
+def test_the_page_is_self_contained_and_harmless(store: Store, tmp_path: Path) -> None:
+    write_report(store, tmp_path / "report")
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert "<script>" not in page and "&lt;script&gt;alert(1)" in page
+    assert "<b>bad</b>" not in page and "<i>NaN</i>" not in page
+    assert not re.findall(r"""(?:src|href)=["'](?!data:|#)""", page)
+    figures = sorted(path.name for path in (tmp_path / "report" / "figures").glob("*.png"))
+    assert "gates.effects.png" in figures and "tables.category_loss.png" in figures
+    assert all((tmp_path / "report" / "figures" / f).with_suffix(".svg").exists() for f in figures)
+
+
+def test_the_same_store_gives_the_same_report(store: Store, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        write_report(store, tmp_path / name)
+    for path in (tmp_path / "one").rglob("*.*"):
+        other = tmp_path / "two" / path.relative_to(tmp_path / "one")
+        assert path.read_bytes() == other.read_bytes(), path.name
+
+
+def test_a_report_replaces_a_report_and_nothing_else(store: Store, tmp_path: Path) -> None:
+    write_report(store, tmp_path / "report")
+    write_report(store, tmp_path / "report", ["gates"])
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("x")
+    with pytest.raises(BenchError, match="holds no report"):
+        write_report(store, tmp_path / "mine")
+    assert (tmp_path / "mine" / "thesis.txt").exists()
+    with pytest.raises(BenchError, match="no study `gaits`"):
+        write_report(store, tmp_path / "report", ["gaits"])
+
+
+def test_the_published_tables_are_the_papers() -> None:
+    first = {row.name: row.values for row in published()["table_1"].rows}
+    assert first["Baseline-5000"] == {"top_3": 0.8089, "top_5": pytest.approx(0.946)}
+    assert published()["table_2"].rows[0].values == {"precision_pooled": 0.93, "recall_pooled": 0.04}
+    bound = no_information(("accuracy", "top_3", "top_5"))
+    # PAPER: always answering the most frequent classes scores 24.95, 46.19 and 58.33 %.
+    assert [round(100 * bound[m], 2) for m in ("accuracy", "top_3", "top_5")] == [24.95, 46.19, 58.33]

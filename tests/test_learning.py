@@ -1,0 +1,62 @@
+"""On the phantom, what must be learnt is learnt: a small case of the laptop profile."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bench.data.phantom import draw_phantom
+from bench.data.sources import open_source
+from bench.design import design
+from bench.store import TrialRecord
+from bench.study import Study
+from bench.train.extract import extract
+from bench.train.loop import TrialContext, run_trial
+from bench.train.splits import split_of
+from bench.yaml_source import Located
+
+
+@pytest.fixture(scope="module")
+def context(tmp_path_factory: pytest.TempPathFactory) -> TrialContext:
+    """1,600 drawn images and what the small backbone makes of them."""
+    cache = tmp_path_factory.mktemp("learning")
+    root = draw_phantom(cache / "phantom", images=1600, seed=0)
+    return TrialContext(open_source(root, cache=cache), cache)
+
+
+def trained(preset: str, context: TrialContext, seed: int = 0) -> TrialRecord:
+    study = Study(name="learning", base=preset, seeds=1)
+    sizes = {"data.train_size": 900, "data.validation_size": 60, "data.test_size": 440}
+    if preset == "prior":
+        sizes["data.validation_size"] = 0
+    source = {"data.source": {"kind": "phantom", "images": 1600, "seed": 0}}
+    laid = design(study, Located({}, {}, "x"), profile="laptop", settings=sizes | source)
+    spec = laid.control.trial(seed)
+    if spec.train is not None:
+        split = split_of(spec, context.manifest)
+        rows = np.concatenate([split.train, split.val, split.test])
+        extract(context.manifest, rows, spec.model.backbone, context.cache)  # type: ignore[union-attr]
+    return run_trial(spec, context)
+
+
+def test_the_baseline_beats_the_prior_and_landmarks_beat_the_mean_position(
+    context: TrialContext,
+) -> None:
+    prior = trained("prior", context)
+    baseline = trained("ropanet_baseline", context)
+    assert baseline.metrics["accuracy"] > prior.metrics["accuracy"] + 0.04
+    assert baseline.metrics["top_3"] > prior.metrics["top_3"] + 0.08
+
+    ropanet = trained("ropanet", context)
+    assert ropanet.metrics["landmark_ne"] < 0.7 * ropanet.data["mean_position_error"]
+    losses = [
+        v for _, split, metric, v in ropanet.history if (split, metric) == ("val", "landmarks_loss")
+    ]
+    assert losses[-1] < 0.7 * losses[0]
+    assert 0 < ropanet.metrics["gate_mean"] < 1
+
+    again = trained("ropanet_baseline", context)
+    assert again.metrics == baseline.metrics and again.id == baseline.id
+    other = trained("ropanet_baseline", context, seed=1)
+    assert other.id != baseline.id and other.metrics != baseline.metrics
+    np.testing.assert_array_equal(other.predictions.images, baseline.predictions.images)
