@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.intervals import (
+    MOST_SEEDS,
     Estimate,
     holm,
     over_seeds,
@@ -16,7 +17,7 @@ from bench.analysis.intervals import (
     seeds_wanted,
 )
 from bench.store import Landmarks, Store, TrialRecord
-from bench.train.metrics import classification, ranks, trained_landmarks
+from bench.train.metrics import classification, normalised_error, ranks, trained_landmarks
 
 DEPTHS = {"accuracy": 1, "top_3": 3, "top_5": 5}
 LOWER_IS_BETTER = {"landmark_ne", "landmark_loss", "loss"}
@@ -34,12 +35,15 @@ class Trial:
         ranks: `(images,)` classes ranked before the true one.
         errors: `(images,)` normalised landmark error of each image, NaN where no landmark is
             visible; None for a model without landmarks.
+        confident: `(images,)` whether the true class has a probability above 0.5: the images that
+            pooled recall counts.
         metrics: Metric -> value; classification recomputed from the predictions.
     """
 
     record: TrialRecord
     ranks: np.ndarray
     errors: np.ndarray | None
+    confident: np.ndarray
     metrics: dict[str, float]
 
 
@@ -74,6 +78,8 @@ class Arm:
             return None
         if metric in DEPTHS:
             return np.stack([t.ranks < DEPTHS[metric] for t in trials]).astype(np.float64)
+        if metric == "recall_pooled":
+            return np.stack([t.confident for t in trials]).astype(np.float64)
         errors = [t.errors for t in trials if t.errors is not None]
         if metric == "landmark_ne" and len(errors) == len(trials):
             return np.stack(errors)
@@ -142,11 +148,18 @@ def load_arms(store: Store, study: dict[str, Any]) -> list[Arm]:
 def _trial(record: TrialRecord) -> Trial:
     said = record.predictions
     labels = said.labels.astype(np.int64)
+    scored = record.metrics | classification(said.probabilities, labels)
+    errors = None
+    if record.landmarks is not None:
+        put = record.landmarks
+        errors = _image_errors(put)
+        scored["landmark_ne"] = normalised_error(put.predicted, put.true, put.visibility)
     return Trial(
         record=record,
         ranks=ranks(said.probabilities, labels),
-        errors=None if record.landmarks is None else _image_errors(record.landmarks),
-        metrics=record.metrics | classification(said.probabilities, labels),
+        errors=errors,
+        confident=said.probabilities[np.arange(len(labels)), labels] > 0.5,
+        metrics=scored,
     )
 
 
@@ -168,9 +181,11 @@ def effects(arms: list[Arm], control: str, metric: str) -> list[Effect]:
 
     Returns:
         One effect for each other arm that shares a finished seed with the control and has the
-        metric.
+        metric; none where the study has no arm of the control's name.
     """
-    baseline = next(arm for arm in arms if arm.name == control)
+    baseline = next((arm for arm in arms if arm.name == control), None)
+    if baseline is None:
+        return []
     found = []
     for arm in arms:
         difference = None if arm is baseline else _paired(arm, baseline, metric)
@@ -178,7 +193,7 @@ def effects(arms: list[Arm], control: str, metric: str) -> list[Effect]:
             found.append((arm.name, difference))
     corrected = holm([difference.p for _, difference in found])
     return [
-        Effect(name, metric, difference, p, *_verdict(metric, difference, p))
+        Effect(name, metric, difference, p, *_verdict(metric, difference, p, len(found)))
         for (name, difference), p in zip(found, corrected, strict=True)
     ]
 
@@ -205,22 +220,26 @@ def _images(arm: Arm) -> tuple[str, ...]:
     return tuple(next(iter(arm.trials.values())).record.predictions.images)
 
 
-def _verdict(metric: str, difference: Estimate, p: float) -> tuple[str, bool]:
-    if difference.seeds < FEWEST_SEEDS:
-        return f"too few seeds to tell ({difference.seeds} of at least {FEWEST_SEEDS})", False
+def _verdict(metric: str, difference: Estimate, p: float, comparisons: int) -> tuple[str, bool]:
+    seeds = difference.seeds
+    if seeds < FEWEST_SEEDS:
+        return f"too few seeds to tell ({seeds} of at least {FEWEST_SEEDS})", False
     if np.isfinite(p) and p < ALPHA:
         up = difference.mean > 0
         return ("worse" if up == (metric in LOWER_IS_BETTER) else "better"), True
-    seeds = "seed" if difference.seeds == 1 else "seeds"
-    wanted = seeds_wanted(difference)
+    return f"cannot tell at {seeds} seeds; {_advice(difference, comparisons)}", False
+
+
+def _advice(difference: Estimate, comparisons: int) -> str:
+    """What would settle a difference of the size seen."""
     if difference.mean == 0:
-        advice = "no difference was seen"
-    elif np.isinf(wanted):
-        advice = "more test images are needed, not more seeds"
-    elif wanted <= difference.seeds:
-        advice = "that would do for this arm alone, not for all arms together"
-    else:
-        advice = (
-            f"about {wanted:.0f} would do" if wanted <= 100 else "more than 100 would be needed"
-        )
-    return f"cannot tell at {difference.seeds} {seeds}; {advice}", False
+        return "no difference was seen"
+    wanted = seeds_wanted(difference, comparisons)
+    if np.isnan(wanted):
+        return "no spread between seeds or images to judge by"
+    if np.isinf(wanted):
+        return "more test images are needed, not more seeds"
+    if wanted > MOST_SEEDS:
+        return f"more than {MOST_SEEDS} would be needed"
+    # Power is reckoned at the difference seen, so the seeds at hand can seem enough by luck.
+    return f"about {max(wanted, difference.seeds + 1):.0f} would do"

@@ -10,13 +10,15 @@ wide, never narrow. Degrees of freedom by Welch and Satterthwaite.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
 
 LEVEL = 0.95
 POWER = 0.8
+MOST_SEEDS = 100
+"""Larger numbers of seeds are not worked out: nobody would run them."""
 
 
 @dataclass(frozen=True)
@@ -25,13 +27,15 @@ class Estimate:
 
     Args:
         mean: The mean.
-        low: Lower end of the 95 % interval; NaN where it cannot be told (one seed).
+        low: Lower end of the 95 % interval; NaN where it cannot be told (one seed, or no spread
+            at all between seeds and images).
         high: Upper end; NaN likewise.
         seeds: Number of seeds.
         images: Number of test images; 0 where the interval counts seeds alone.
         p: Two-sided p-value of the mean being 0; NaN where it cannot be told.
         seed_variance: Variance of a single seed's mean.
         image_variance: Variance that the choice of test images adds to the mean.
+        rest_variance: The part of `image_variance` that more seeds would shrink.
     """
 
     mean: float
@@ -42,6 +46,7 @@ class Estimate:
     p: float
     seed_variance: float
     image_variance: float
+    rest_variance: float = 0.0
 
     @property
     def half_width(self) -> float:
@@ -79,7 +84,18 @@ def over_seeds_and_images(matrix: np.ndarray) -> Estimate:
         return over_seeds([])
     seed_variance = float(kept.mean(axis=1).var(ddof=1)) if seeds > 1 else float("nan")
     image_variance = float(kept.mean(axis=0).var(ddof=1)) / images if images > 1 else 0.0
-    return _estimate(float(kept.mean()), seeds, images, seed_variance, image_variance)
+    estimate = _estimate(float(kept.mean()), seeds, images, seed_variance, image_variance)
+    return replace(estimate, rest_variance=_rest_variance(kept))
+
+
+def _rest_variance(matrix: np.ndarray) -> float:
+    """What is neither the seed's nor the image's, over seeds and images (two-way ANOVA)."""
+    seeds, images = matrix.shape
+    freedom = (seeds - 1) * (images - 1)
+    if not freedom:
+        return 0.0
+    rest = matrix - matrix.mean(axis=0) - matrix.mean(axis=1, keepdims=True) + matrix.mean()
+    return float(np.square(rest).sum()) / freedom / matrix.size
 
 
 def _estimate(
@@ -91,9 +107,11 @@ def _estimate(
         nan = float("nan")
         return Estimate(mean, nan, nan, seeds, images, nan, seed_variance, image_variance)
     if error == 0.0:
-        # Every seed and image says the same: there is no spread to judge a difference by.
-        p = 1.0 if mean == 0.0 else float("nan")
-        return Estimate(mean, mean, mean, seeds, images, p, seed_variance, image_variance)
+        # Every seed and image says the same: there is no spread to judge a difference by, and an
+        # interval of no width would claim a certainty that nobody has.
+        nan = float("nan")
+        p = 1.0 if mean == 0.0 else nan
+        return Estimate(mean, nan, nan, seeds, images, p, seed_variance, image_variance)
     spread = of_seeds**2 / (seeds - 1)
     if images > 1:
         spread += image_variance**2 / (images - 1)
@@ -122,17 +140,53 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def seeds_wanted(estimate: Estimate) -> float:
-    """Seeds at which a difference of this size would show, with 80 % power at the 5 % level.
+def wilson(hits: int, images: int) -> tuple[float, float]:
+    """Wilson's 95 % score interval of a proportion (Wilson 1927), for one fixed answer.
 
-    Normal approximation, without the correction for several arms. Infinite where the test images
-    alone leave too much doubt: more seeds would not help, more images would.
+    Counts the finite set of test images alone: for an answer that no seed changes, such as the
+    training frequencies.
+
+    Args:
+        hits: Images answered right.
+        images: Test images, at least 1.
+
+    Returns:
+        Lower and upper end, within [0, 1].
+    """
+    found = stats.binomtest(hits, images).proportion_ci(LEVEL, method="wilson")
+    return float(found.low), float(found.high)
+
+
+def seeds_wanted(estimate: Estimate, comparisons: int = 1) -> float:
+    """Seeds at which a difference of this size would show in 80 of 100 studies like this one.
+
+    Power of the two-sided t-test by the noncentral t distribution, at the 5 % level shared out
+    equally over the comparisons (Bonferroni: Holm's first step, so never too few). Takes the
+    difference and the variances as seen, so it is a rough guide.
 
     Args:
         estimate: A paired difference over at least two seeds.
+        comparisons: How many comparisons the p-value is corrected for.
+
+    Returns:
+        Seeds, at least 2; `MOST_SEEDS` + 1 where more would be needed; infinite where the test
+        images alone leave too much doubt, so that more seeds would not help; NaN where there is
+        no spread to go by.
     """
-    reach = float(stats.norm.ppf((1 + LEVEL) / 2) + stats.norm.ppf(POWER))
-    room = (estimate.mean / reach) ** 2 - estimate.image_variance
-    if not np.isfinite(room) or room <= 0:
-        return float("inf")
-    return max(float(np.ceil(estimate.seed_variance / room)), 2.0)
+    of_images = max(estimate.image_variance - estimate.rest_variance, 0.0)
+    noise = estimate.seed_variance + estimate.rest_variance * estimate.seeds
+    if not np.isfinite(noise) or noise + of_images == 0.0:
+        return float("nan")
+    level = 1 - (1 - LEVEL) / comparisons / 2
+    seeds = np.arange(2, MOST_SEEDS + 1)
+    error = np.sqrt(noise / seeds + of_images)
+    freedom = error**4 / (
+        (noise / seeds) ** 2 / (seeds - 1) + of_images**2 / max(estimate.images - 1, 1)
+    )
+    power = stats.nct.sf(stats.t.ppf(level, freedom), freedom, abs(estimate.mean) / error)
+    enough = seeds[power >= POWER]
+    if len(enough):
+        return float(enough[0])
+    # Normal approximation: with seeds without end only the images' variance is left.
+    reach = float(stats.norm.ppf(level) + stats.norm.ppf(POWER))
+    return float("inf") if abs(estimate.mean) < reach * np.sqrt(of_images) else MOST_SEEDS + 1.0

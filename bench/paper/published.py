@@ -16,15 +16,22 @@ class PublishedRow:
 
     Args:
         name: As printed.
+        printed: Metric -> figure as printed, digit for digit, in the table's unit.
         values: Metric -> figure, as a fraction in [0, 1].
         size: N, the size of its train and test sets; None where it has none.
         quoted_from: For a row that the paper itself quotes, whose it is.
     """
 
     name: str
+    printed: dict[str, str]
     values: dict[str, float]
     size: int | None
     quoted_from: str | None
+
+    @property
+    def kind(self) -> str:
+        """`measured by the author`, or `quoted` from others."""
+        return "quoted" if self.quoted_from else "measured by the author"
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,7 @@ class PublishedTable:
         key: `table_1`, `table_2` or `context`.
         title: What it shows.
         source: Where it is printed.
+        unit: `percent` or `fraction`, of the figures as printed.
         metrics: Its columns, as `bench.train.metrics` names them.
         note: What its caption says.
         rows: Its rows, in order.
@@ -43,6 +51,7 @@ class PublishedTable:
     key: str
     title: str
     source: str
+    unit: str
     metrics: tuple[str, ...]
     note: str
     rows: tuple[PublishedRow, ...]
@@ -61,14 +70,21 @@ def _table(key: str, plain: dict) -> PublishedTable:
     rows = tuple(
         PublishedRow(
             name=name,
-            values={metric: row[metric] / scale for metric in plain["metrics"]},
+            printed={metric: row[metric] for metric in plain["metrics"]},
+            values={metric: float(row[metric]) / scale for metric in plain["metrics"]},
             size=row.get("size"),
             quoted_from=row.get("quoted_from"),
         )
         for name, row in plain["rows"].items()
     )
     return PublishedTable(
-        key, plain["title"], plain["source"], tuple(plain["metrics"]), plain["note"], rows
+        key=key,
+        title=plain["title"],
+        source=plain["source"],
+        unit=plain["unit"],
+        metrics=tuple(plain["metrics"]),
+        note=plain["note"],
+        rows=rows,
     )
 
 

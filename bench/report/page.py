@@ -16,10 +16,9 @@ from markupsafe import Markup
 import bench
 from bench.analysis.arms import Arm, effects, load_arms
 from bench.errors import BenchError
+from bench.report.cells import Measured, Table, markdown_text
 from bench.report.figures import study_figures
 from bench.report.tables import (
-    Measured,
-    Table,
     arms_table,
     effects_table,
     landmarks_table,
@@ -240,7 +239,7 @@ def _render(draft: Path, sections: list[_Section], published: list[Table]) -> No
         lstrip_blocks=True,
     )
     environment.filters["png"] = lambda data: Markup(f"data:image/png;base64,{data}")
-    environment.filters["md"] = _markdown
+    environment.filters["md"] = markdown_text
     measured = any(section.study["reproduces"] for section in sections)
     for template, name in (("report.html.j2", "index.html"), ("report.md.j2", "report.md")):
         text = environment.get_template(template).render(
@@ -250,11 +249,3 @@ def _render(draft: Path, sections: list[_Section], published: list[Table]) -> No
             version=bench.__version__,
         )
         (draft / name).write_text(text, encoding="utf-8")
-
-
-def _markdown(text: Any) -> str:
-    """Text that came from a study, harmless in Markdown."""
-    plain = " ".join(str(text).split())
-    for sign in "\\`*_[]|":
-        plain = plain.replace(sign, f"\\{sign}")
-    return plain.replace("<", "&lt;")

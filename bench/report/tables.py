@@ -1,20 +1,17 @@
-"""The report's tables: built once as values, written as CSV (raw), Markdown and LaTeX (rounded)."""
+"""The tables: a study's arms and effects, and the paper's tables beside what was measured."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from tabulate import tabulate
 
-from bench.analysis.arms import FEWEST_SEEDS, Arm, effects
-from bench.analysis.intervals import Estimate, over_seeds
-from bench.paper.published import PublishedTable, no_information, published
-from bench.train.metrics import classification
+from bench.analysis.arms import DEPTHS, FEWEST_SEEDS, Arm, effects
+from bench.analysis.intervals import Estimate, over_seeds, wilson
+from bench.paper.published import PublishedRow, PublishedTable, no_information, published
+from bench.report.cells import Measured, Printed, Table, Trials
+from bench.train.metrics import classification, ranks
 
 PERCENT = {
     "accuracy": "top-1 %",
@@ -35,71 +32,11 @@ LANDMARKS = {
     "gate_above_0.9": "gate: share > 0.9",
     "gate_energy": "gate: energy passed",
 }
+EFFECTS = {"accuracy": "top-1", "top_3": "top-3", "top_5": "top-5", "landmark_ne": "NE"}
+"""Metrics that arms are compared in, and their short names."""
+
+PUBLISHED_UNIT = {"percent": 1.0, "fraction": 100.0}
 NO_INFORMATION = "no information (training frequencies)"
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A measured cell.
-
-    Args:
-        estimate: Mean and interval.
-        percent: Whether it is shown in percent.
-        signed: Whether its sign is always shown.
-    """
-
-    estimate: Estimate
-    percent: bool
-    signed: bool = False
-
-    def __str__(self) -> str:
-        scale, digits = (100, 1) if self.percent else (1, 3)
-        mean, half = self.estimate.mean * scale, self.estimate.half_width * scale
-        if not np.isfinite(mean):
-            return "–"
-        shown = f"{mean:+.{digits}f}" if self.signed else f"{mean:.{digits}f}"
-        return f"{shown} ± {half:.{digits}f}" if np.isfinite(half) else f"{shown} (no interval)"
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of the report.
-
-    Args:
-        name: File name without ending.
-        title: Heading.
-        note: What the reader must know to read it.
-        columns: Heads, in order.
-        rows: Values by head: text, numbers or `Measured`.
-    """
-
-    name: str
-    title: str
-    note: str
-    columns: tuple[str, ...]
-    rows: tuple[dict[str, Any], ...]
-
-    def shown(self) -> list[list[str]]:
-        """Rows as text, rounded."""
-        return [[_text(row.get(column)) for column in self.columns] for row in self.rows]
-
-    def raw(self) -> pd.DataFrame:
-        """Rows unrounded; a measured cell becomes mean, low, high, seeds and images."""
-        return pd.DataFrame([dict(_expanded(self.columns, row)) for row in self.rows])
-
-    def write(self, folder: Path) -> list[Path]:
-        """Write `<name>.csv`, `.md` and `.tex` into a folder."""
-        paths = [folder / f"{self.name}.{ending}" for ending in ("csv", "md", "tex")]
-        self.raw().to_csv(paths[0], index=False)
-        align = ["left"] + ["right"] * (len(self.columns) - 1)
-        body = self.shown()
-        pipe = tabulate(body, self.columns, "pipe", disable_numparse=True, colalign=align)
-        paths[1].write_text(f"**{self.title}**\n\n{pipe}\n\n{self.note}\n", encoding="utf-8")
-        latex = tabulate(
-            body, self.columns, "latex_booktabs", disable_numparse=True, colalign=align
-        )
-        paths[2].write_text(f"% {self.title}. {self.note}\n{latex}\n", encoding="utf-8")
-        return paths
 
 
 def arms_table(name: str, arms: Sequence[Arm], note: str) -> Table:
@@ -107,7 +44,7 @@ def arms_table(name: str, arms: Sequence[Arm], note: str) -> Table:
     rows = []
     for arm in arms:
         measured = {head: Measured(arm.estimate(m), True) for m, head in PERCENT.items()}
-        rows.append({"arm": arm.name, "seeds": _seeds(arm), **measured})
+        rows.append({"arm": arm.name, "seeds": _trials(arm), **measured})
     return Table(f"{name}.arms", "Arms", note, ("arm", "seeds", *PERCENT.values()), tuple(rows))
 
 
@@ -117,8 +54,8 @@ def landmarks_table(name: str, arms: Sequence[Arm]) -> Table | None:
     for arm in arms:
         if not any(trial.record.landmarks is not None for trial in arm.trials.values()):
             continue
-        baseline = [t.record.data.get("mean_position_error") for t in arm.trials.values()]
-        row: dict[str, Any] = {"arm": arm.name, "NE of the mean position": baseline[0]}
+        bound = next(iter(arm.trials.values())).record.data.get("mean_position_error")
+        row: dict[str, Any] = {"arm": arm.name, "NE of the mean position": bound}
         row |= {head: Measured(arm.estimate(m), False) for m, head in LANDMARKS.items()}
         rows.append(row)
     if not rows:
@@ -138,7 +75,7 @@ def landmarks_table(name: str, arms: Sequence[Arm]) -> Table | None:
 def effects_table(name: str, arms: Sequence[Arm], control: str) -> Table | None:
     """Every arm's difference from the control, paired by seed, Holm-corrected."""
     rows = []
-    for metric, head in (("accuracy", "top-1"), ("top_3", "top-3"), ("landmark_ne", "NE")):
+    for metric, head in EFFECTS.items():
         for effect in effects(list(arms), control, metric):
             percent = metric in PERCENT
             rows.append(
@@ -174,53 +111,68 @@ def published_table(key: str, arms: Sequence[Arm], study: dict[str, Any] | None)
     """
     table = published()[key]
     by_name = {arm.name: arm for arm in arms}
-    rows = []
-    for printed in table.rows:
-        arm = by_name.get(printed.name)
-        row: dict[str, Any] = {"row": printed.name}
-        row["N published"] = printed.size or "–"
-        for metric in table.metrics:
-            head = PERCENT[metric]
-            row[f"published {head}"] = round(100 * printed.values[metric], 2)
-            if arm is not None and arm.trials:
-                estimate = arm.estimate(metric)
-                row[f"measured {head}"] = Measured(estimate, True)
-                row[f"verdict {head}"] = _judge(estimate, printed.values[metric], study)
-        if arm is not None:
-            sizes = arm.sizes
-            row |= {"seeds": _seeds(arm), "N measured": sizes.get("train", "–")}
-            row["test images"] = sizes.get("test", "–")
-        elif printed.quoted_from:
-            row["seeds"] = f"quoted: {printed.quoted_from}"
-        rows.append(row)
+    rows = [_published_row(table, row, by_name.get(row.name), study) for row in table.rows]
     rows += _bounds(table, arms)
     if key == "table_1":
-        rows += [
-            _quoted(row.name, row.quoted_from, row.values) for row in published()["context"].rows
-        ]
+        context = published()["context"]
+        rows += [_published_row(context, row, None, None) for row in context.rows]
     heads = [
-        f"{kind} {PERCENT[m]}"
-        for m in table.metrics
+        f"{kind} {PERCENT[metric]}"
         for kind in ("published", "measured", "verdict")
+        for metric in table.metrics
     ]
+    about = f" Measured on: {study['data']['label']}; profile {study['profile']}." if study else ""
     return Table(
         key,
         f"{table.source}: {table.title.lower()}",
-        f"{table.note} Published figures are quoted; measured ones are means with 95 % intervals "
-        "over seeds and test images. A row is judged only on DeepFashion at the paper's scale: "
-        "consistent where the interval holds the published figure, else it differs; below "
+        f"{table.note}{about} Published figures are as printed, never measured here; measured ones "
+        "are means with 95 % intervals over seeds and test images (precision: over seeds alone; no "
+        "information: over test images alone). A row is judged only on DeepFashion at the paper's "
+        "scale: consistent where the interval holds the published figure, else it differs; below "
         f"{FEWEST_SEEDS} seeds it cannot be told.",
-        ("row", "N published", "N measured", "test images", "seeds", *heads),
+        ("row", "N published", "N measured", "test images", "seeds", *heads, "source"),
         tuple(rows),
     )
 
 
+def _published_row(
+    table: PublishedTable, printed: PublishedRow, arm: Arm | None, study: dict[str, Any] | None
+) -> dict[str, Any]:
+    quoted = f"quoted: {printed.quoted_from}" if printed.quoted_from else table.source
+    row: dict[str, Any] = {"row": printed.name, "N published": printed.size, "source": quoted}
+    scale = PUBLISHED_UNIT[table.unit]
+    for metric in table.metrics:
+        text = printed.printed[metric]
+        value = round(scale * float(text), 6)
+        # Columns are in percent: a fraction as printed, such as .93, is shown as 93.
+        row[f"published {PERCENT[metric]}"] = Printed(
+            text if table.unit == "percent" else f"{value:g}", value
+        )
+    if arm is None:
+        return row
+    row["seeds"] = _trials(arm)
+    if not arm.trials:
+        return row
+    row |= {"N measured": arm.sizes["train"], "test images": arm.sizes["test"]}
+    for metric in table.metrics:
+        estimate = arm.estimate(metric)
+        row[f"measured {PERCENT[metric]}"] = Measured(estimate, True)
+        row[f"verdict {PERCENT[metric]}"] = _judge(estimate, printed.values[metric], study)
+    return row
+
+
 def _bounds(table: PublishedTable, arms: Sequence[Arm]) -> Iterator[dict[str, Any]]:
-    """The no-information rows: of the data in use, and of the paper's."""
+    """The no-information rows: of the paper's data, and of the data in use."""
     bound = no_information(table.metrics)
     if bound:
-        row = _quoted("always the commonest classes of DeepFashion", "the class counts", bound)
-        yield row | {"seeds": "computed from the class counts"}
+        yield {
+            "row": "always DeepFashion's commonest classes",
+            "source": "computed from DeepFashion's class counts",
+            **{
+                f"published {PERCENT[m]}": Printed(f"{100 * value:.2f}", round(100 * value, 2))
+                for m, value in bound.items()
+            },
+        }
     largest = max(
         (trial for arm in arms for trial in arm.trials.values()),
         key=lambda trial: trial.record.data["images"]["train"],
@@ -231,25 +183,29 @@ def _bounds(table: PublishedTable, arms: Sequence[Arm]) -> Iterator[dict[str, An
     counts = np.array(largest.record.data["train_counts"], np.float64)
     labels = largest.record.predictions.labels.astype(np.int64)
     answers = np.tile(counts / counts.sum(), (len(labels), 1))
-    scores = classification(answers, labels)
     yield {
         "row": NO_INFORMATION,
         "N measured": largest.record.data["images"]["train"],
         "test images": len(labels),
-        "seeds": "computed",
+        "source": "computed from the training frequencies",
         **{
-            f"measured {PERCENT[m]}": Measured(over_seeds([scores[m]]), True) for m in table.metrics
+            f"measured {PERCENT[m]}": Measured(_of_one_answer(m, answers, labels), True)
+            for m in table.metrics
         },
     }
 
 
-def _quoted(name: str, source: str | None, values: dict[str, float]) -> dict[str, Any]:
-    figures = {f"published {PERCENT[m]}": round(100 * value, 2) for m, value in values.items()}
-    return {"row": name, "N published": "–", "seeds": f"quoted: {source}", **figures}
+def _of_one_answer(metric: str, answers: np.ndarray, labels: np.ndarray) -> Estimate:
+    """A metric of an answer that no seed changes: only the test images vary."""
+    if metric not in DEPTHS:
+        return over_seeds([classification(answers, labels)[metric]])
+    hits, nan = int((ranks(answers, labels) < DEPTHS[metric]).sum()), float("nan")
+    low, high = wilson(hits, len(labels))
+    return Estimate(hits / len(labels), low, high, 0, len(labels), nan, nan, nan)
 
 
 def _judge(estimate: Estimate, printed: float, study: dict[str, Any] | None) -> str:
-    assert study is not None
+    assert study is not None, "what is measured was measured in a study"
     source, profile = study["data"]["source"], study["profile"]
     if source != "deepfashion":
         return f"not comparable ({source})"
@@ -260,30 +216,5 @@ def _judge(estimate: Estimate, printed: float, study: dict[str, Any] | None) -> 
     return "consistent" if estimate.low <= printed <= estimate.high else "differs"
 
 
-def _seeds(arm: Arm) -> str:
-    text = f"{len(arm.trials)} of {arm.planned}"
-    return f"{text}, {len(arm.failed)} failed" if arm.failed else text
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, float):
-        if not np.isfinite(value):
-            return "–"
-        return f"{value:.3g}" if abs(value) < 1 else f"{value:.2f}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _expanded(columns: Sequence[str], row: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    for column in columns:
-        value = row.get(column)
-        if isinstance(value, Measured):
-            estimate = value.estimate
-            yield f"{column} mean", estimate.mean
-            yield f"{column} low", estimate.low
-            yield f"{column} high", estimate.high
-            yield f"{column} seeds", estimate.seeds
-            yield f"{column} images", estimate.images
-        else:
-            yield column, value
+def _trials(arm: Arm) -> Trials:
+    return Trials(len(arm.trials), arm.planned, len(arm.failed))

@@ -79,6 +79,7 @@ def extract(
     Returns:
         The store that now holds them; unreadable images are named in its reader.
     """
+    ensure_weights(settings, cache)
     store = FeatureStore(cache, feature_key(settings, cache, manifest.fingerprint))
     missing = store.missing(rows)
     if not missing:

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.analysis.intervals import holm, over_seeds, over_seeds_and_images, seeds_wanted
+from bench.analysis.intervals import (
+    holm,
+    over_seeds,
+    over_seeds_and_images,
+    seeds_wanted,
+    wilson,
+)
 
 
 def test_over_seeds_is_the_t_interval_of_scipy() -> None:
@@ -25,7 +31,7 @@ def test_one_seed_has_no_interval() -> None:
 
 def test_no_spread_at_all_is_no_evidence_of_a_difference() -> None:
     same = over_seeds_and_images(np.full((3, 10), 0.25))
-    assert (same.low, same.high) == (0.25, 0.25) and np.isnan(same.p)
+    assert same.mean == 0.25 and np.isnan([same.low, same.high, same.p]).all()
     assert over_seeds_and_images(np.zeros((3, 10))).p == 1.0
 
 
@@ -51,9 +57,22 @@ def test_holm_by_hand() -> None:
     assert corrected[2] == pytest.approx(0.03) and np.isnan(corrected[1]) and corrected[0] == 1.0
 
 
-def test_seeds_wanted_follows_from_the_power_of_a_z_test() -> None:
-    estimate = over_seeds([0.01, 0.03, 0.05, 0.03])
-    reach = stats.norm.ppf(0.975) + stats.norm.ppf(0.8)
-    assert seeds_wanted(estimate) == max(np.ceil(np.var([1, 3, 5, 3], ddof=1) * reach**2 / 9), 2)
-    noisy = over_seeds_and_images(np.random.default_rng(0).normal(0.001, 1, (4, 20)))
+def test_at_the_seeds_wanted_a_difference_of_that_size_shows_in_four_of_five_studies() -> None:
+    seen = over_seeds([0.01, 0.04, 0.0, 0.05, 0.02])
+    wanted = int(seeds_wanted(seen))
+    rng = np.random.default_rng(0)
+    studies = rng.normal(seen.mean, np.sqrt(seen.seed_variance), (4000, wanted))
+    power = (stats.ttest_1samp(studies, 0, axis=1).pvalue < 0.05).mean()
+    fewer = (stats.ttest_1samp(studies[:, 1:], 0, axis=1).pvalue < 0.05).mean()
+    assert power >= 0.78 and fewer < 0.82
+    assert seeds_wanted(seen, comparisons=5) > wanted
+    images, rest = rng.normal(0.05, 1, (1, 20)), rng.normal(0, 0.1, (4, 20))
+    noisy = over_seeds_and_images(images + rest)
     assert np.isinf(seeds_wanted(noisy))  # the test images alone leave too much doubt
+
+
+def test_wilson_is_wilsons_score_interval_by_hand() -> None:
+    z, share, n = 1.959964, 7 / 20, 20
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    assert wilson(7, 20) == pytest.approx((middle - half, middle + half), abs=1e-6)
