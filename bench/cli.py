@@ -308,8 +308,8 @@ def _request(
     limit: int | None = None,
     rerun: bool = False,
 ) -> Request:
+    from bench.design.study import PROFILES
     from bench.run import Request
-    from bench.study import PROFILES
 
     if profile is not None and profile not in PROFILES:
         raise BenchError(f"no profile `{profile}`", fix=f"profiles: {', '.join(PROFILES)}")

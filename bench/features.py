@@ -1,7 +1,10 @@
 """Feature maps on disk: a frozen backbone is applied once per image, for every study and trial.
 
+For a backbone that is trained, the decoded pixels are kept in the same way.
+
     <cache>/features/<key>/about.json          what the maps are maps of
-                           <shard>.npy         (rows, h, w, c) float32, memory-mapped by readers
+                           <shard>.npy         (rows, h, w, c) float32 maps or uint8 pixels,
+                                               memory-mapped by readers
                            <shard>.json        which images, which were unreadable, checksum
 
 A shard is whole once its `.json` is there, which is written last, by a rename; a killed
@@ -28,6 +31,8 @@ from bench.store import write_json
 SHARD_ROWS = 128
 FORMAT = 1
 RANDOM_SEED = 0
+PIXELS = "pixels"
+"""In a backbone's place: decoded images, for backbones that are trained."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,7 @@ class FeatureStore:
 
         Args:
             rows: Rows of the manifest.
-            maps: `(len(rows), h, w, c)` float32.
+            maps: `(len(rows), h, w, c)` float32, or uint8 pixels.
             unreadable: Row -> reason, for images that could not be decoded.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -99,7 +104,7 @@ class FeatureStore:
         path = self.folder / f"{name}.npy"
         draft = self.folder / f".{name}.{os.getpid()}.npy"
         with draft.open("wb") as file:
-            np.save(file, np.ascontiguousarray(maps, np.float32))
+            np.save(file, np.ascontiguousarray(maps))
             file.flush()
             os.fsync(file.fileno())
         checksum = _checksum(draft)
@@ -187,16 +192,29 @@ def _checksum(path: Path) -> str:
 
 
 def feature_key(settings: BackboneSettings, cache: Path, fingerprint: str) -> FeatureKey:
-    """What decides the feature maps of a backbone over some data.
+    """What decides the feature maps of a backbone over some data, or the pixels it is trained on.
 
     Raises:
         BenchError: The backbone's weights are not there yet (`bench.train.extract` makes them).
     """
-    file = weights_path(settings, cache)
+    if not settings.frozen:
+        return FeatureKey(PIXELS, "none", settings.side, "unit", fingerprint)
     return FeatureKey(
         backbone=settings.name,
-        weights=f"random:{RANDOM_SEED}" if file is None else f"sha256:{file_digest(file)}",
+        weights=weights_digest(settings, cache),
         input_size=settings.side,
         scaling=settings.scaling,
         fingerprint=fingerprint,
     )
+
+
+def weights_digest(settings: BackboneSettings, cache: Path) -> str:
+    """`sha256:<digest>` of a backbone's weights, or where its random ones come from.
+
+    Raises:
+        BenchError: The weights are not there.
+    """
+    file = weights_path(settings, cache)
+    if file is not None:
+        return f"sha256:{file_digest(file)}"
+    return f"random:{RANDOM_SEED}" if settings.frozen else "random:trial's seed"

@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bench.design.study import profile_settings
 from bench.display import duration
 from bench.plan import data_label, expected_seconds, feature_needs, planned
 from bench.store import Store
-from bench.study import profile_settings
 
 if TYPE_CHECKING:
     from bench.data.check import CheckReport

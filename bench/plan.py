@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 
 from bench.data.manifest import Manifest
-from bench.design import Design
+from bench.data.settings import DataSpec
+from bench.design.design import Design
+from bench.design.study import profile_settings
 from bench.features import FeatureStore, feature_key
-from bench.models.registry import BACKBONES
 from bench.models.settings import BackboneSettings
 from bench.models.weights import weights_path
-from bench.spec import SEMANTICS, DataSpec, TrialSpec, trial_id
+from bench.registry import BACKBONES
+from bench.spec import SEMANTICS, TrialSpec, trial_id
 from bench.store import Store
-from bench.study import profile_settings
 from bench.train.splits import split_of
 
 
@@ -90,20 +91,21 @@ def _need(
 ) -> FeatureNeed:
     path = weights_path(backbone, cache)
     missing = len(rows)
-    if path is None or path.is_file():
+    if not backbone.frozen or path is None or path.is_file():
         key = feature_key(backbone, cache, manifest.fingerprint)
         missing = len(FeatureStore(cache, key).missing(list(rows)))
     entry = BACKBONES[backbone.name]
     map_bytes = 4 * entry.channels * entry.map_side(backbone.side) ** 2
-    return FeatureNeed(backbone, np.array(sorted(rows)), missing, missing * map_bytes)
+    image_bytes = map_bytes if backbone.frozen else 3 * backbone.side**2
+    return FeatureNeed(backbone, np.array(sorted(rows)), missing, missing * image_bytes)
 
 
 def study_record(
     design: Design, trials: Iterable[PlannedTrial], manifest: Manifest, bench_version: str
 ) -> dict[str, Any]:
     """Which trials a study's arms are made of, as the store keeps it for the report."""
-    levels = {arm.name: arm.levels for arm in design.arms()}
-    arms: dict[str, dict[str, str]] = {name: {} for name in levels}
+    laid = list(design.arms())
+    arms: dict[str, dict[str, str]] = {arm.name: {} for arm in laid}
     for trial in trials:
         arms[trial.arm][str(trial.seed)] = trial.id
     study = design.study
@@ -118,14 +120,19 @@ def study_record(
             "label": data_label(manifest),
             "fingerprint": manifest.fingerprint,
         },
-        "design": study.design,
+        "design": design.kind,
         "axes": {axis.name: [level.label for level in axis.levels] for axis in design.axes},
         "control": design.control.name,
         "seeds": list(design.seeds),
         "reproduces": list(study.reproduces),
         "arms": [
-            {"name": name, "levels": levels[name], "trials": trials_of}
-            for name, trials_of in arms.items()
+            {
+                "name": arm.name,
+                "levels": arm.levels,
+                "against": arm.against,
+                "trials": arms[arm.name],
+            }
+            for arm in laid
         ],
         "bench_version": bench_version,
         "semantics": SEMANTICS,

@@ -16,14 +16,14 @@ from typing import Any
 import bench
 from bench.data.manifest import Manifest
 from bench.data.phantom import draw_phantom, drawn_as, is_drawn
+from bench.data.settings import PhantomSource
 from bench.data.sources import open_source
-from bench.design import Design, design
+from bench.design.design import Design, design
+from bench.design.study import load_study
 from bench.engine.resources import Resources, Shares
 from bench.errors import BenchError
 from bench.plan import PlannedTrial, feature_needs, planned, study_record
-from bench.spec import PhantomSource
 from bench.store import Store
-from bench.study import load_study
 
 Say = Callable[[str, int, int], None]
 

@@ -5,10 +5,11 @@ Follows from the settings' own types and from the registries: nothing is listed 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from bench.design.study import Study, presets
 from bench.spec import TrialSpec
-from bench.study import Study, presets
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -20,26 +21,22 @@ def study_schema() -> dict[str, Any]:
     definitions = trial["$defs"] | schema["$defs"]
     leaves = _leaves(trial, definitions, "")
     del leaves["seed"]  # the study's `seeds` set it
-    overrides: dict[str, Any] = {
-        "type": "object",
-        "properties": {
-            **{path: {"anyOf": values} for path, values in leaves.items()},
-            **{name: {"type": ["object", "null"]} for name in ("data", "model", "train")},
-        },
-        "additionalProperties": False,
-    }
+    definitions |= {f"Value.{path}": {"anyOf": values} for path, values in leaves.items()}
+    groups = _groups(leaves)
+    definitions |= {f"Settings.{group}": _settings(group, leaves, groups) for group in groups}
+    overrides = _settings("", leaves, groups)
     names = list(presets())
     level = {**overrides, "properties": {"base": {"enum": names}, **overrides["properties"]}}
-    bundle = {
+    named = {
         "type": "object",
         "minProperties": 1,
-        "additionalProperties": {"$ref": "#/$defs/Level"},
+        "additionalProperties": {"anyOf": [{"$ref": "#/$defs/Level"}, {"type": "null"}]},
     }
+    bundle = {"anyOf": [named, _conditional(named)]}
     axes = {
         "type": "object",
         "properties": {
-            path: {"type": "array", "minItems": 1, "items": {"anyOf": values}}
-            for path, values in leaves.items()
+            path: {"anyOf": [_levels(path), _conditional(_levels(path))]} for path in leaves
         },
         "additionalProperties": bundle,
     }
@@ -66,6 +63,42 @@ def study_schema() -> dict[str, Any]:
     }
 
 
+def _levels(path: str) -> dict[str, Any]:
+    return {"type": "array", "minItems": 1, "items": {"$ref": f"#/$defs/Value.{path}"}}
+
+
+def _conditional(levels: dict[str, Any]) -> dict[str, Any]:
+    """An axis that exists only where a condition holds."""
+    return {
+        "type": "object",
+        "properties": {"when": {"type": "string"}, "levels": levels},
+        "required": ["when", "levels"],
+        "additionalProperties": False,
+    }
+
+
+def _groups(leaves: Iterable[str]) -> list[str]:
+    """Dotted paths of the settings that hold others, such as `model` and `model.backbone`."""
+    parts = [path.split(".") for path in leaves]
+    return sorted({".".join(keys[:end]) for keys in parts for end in range(1, len(keys))})
+
+
+def _settings(group: str, leaves: Iterable[str], groups: list[str]) -> dict[str, Any]:
+    """A mapping of settings below a group, each by its path from there, dotted or nested."""
+    inside = f"{group}." if group else ""
+    properties: dict[str, Any] = {
+        path.removeprefix(inside): {"$ref": f"#/$defs/Value.{path}"}
+        for path in leaves
+        if path.startswith(inside)
+    }
+    for other in groups:
+        if other.startswith(inside) and other != group:
+            name = other.removeprefix(inside)
+            nested = {"$ref": f"#/$defs/Settings.{other}"}
+            properties[name] = {"anyOf": [nested, {"type": "null"}]}
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
 def _leaves(
     schema: dict[str, Any], definitions: dict[str, Any], before: str
 ) -> dict[str, list[dict[str, Any]]]:
@@ -73,7 +106,7 @@ def _leaves(
     leaves: dict[str, list[dict[str, Any]]] = {}
     for name, field in schema.get("properties", {}).items():
         objects = [s for s in _resolved(field, definitions) if s.get("type") == "object"]
-        if not objects:
+        if len(objects) < len(_resolved(field, definitions)):
             leaves.setdefault(f"{before}{name}", []).append(field)
         for inner in objects:
             for path, values in _leaves(inner, definitions, f"{before}{name}.").items():

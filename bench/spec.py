@@ -6,95 +6,18 @@ import hashlib
 import json
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 
+from bench.data.settings import DataSpec
 from bench.errors import BenchError
-from bench.models.registry import BACKBONES
-from bench.models.settings import ModelSettings, Settings
+from bench.models.settings import ModelSettings, Prior, RopaNet, Settings, ignored
+from bench.registry import BACKBONES, GATES
+from bench.train.settings import EvalSpec, LandmarkSpec, TrainSpec
 
-SEMANTICS = 1
+SEMANTICS = 2
 """Raised by hand whenever the same spec would give other numbers than before."""
-
-
-class PhantomSource(Settings):
-    """Drawn garments in DeepFashion's layout; never presented as DeepFashion.
-
-    Args:
-        images: How many photographs are drawn.
-        seed: Seed of the drawing.
-    """
-
-    kind: Literal["phantom"] = "phantom"
-    images: int = Field(default=6000, ge=50)
-    seed: int = Field(default=0, ge=0)
-
-
-class DeepFashionSource(Settings):
-    """DeepFashion's Category and Attribute Prediction Benchmark (§3), from `--data DIR`."""
-
-    kind: Literal["deepfashion"] = "deepfashion"
-
-
-class FolderSource(Settings):
-    """A folder of classes, `DIR/<class>/*.jpg`, without landmarks, from `--data DIR`."""
-
-    kind: Literal["folder"] = "folder"
-
-
-Source = Annotated[PhantomSource | DeepFashionSource | FolderSource, Field(discriminator="kind")]
-Size = Annotated[int, Field(ge=1)] | Literal["all"]
-
-
-class DataSpec(Settings):
-    """Which images a trial trains on and is tested on.
-
-    Args:
-        source: Where the images come from.
-        split: `official` partition (the default), by `image`, or by `product` so that no product
-            has photographs on both sides (ledger row 18).
-        sampling: `stratified` keeps the class proportions, `plain` does not.
-        train_size: Training images; `all` for all there are.
-        validation_size: Validation images, 0 for none.
-        test_size: Test images.
-        split_seed: Seed of the split and of the sampling; apart from the trial's seed, so that
-            all seeds of an arm are tested on the same images.
-    """
-
-    source: Source = PhantomSource()
-    split: Literal["official", "image", "product"] = "official"
-    sampling: Literal["stratified", "plain"] = "stratified"
-    train_size: Size = "all"
-    validation_size: Annotated[int, Field(ge=0)] | Literal["all"] = "all"
-    test_size: Size = "all"
-    split_seed: int = Field(default=0, ge=0)
-
-
-class TrainSpec(Settings):
-    """How a model is trained.
-
-    Args:
-        optimizer: Keras optimiser.
-        learning_rate: Its learning rate; 5e-3 in the paper (§4.3).
-        batch_size: Images a step (ledger row 3).
-        epochs: Largest number of passes over the training images (ledger row 4).
-        patience: Stop once the validation loss has not fallen for this many epochs; left out or
-            null trains all epochs.
-        tempo: Landmark update ratio r: the landmark branch is updated at every batch, the rest at
-            each r-th (§4.5, ledger row 9). Only for models with a landmark branch.
-        landmark_weight: Weight of the landmark loss beside the classification loss. Only for
-            models with a landmark branch.
-    """
-
-    optimizer: Literal["adam", "sgd"] = "adam"
-    learning_rate: float = Field(default=5e-3, gt=0, le=10, allow_inf_nan=False)
-    batch_size: int = Field(default=32, ge=1)
-    epochs: int = Field(default=50, ge=1)
-    patience: int | None = Field(default=None, ge=1)
-    tempo: int | None = Field(default=None, ge=1)
-    landmark_weight: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
 
 class TrialSpec(Settings):
@@ -103,49 +26,82 @@ class TrialSpec(Settings):
     Args:
         data: Images.
         model: Model and its settings.
+        landmarks: Supervision of the landmark branch; null for a model without one.
         train: Training; null for a model that is not trained.
+        eval: Scoring.
         seed: Seed of the initial weights and of the order of the images.
     """
 
     data: DataSpec = DataSpec()
     model: ModelSettings
+    landmarks: LandmarkSpec | None = None
     train: TrainSpec | None
+    eval: EvalSpec = EvalSpec()
     seed: int = Field(default=0, ge=0, lt=2**31)
 
     @model_validator(mode="after")
     def _nothing_ignored(self) -> TrialSpec:
-        kind = self.model.kind
-        if not self.model.has_backbone:
-            if self.train is not None:
-                raise _ignored("train", f"the model {kind} is not trained: leave `train` null")
+        kind, train = self.model.kind, self.train
+        if self.model.has_landmarks and self.landmarks is None:
+            raise ignored(
+                "landmarks", f"the model {kind} has a landmark branch and needs landmarks"
+            )
+        if self.landmarks is not None:
+            self._landmarks_have_effect(self.landmarks)
+        if isinstance(self.model, Prior):
+            if train is not None:
+                raise ignored("train", f"the model {kind} is not trained: leave `train` null")
+            if self.eval.protocol == "last_batch":
+                raise ignored("eval.protocol", f"the model {kind} has no batches: only whole_split")
             return self
-        if self.train is None:
-            raise _ignored("train", f"the model {kind} is trained: `train` must not be null")
-        for name in ("tempo", "landmark_weight"):
-            given = getattr(self.train, name) is not None
-            if given and not self.model.has_landmarks:
-                raise _ignored(
+        if train is None:
+            raise ignored("train", f"the model {kind} is trained: `train` must not be null")
+        for name in ("patience", "selection"):
+            watched = getattr(train, name) not in (None, "last")
+            if watched and self.data.validation_size == 0:
+                raise ignored(
                     f"train.{name}",
-                    f"the model {kind} has no landmark branch and would ignore train.{name}",
+                    f"train.{name} watches the validation loss, and data.validation_size is 0",
                 )
-            if not given and self.model.has_landmarks:
-                raise _ignored(f"train.{name}", f"the model {kind} needs train.{name}")
-        if self.train.patience is not None and self.data.validation_size == 0:
-            raise _ignored(
-                "train.patience",
-                "train.patience watches the validation loss, and data.validation_size is 0",
+        if train.augmentation is not None and self.model.backbone.frozen:
+            raise ignored(
+                "train.augmentation",
+                "a frozen backbone is applied once to each image as it is and would ignore "
+                "train.augmentation: set model.backbone.trainable",
             )
         return self
 
-
-def _ignored(path: str, message: str) -> PydanticCustomError:
-    return PydanticCustomError("ignored_setting", "{message}", {"message": message, "path": path})
+    def _landmarks_have_effect(self, landmarks: LandmarkSpec) -> None:
+        model, kind = self.model, self.model.kind
+        if not isinstance(model, RopaNet):
+            raise ignored(
+                "landmarks", f"the model {kind} has no landmark branch and would ignore landmarks"
+            )
+        if landmarks.steps == "separate" and not GATES[model.gate].trained_by_classification:
+            raise ignored(
+                "landmarks.steps",
+                f"the classification loss does not reach the mask through the gate {model.gate}, "
+                "which would ignore landmarks.steps: separate",
+            )
+        if landmarks.counters == "shared" and self.train and self.train.optimizer != "adam":
+            raise ignored(
+                "landmarks.counters",
+                f"{self.train.optimizer} does not use its step count and would ignore "
+                "landmarks.counters: shared",
+            )
+        if model.gate_sparsity and not landmarks.trained:
+            raise ignored(
+                "model.gate_sparsity",
+                "the mask is not trained at landmarks.update_ratio 0, which would ignore "
+                "model.gate_sparsity",
+            )
 
 
 def canonical(spec: TrialSpec) -> dict[str, Any]:
     """The spec as plain data in which equal trials are equal.
 
-    A weights file counts by its content: its path is replaced by a hash of the file.
+    A weights file counts by its content: its path is replaced by a hash of the file. A balancing
+    rule's usual strength counts as if it were written out.
 
     Raises:
         BenchError: The weights file is not there.
@@ -154,6 +110,8 @@ def canonical(spec: TrialSpec) -> dict[str, Any]:
     backbone = plain["model"].get("backbone")
     if backbone and backbone["weights"] not in BACKBONES[backbone["name"]].weights:
         backbone["weights"] = "sha256:" + file_digest(Path(backbone["weights"]))
+    if spec.train is not None:
+        plain["train"]["balancing_strength"] = spec.train.strength
     return plain
 
 

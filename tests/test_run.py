@@ -75,8 +75,8 @@ def test_what_is_stored_is_never_trained_again_in_whatever_study_it_turns_up(des
 def test_a_failing_trial_is_recorded_and_the_others_go_on(desk: Path) -> None:
     (desk / "study.yaml").write_text(
         "base: {preset: ropanet, train.epochs: 3}\nseeds: 1\n"
-        "axes: {arm: {fine: {}, diverges: {train: {optimizer: sgd, learning_rate: 10.0, "
-        "landmark_weight: 1.0e+30}}}}\n"
+        "axes: {arm: {fine: {}, diverges: {train: {optimizer: sgd, learning_rate: 10.0}, "
+        "landmarks.weight: 1.0e+30}}}\n"
     )
     result = run_json(desk, "study.yaml", code=1)
     assert result["finished"] == 1 and result["failed"] == ["diverges, seed 0"]

@@ -17,7 +17,13 @@ from bench.analysis.intervals import (
     seeds_wanted,
 )
 from bench.store import Landmarks, Store, TrialRecord
-from bench.train.metrics import classification, normalised_error, ranks, trained_landmarks
+from bench.train.metrics import (
+    normalised_error,
+    ranks,
+    scored,
+    scored_rows,
+    trained_landmarks,
+)
 
 DEPTHS = {"accuracy": 1, "top_3": 3, "top_5": 5}
 LOWER_IS_BETTER = {"landmark_ne", "landmark_loss", "loss"}
@@ -32,6 +38,7 @@ class Trial:
 
     Args:
         record: The trial, whole.
+        images: The test images that its evaluation protocol scores.
         ranks: `(images,)` classes ranked before the true one.
         errors: `(images,)` normalised landmark error of each image, NaN where no landmark is
             visible; None for a model without landmarks.
@@ -41,6 +48,7 @@ class Trial:
     """
 
     record: TrialRecord
+    images: tuple[str, ...]
     ranks: np.ndarray
     errors: np.ndarray | None
     confident: np.ndarray
@@ -54,6 +62,7 @@ class Arm:
     Args:
         name: Its name in the study.
         levels: Axis -> level.
+        against: Name of the arm it is compared with; None for the study's control.
         trials: Seed -> finished trial.
         planned: Trials planned.
         failed: Errors of the trials that failed, by seed.
@@ -61,20 +70,30 @@ class Arm:
 
     name: str
     levels: dict[str, str]
+    against: str | None
     trials: dict[int, Trial]
     planned: int
     failed: dict[int, str]
 
     def estimate(self, metric: str) -> Estimate:
         """A metric's mean and interval; over seeds and images where it is a mean over images."""
-        matrix = self._matrix(metric)
+        matrix = self.matrix(metric)
         if matrix is not None:
             return over_seeds_and_images(matrix)
         return over_seeds([t.metrics.get(metric, float("nan")) for t in self.trials.values()])
 
-    def _matrix(self, metric: str, seeds: list[int] | None = None) -> np.ndarray | None:
+    def matrix(self, metric: str, seeds: list[int] | None = None) -> np.ndarray | None:
+        """A metric by seed and test image, `(seeds, images)`.
+
+        Args:
+            metric: Metric name.
+            seeds: Which finished seeds; None for all.
+
+        Returns:
+            None where the metric is not a mean over images, or the seeds do not share them.
+        """
         trials = [self.trials[s] for s in (seeds if seeds is not None else self.trials)]
-        if not trials or len({tuple(t.record.predictions.images) for t in trials}) > 1:
+        if not trials or len({t.images for t in trials}) > 1:
             return None
         if metric in DEPTHS:
             return np.stack([t.ranks < DEPTHS[metric] for t in trials]).astype(np.float64)
@@ -141,25 +160,49 @@ def load_arms(store: Store, study: dict[str, Any]) -> list[Arm]:
                 trials[int(seed)] = _trial(store.read(identity))
             elif failures := store.failures(identity):
                 failed[int(seed)] = failures[-1]["error"]
-        arms.append(Arm(plain["name"], plain["levels"], trials, len(plain["trials"]), failed))
+        arms.append(
+            Arm(
+                name=plain["name"],
+                levels=plain["levels"],
+                against=_against(plain, study["control"]),
+                trials=trials,
+                planned=len(plain["trials"]),
+                failed=failed,
+            )
+        )
     return arms
 
 
+def _against(plain: dict[str, Any], control: str) -> str | None:
+    name: str = plain.get("against") or control
+    return None if plain["name"] == name else name
+
+
+def controls(arms: list[Arm]) -> list[str]:
+    """Names of the arms that others are compared with, the study's control first."""
+    return list(dict.fromkeys(arm.against for arm in arms if arm.against is not None))
+
+
 def _trial(record: TrialRecord) -> Trial:
+    evaluation = record.spec.get("eval", {})
+    batch_size = (record.spec.get("train") or {}).get("batch_size", 1)
     said = record.predictions
     labels = said.labels.astype(np.int64)
-    scored = record.metrics | classification(said.probabilities, labels)
+    metrics = record.metrics | scored(said.probabilities, labels, evaluation, batch_size)
     errors = None
     if record.landmarks is not None:
         put = record.landmarks
         errors = _image_errors(put)
-        scored["landmark_ne"] = normalised_error(put.predicted, put.true, put.visibility)
+        metrics["landmark_ne"] = normalised_error(put.predicted, put.true, put.visibility)
+    rows = scored_rows(len(labels), evaluation.get("protocol", "whole_split"), batch_size)
+    labels, probabilities = labels[rows], said.probabilities[rows]
     return Trial(
         record=record,
-        ranks=ranks(said.probabilities, labels),
+        images=tuple(said.images[rows]),
+        ranks=ranks(probabilities, labels),
         errors=errors,
-        confident=said.probabilities[np.arange(len(labels)), labels] > 0.5,
-        metrics=scored,
+        confident=probabilities[np.arange(len(labels)), labels] > 0.5,
+        metrics=metrics,
     )
 
 
@@ -172,11 +215,11 @@ def _image_errors(landmarks: Landmarks) -> np.ndarray:
 
 
 def effects(arms: list[Arm], control: str, metric: str) -> list[Effect]:
-    """Each arm against the control in a metric, paired by seed, Holm-corrected over the arms.
+    """Each arm against its control in a metric, paired by seed, Holm-corrected over the arms.
 
     Args:
         arms: All arms of a study.
-        control: Name of the control.
+        control: Name of the study's control; only arms that are compared with it are.
         metric: Metric name.
 
     Returns:
@@ -188,7 +231,7 @@ def effects(arms: list[Arm], control: str, metric: str) -> list[Effect]:
         return []
     found = []
     for arm in arms:
-        difference = None if arm is baseline else _paired(arm, baseline, metric)
+        difference = _paired(arm, baseline, metric) if arm.against == control else None
         if difference is not None and np.isfinite(difference.mean):
             found.append((arm.name, difference))
     corrected = holm([difference.p for _, difference in found])
@@ -202,7 +245,7 @@ def _paired(arm: Arm, control: Arm, metric: str) -> Estimate | None:
     seeds = sorted(arm.trials.keys() & control.trials.keys())
     if not seeds:
         return None
-    mine, theirs = arm._matrix(metric, seeds), control._matrix(metric, seeds)
+    mine, theirs = arm.matrix(metric, seeds), control.matrix(metric, seeds)
     same_images = mine is not None and theirs is not None and _images(arm) == _images(control)
     if same_images:
         assert mine is not None and theirs is not None
@@ -217,7 +260,7 @@ def _paired(arm: Arm, control: Arm, metric: str) -> Estimate | None:
 
 
 def _images(arm: Arm) -> tuple[str, ...]:
-    return tuple(next(iter(arm.trials.values())).record.predictions.images)
+    return next(iter(arm.trials.values())).images
 
 
 def _verdict(metric: str, difference: Estimate, p: float, comparisons: int) -> tuple[str, bool]:
@@ -225,9 +268,13 @@ def _verdict(metric: str, difference: Estimate, p: float, comparisons: int) -> t
     if seeds < FEWEST_SEEDS:
         return f"too few seeds to tell ({seeds} of at least {FEWEST_SEEDS})", False
     if np.isfinite(p) and p < ALPHA:
-        up = difference.mean > 0
-        return ("worse" if up == (metric in LOWER_IS_BETTER) else "better"), True
+        return direction(metric, difference.mean), True
     return f"cannot tell at {seeds} seeds; {_advice(difference, comparisons)}", False
+
+
+def direction(metric: str, difference: float) -> str:
+    """`better` or `worse`, by a difference's sign."""
+    return "worse" if (difference > 0) == (metric in LOWER_IS_BETTER) else "better"
 
 
 def _advice(difference: Estimate, comparisons: int) -> str:

@@ -110,6 +110,7 @@ def load_deepfashion(
         product=_products(on_disk),
         landmarks=landmarks,
         visibility=visibility,
+        image_size=sizes[files],
         partition=partition,
         class_names=tuple(names),
         fingerprint=fingerprint(

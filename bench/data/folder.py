@@ -83,6 +83,7 @@ def load_folder(root: Path) -> Manifest:
         root=root,
         paths=np.array(paths, dtype=np.str_),
         product=np.arange(count, dtype=np.int32),
+        image_size=np.zeros((count, 2), dtype=np.int32),
         class_names=tuple(names),
         fingerprint=fingerprint(
             class_names=names, paths=paths, file_sizes=np.array(sizes, dtype=np.int64), **columns

@@ -66,6 +66,8 @@ class Manifest:
         landmarks: `(n, 8, 2)` float32, (x, y) as a share of the stored image's width and height,
             in the order of `LANDMARKS`; NaN where the landmark is absent.
         visibility: `(n, 8)` int8: 0 visible, 1 occluded, 2 outside the image, -1 absent.
+        image_size: `(n, 2)` int32 width and height of the stored image in pixels; 0 where the
+            source did not need to know.
         partition: `(n,)` int8, index into `PARTITIONS`, -1 where the source names none.
         class_names: Names of the categories.
         fingerprint: Hash of all the above and the size of every image file; equal on two
@@ -81,6 +83,7 @@ class Manifest:
     product: np.ndarray
     landmarks: np.ndarray
     visibility: np.ndarray
+    image_size: np.ndarray
     partition: np.ndarray
     class_names: tuple[str, ...]
     fingerprint: str

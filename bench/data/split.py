@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from bench.data.manifest import ABSENT, PARTITIONS, Manifest
+from bench.data.manifest import PARTITIONS, Manifest
 from bench.errors import BenchError
 
 Size = int | Literal["all"]
@@ -47,7 +47,7 @@ def make_split(
     val: Size,
     test: Size,
     seed: int,
-    need_landmarks: bool = False,
+    merge_collisions: bool = False,
 ) -> Split:
     """Divide and sample a manifest.
 
@@ -70,7 +70,7 @@ def make_split(
         val: How many, or `"all"`; 0 is allowed.
         test: How many, or `"all"`.
         seed: Not negative; the same seed gives the same split on any machine.
-        need_landmarks: Use only images that have landmarks.
+        merge_collisions: Of images whose paths differ by case alone, use only the last.
 
     Returns:
         Three disjoint sets of indices.
@@ -80,7 +80,7 @@ def make_split(
             it has fewer images than asked for.
     """
     _check_settings(by, sampling, {"train": train, "val": val, "test": test}, seed)
-    usable = _usable(manifest, need_landmarks)
+    usable = last_of_each_path(manifest.paths) if merge_collisions else np.arange(len(manifest))
     stratified = sampling == "stratified"
     if by == "official":
         if not manifest.has_partition:
@@ -126,17 +126,17 @@ def _check_settings(by: str, sampling: str, sizes: dict[str, Size], seed: int) -
         raise BenchError(f"seed: expected a number from 0, found {seed}")
 
 
-def _usable(manifest: Manifest, need_landmarks: bool) -> np.ndarray:
-    if not need_landmarks:
-        return np.arange(len(manifest))
-    if not manifest.has_landmarks:
-        raise BenchError(
-            "landmarks are needed and the source has none",
-            where=str(manifest.root),
-            fix="use data with landmarks (DeepFashion, the phantom) or a model without them, "
-            "such as ropanet_baseline",
-        )
-    return np.flatnonzero((manifest.visibility != ABSENT).any(axis=1))
+def last_of_each_path(paths: np.ndarray) -> np.ndarray:
+    """Images that are left when paths that differ by case alone are merged (ledger row 19).
+
+    Args:
+        paths: `(n,)` paths.
+
+    Returns:
+        Ascending indices; of each set of colliding paths the last one.
+    """
+    last = {str(path).lower(): index for index, path in enumerate(paths)}
+    return np.array(sorted(last.values()), dtype=np.int64)
 
 
 def _check_available(name: str, size: Size, available: int, manifest: Manifest) -> None:

@@ -1,11 +1,13 @@
-"""Feature extractors: from a batch of images to a feature map. Frozen; applied once per image."""
+"""Feature extractors: from a batch of images to a feature map; frozen unless a study says not."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers
 
 SMALL_LAYERS = ((24, 5, 2), (32, 3, 2), (32, 3, 1), (64, 3, 2), (64, 3, 1), (128, 3, 2))
@@ -17,12 +19,67 @@ def inception_v3(input_size: int, weights: Path | None) -> Any:
 
     Args:
         input_size: Side of the input image in pixels.
-        weights: File of weights; None for random ones.
+        weights: File of weights; None for random ones. So for the others below.
     """
-    model = keras.applications.InceptionV3(
-        include_top=False, weights=None, input_shape=(input_size, input_size, 3)
-    )
+    return _application(keras.applications.InceptionV3, input_size, weights)
+
+
+def vgg16(input_size: int, weights: Path | None) -> Any:
+    """VGG-16's convolutions (Simonyan and Zisserman 2015): 7 x 7 x 512 at 224 pixels."""
+    return _application(keras.applications.VGG16, input_size, weights)
+
+
+def resnet50(input_size: int, weights: Path | None) -> Any:
+    """ResNet-50 (He et al. 2016): 7 x 7 x 2048 at 224 pixels."""
+    return _application(keras.applications.ResNet50, input_size, weights)
+
+
+def mobilenet_v2(input_size: int, weights: Path | None) -> Any:
+    """MobileNetV2 (Sandler et al. 2018): 7 x 7 x 1280 at 224 pixels."""
+    return _application(keras.applications.MobileNetV2, input_size, weights)
+
+
+def efficientnet_b0(input_size: int, weights: Path | None) -> Any:
+    """EfficientNet-B0 (Tan and Le 2019): 7 x 7 x 1280 at 224 pixels; see its scaling below."""
+    return _application(keras.applications.EfficientNetB0, input_size, weights)
+
+
+def convnext_tiny(input_size: int, weights: Path | None) -> Any:
+    """ConvNeXt-T (Liu et al. 2022): 7 x 7 x 768 at 224 pixels; scales [0, 255] itself."""
+    return _application(keras.applications.ConvNeXtTiny, input_size, weights)
+
+
+def efficientnet_scaling(images: Any) -> Any:
+    """What EfficientNet's ImageNet weights expect, from [0, 255].
+
+    Keras' network divides by 255, subtracts the mean and divides by the root of the deviation
+    itself, and only for `weights="imagenet"` by that root once more. The network here is built
+    without weights and given the file, so the second division is made on the image instead.
+    """
+    mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    scaled = mean + (np.asarray(images) / 255.0 - mean) / np.sqrt(deviation)
+    return (255.0 * scaled).astype(np.float32)
+
+
+def _application(network: Callable[..., Any], input_size: int, weights: Path | None) -> Any:
+    model = network(include_top=False, weights=None, input_shape=(input_size, input_size, 3))
     return _ready(model, weights)
+
+
+def train_last(model: Any, layers_trained: int | str) -> None:
+    """Unfreeze a backbone, or its last layers that have weights (ledger row 1).
+
+    A frozen batch normalisation also keeps its statistics, as Keras does.
+
+    Args:
+        model: The backbone, frozen.
+        layers_trained: `all`, or how many layers with weights, counted from the output.
+    """
+    weighted = [layer for layer in model.layers if layer.weights]
+    chosen = weighted if layers_trained == "all" else weighted[-int(layers_trained) :]
+    model.trainable = True
+    for layer in model.layers:
+        layer.trainable = layer in chosen
 
 
 def small(input_size: int, weights: Path | None) -> Any:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import keras
 
-from bench.models.network import Network
+from bench.models.network import Network, Stem
 from bench.models.settings import RopaNetBaseline
+from bench.registry import POOLINGS, load
+from bench.spec import TrialSpec
 
 
-def build(settings: RopaNetBaseline, feature_shape: tuple[int, int, int], classes: int) -> Network:
-    """Global average pooling and one fully connected layer.
+def build(spec: TrialSpec, stem: Stem, classes: int) -> Network:
+    """Global pooling and one fully connected layer.
 
     Args:
-        settings: Model settings; the baseline has none beside its backbone.
-        feature_shape: (h, w, c) of the feature map.
+        spec: The trial.
+        stem: What to build on.
         classes: Number of categories.
     """
-    del settings
-    features = keras.Input(feature_shape, name="features")
-    pooled = keras.layers.GlobalAveragePooling2D(name="pool")(features)
+    settings = spec.model
+    assert isinstance(settings, RopaNetBaseline)
+    pooled = load(POOLINGS[settings.pooling])("pool")(stem.features)
     category = keras.layers.Dense(classes, name="category")(pooled)
-    return Network(keras.Model(features, {"category": category}, name="ropanet_baseline"))
+    model = keras.Model(stem.input, {"category": category}, name="ropanet_baseline")
+    return Network(model, stem.features)

@@ -1,27 +1,73 @@
-"""What every trained model hands to the training loop."""
+"""What a builder is given to build on, and what it hands to the training loop."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 
 @dataclass(frozen=True)
-class Network:
-    """A model over feature maps, and what the loop needs to know of it.
+class Stem:
+    """What a model's branches stand on.
 
     Args:
-        model: Keras model from features `(n, h, w, c)` to a dict of logits: `category`
-            `(n, classes)` and, with a landmark branch, `landmarks` `(n, 8, side * side)`, where
-            pixel (row, column) has index `row * side + column`.
-        landmark_variables: Trainable variables of the landmark branch, the group that the tempo
-            optimiser updates at every batch; empty without one.
+        input: The model's input: feature maps `(n, h, w, c)` of a frozen backbone, or images.
+        features: The feature map, a symbolic tensor; the input itself over a frozen backbone.
+    """
+
+    input: Any
+    features: Any
+
+
+@dataclass(frozen=True)
+class Network:
+    """A model, and what the loop needs to know of it.
+
+    Args:
+        model: Keras model to a dict of logits: `category` `(n, classes)` and, with a landmark
+            branch, `landmarks` `(n, 8, side * side)`, where pixel (row, column) has index
+            `row * side + column`.
+        features: The feature map, a symbolic tensor of `model`.
+        groups: Trainable variables of the landmark branch and of the parts beside it, by the
+            names `landmark`, `head`, `global`, `local`, in the order of the released code's
+            steps; empty for a model that one optimiser trains as a whole. Variables in no group
+            (a backbone's) are trained with the head.
+        twins: Pairs of a landmark variable and its twin, through which the classification loss
+            reaches the mask where the two losses take steps of their own (ledger row 9).
         landmark_side: Side of the landmark maps in pixels, None without a landmark branch.
         gate: What the local branch's feature map is multiplied with, a symbolic tensor of
             `model`; None without a gate.
     """
 
     model: Any
-    landmark_variables: tuple[Any, ...] = ()
+    features: Any
+    groups: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    twins: tuple[tuple[Any, Any], ...] = ()
     landmark_side: int | None = None
     gate: Any = None
+
+
+def seed_layers(layers: Iterable[Any], seed: int) -> None:
+    """Draw initial weights anew, each layer's from the seed and its own name.
+
+    Arms of a study then begin with the same weights wherever they have the same layers, which
+    takes the luck of the beginning out of a comparison that is paired by seed.
+
+    Args:
+        layers: Keras layers; those without a kernel or a bias keep what they have.
+        seed: The trial's seed.
+    """
+    for layer in layers:
+        for name in ("kernel", "bias"):
+            variable = getattr(layer, name, None)
+            initializer = getattr(layer, f"{name}_initializer", None)
+            if variable is None or initializer is None:
+                continue
+            config = initializer.get_config()
+            if "seed" in config:
+                text = f"{seed}/{layer.name}/{name}"
+                config["seed"] = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+            drawn = type(initializer).from_config(config)(variable.shape, dtype=variable.dtype)
+            variable.assign(drawn)

@@ -6,76 +6,162 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 from bench.data.manifest import LANDMARKS
-from bench.models.network import Network
-from bench.models.registry import GATES, load
-from bench.models.settings import RopaNet, UpsamplingStage
+from bench.models.network import Network, Stem
+from bench.models.settings import RopaNet
+from bench.registry import GATES, POOLINGS, load
+from bench.spec import TrialSpec
 
 
-def build(settings: RopaNet, feature_shape: tuple[int, int, int], classes: int) -> Network:
+def build(spec: TrialSpec, stem: Stem, classes: int) -> Network:
     """The three branches and their fusion.
 
     Args:
-        settings: Model settings.
-        feature_shape: (h, w, c) of the feature map, 8 x 8 x 2048 in the paper.
+        spec: The trial.
+        stem: What to build on; a map of 8 x 8 x 2048 in the paper.
         classes: Number of categories, 50 in the paper.
     """
-    features = keras.Input(feature_shape, name="features")
+    settings, supervision = spec.model, spec.landmarks
+    assert isinstance(settings, RopaNet) and supervision is not None
+    features = stem.features
 
-    mask_layer = layers.Conv2D(feature_shape[-1], 1, activation="sigmoid", name="landmark_mask")
-    mask = mask_layer(features)
-    stages = _upsampling(settings.upsampling)
-    maps = mask
-    for stage in stages:
-        maps = stage(maps)
+    mask_layers = _mask_layers(settings, features.shape[-1])
+    mask = _chain(mask_layers, features)
+    stages = _upsampling(settings)
+    maps = _chain(stages, mask)
     side = maps.shape[1]
     by_landmark = layers.Permute((2, 1), name="landmarks")(
         layers.Reshape((side * side, len(LANDMARKS)), name="landmark_pixels")(maps)
     )
 
-    gate = load(GATES[settings.gate])(features, mask)
-    seen = features if gate is None else layers.Multiply(name="gated")([features, gate])
-    local = _branch_end("local", settings)(layers.GlobalAveragePooling2D(name="local_pool")(seen))
+    seen_layers, seen_mask = mask_layers, mask
+    if supervision.steps == "separate":
+        # The same mask once more, so that each loss has a gradient of its own in it.
+        seen_layers = _mask_layers(settings, features.shape[-1], twin="twin_")
+        seen_mask = _chain(seen_layers, features)
+        for layer, twin in zip(mask_layers, seen_layers, strict=True):
+            twin.set_weights(layer.get_weights())
+    if settings.gate_sparsity:
+        seen_mask = MeanPenalty(settings.gate_sparsity, name="gate_sparsity")(seen_mask)
+    gate = load(GATES[settings.gate].build)(features, seen_mask)
+    gated = features if gate is None else layers.Multiply(name="gated")([features, gate])
 
-    convolved = layers.Conv2D(
-        settings.global_filters,
-        settings.global_kernel,
-        padding="same",
-        activation=settings.global_activation,
-        name="global_conv",
-    )(features)
-    whole = _branch_end("global", settings)(
-        layers.GlobalAveragePooling2D(name="global_pool")(convolved)
+    local_layers = _local_branch(settings, features.shape[-1])
+    global_layers = _global_branch(settings)
+    fused = layers.Concatenate(name="fusion")(
+        [_chain(local_layers, gated), _chain(global_layers, features)]
     )
-
-    fused = layers.Concatenate(name="fusion")([local, whole])
-    category = layers.Dense(classes, name="category")(fused)
-    model = keras.Model(features, {"category": category, "landmarks": by_landmark}, name="ropanet")
+    head = layers.Dense(classes, name="category")
+    model = keras.Model(
+        stem.input, {"category": head(fused), "landmarks": by_landmark}, name="ropanet"
+    )
+    landmark_layers = [*mask_layers, *stages]
+    if not supervision.trained:
+        for layer in landmark_layers:
+            layer.trainable = False
     return Network(
         model,
-        landmark_variables=tuple(
-            variable for layer in (mask_layer, *stages) for variable in layer.trainable_variables
+        features,
+        groups={
+            "landmark": _variables(landmark_layers),
+            "head": _variables([head]),
+            "global": _variables(global_layers),
+            "local": _variables(local_layers),
+        },
+        twins=tuple(
+            zip(_variables(mask_layers), _variables(seen_layers), strict=True)
+            if seen_layers is not mask_layers
+            else ()
         ),
         landmark_side=side,
         gate=gate,
     )
 
 
-def _upsampling(stages: Sequence[UpsamplingStage]) -> list[Any]:
-    """Transpose convolutions; the last is linear, for a softmax follows (ledger row 6)."""
+class MeanPenalty(keras.layers.Layer):
+    """Passes a tensor on and adds its mean value, weighted, to the loss.
+
+    Args:
+        weight: Weight of the penalty.
+    """
+
+    def __init__(self, weight: float, name: str | None = None) -> None:
+        super().__init__(name=name)
+        self._weight = weight
+
+    def call(self, values: Any) -> Any:
+        """The tensor, unchanged."""
+        self.add_loss(self._weight * ops.mean(values))
+        return values
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """That of the input."""
+        return input_shape
+
+
+def _mask_layers(settings: RopaNet, channels: int, twin: str = "") -> list[Any]:
+    """From the feature map to the mask: a 1 x 1 convolution, behind more where asked for."""
+    before = [
+        layers.Conv2D(
+            channels, 3, padding="same", activation="relu", name=f"{twin}landmark_conv_{index}"
+        )
+        for index in range(1, settings.gate_depth + 1)
+    ]
+    bias = keras.initializers.Constant(settings.gate_bias)
+    return [
+        *before,
+        layers.Conv2D(
+            channels, 1, activation="sigmoid", bias_initializer=bias, name=f"{twin}landmark_mask"
+        ),
+    ]
+
+
+def _upsampling(settings: RopaNet) -> list[Any]:
+    """Transpose convolutions; a softmax follows the last (ledger row 6)."""
+    last = len(settings.upsampling)
     return [
         layers.Conv2DTranspose(
             stage.filters,
             stage.kernel,
             strides=stage.stride,
             padding="valid",
-            activation="linear" if index == len(stages) else "relu",
+            activation=settings.landmark_activation if index == last else "relu",
             name=f"landmark_up_{index}",
         )
-        for index, stage in enumerate(stages, start=1)
+        for index, stage in enumerate(settings.upsampling, start=1)
     ]
+
+
+def _local_branch(settings: RopaNet, channels: int) -> list[Any]:
+    convolutions = [
+        layers.Conv2D(
+            settings.local_filters or channels,
+            settings.local_kernel or 3,
+            padding="same",
+            activation=settings.global_activation,
+            name=f"local_conv_{index}",
+        )
+        for index in range(1, settings.local_depth + 1)
+    ]
+    pool = load(POOLINGS[settings.local_pooling])("local_pool")
+    return [*convolutions, pool, _branch_end("local", settings)]
+
+
+def _global_branch(settings: RopaNet) -> list[Any]:
+    convolutions = [
+        layers.Conv2D(
+            settings.global_filters,
+            settings.global_kernel,
+            padding="same",
+            activation=settings.global_activation,
+            name=f"global_conv_{index}",
+        )
+        for index in range(1, settings.global_depth + 1)
+    ]
+    pool = load(POOLINGS[settings.global_pooling])("global_pool")
+    return [*convolutions, pool, _branch_end("global", settings)]
 
 
 def _branch_end(branch: str, settings: RopaNet) -> Any:
@@ -83,5 +169,16 @@ def _branch_end(branch: str, settings: RopaNet) -> Any:
         settings.branch_units,
         activation=settings.branch_activation,
         kernel_initializer="he_normal",
+        bias_initializer=settings.branch_bias,
         name=f"{branch}_units",
     )
+
+
+def _chain(chain: Sequence[Any], value: Any) -> Any:
+    for layer in chain:
+        value = layer(value)
+    return value
+
+
+def _variables(chain: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple(variable for layer in chain for variable in layer.trainable_variables)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from bench.models.registry import BACKBONES, GATES
+from bench.registry import BACKBONES, GATES, POOLINGS, load_plugins
+
+load_plugins()
 
 
 class Settings(BaseModel):
@@ -29,12 +31,31 @@ def one_of(registry: Mapping[str, Any]) -> Any:
             )
         return value
 
-    schema = {"type": "string", "enum": list(registry)}
-    return Annotated[str, AfterValidator(known), WithJsonSchema(schema)]
+    return Annotated[str, AfterValidator(known), _Choices(registry)]
+
+
+class _Choices:
+    """Puts a registry's keys into JSON Schema when it is asked for: a plug-in may come later."""
+
+    def __init__(self, registry: Mapping[str, Any]) -> None:
+        self._registry = registry
+
+    def __get_pydantic_json_schema__(self, core: Any, handler: Any) -> dict[str, Any]:
+        return {"type": "string", "enum": list(self._registry)}
+
+
+def ignored(path: str, message: str) -> PydanticCustomError:
+    """The fault of a setting that would have no effect.
+
+    Args:
+        path: Its dotted path.
+        message: Why it would be ignored.
+    """
+    return PydanticCustomError("ignored_setting", "{message}", {"message": message, "path": path})
 
 
 class BackboneSettings(Settings):
-    """The feature extractor, frozen and applied once per image (ledger rows 1 and 2).
+    """The feature extractor (ledger rows 1 and 2); frozen, it is applied once per image.
 
     Args:
         name: Which network.
@@ -43,12 +64,14 @@ class BackboneSettings(Settings):
         scaling: `unit` scales images to [0, 1] as the paper does (§3); `native` uses the scaling
             that the ImageNet weights were trained with.
         input_size: Side of the input image in pixels; the backbone's own where left out.
+        trainable: `frozen`, `all`, or how many of its last layers with weights are trained.
     """
 
     name: one_of(BACKBONES) = "inception_v3"  # type: ignore[valid-type]
     weights: str = "imagenet"
     scaling: Literal["unit", "native"] = "unit"
     input_size: int | None = Field(default=None, ge=32, le=1024)
+    trainable: Literal["frozen", "all"] | Annotated[int, Field(ge=1)] = "frozen"
 
     @model_validator(mode="after")
     def _has_what_is_asked(self) -> BackboneSettings:
@@ -76,6 +99,11 @@ class BackboneSettings(Settings):
     def side(self) -> int:
         """Side of the input image in pixels."""
         return self.input_size or BACKBONES[self.name].input_size
+
+    @property
+    def frozen(self) -> bool:
+        """Whether its maps can be computed once."""
+        return self.trainable == "frozen"
 
 
 class UpsamplingStage(Settings):
@@ -119,7 +147,12 @@ class Prior(Settings):
 
 
 class RopaNetBaseline(Settings):
-    """RopaNet-Baseline (§4.3): feature map, global average pooling, fully connected, softmax."""
+    """RopaNet-Baseline (§4.3): feature map, global average pooling, fully connected, softmax.
+
+    Args:
+        backbone: The feature extractor.
+        pooling: From the map to a vector.
+    """
 
     build: ClassVar[str] = "bench.models.baseline:build"
     has_backbone: ClassVar[bool] = True
@@ -127,22 +160,39 @@ class RopaNetBaseline(Settings):
 
     kind: Literal["ropanet_baseline"] = "ropanet_baseline"
     backbone: BackboneSettings = BackboneSettings()
+    pooling: one_of(POOLINGS) = "average"  # type: ignore[valid-type]
 
 
 class RopaNet(Settings):
     """RopaNet (§4.4-4.5): a landmark, a local and a global branch over one feature map.
 
     Args:
+        backbone: The feature extractor.
         gate: What the local branch sees: the feature map times a learned mask (`sigmoid`, the
             paper), the plain map (`none`), the map times 1 + mask (`residual`), times one mask
             for all channels (`spatial`), times a mask that the classification loss does not
             train (`detached`), times a frozen random mask (`random`).
+        gate_depth: 3 x 3 convolutions (ReLU, as many filters as the map has channels) between
+            the map and the mask's own 1 x 1 convolution; 0 in the paper.
+        gate_bias: Initial bias of the mask's convolution, before the sigmoid: 0 begins half open,
+            4 nearly open (0.98), -4 nearly shut (0.02).
+        gate_sparsity: Weight of a penalty on the mask's mean value, added to the loss; only for
+            gates that are made of the mask.
         upsampling: Transpose convolutions from the mask up to the landmark maps (ledger row 5).
-        global_filters: Filters of the global branch's convolution (ledger row 7).
-        global_kernel: Side of its kernel.
-        global_activation: Its activation.
+        landmark_activation: Activation of the last of them; a softmax follows (ledger row 6).
+        local_depth: Convolutions before the local branch's pooling; 0 in the paper.
+        local_filters: Their filters; as many as the map has channels where left out. Only with
+            a `local_depth` above 0.
+        local_kernel: Side of their kernels, 3 where left out. Only with a `local_depth` above 0.
+        local_pooling: From the local branch's map to a vector; `max` is what §5.2 tried.
+        global_depth: Convolutions before the global branch's pooling; 1 in the paper.
+        global_filters: Filters of each (ledger row 7).
+        global_kernel: Side of their kernels.
+        global_activation: Their activation, and that of the local branch's convolutions.
+        global_pooling: From the global branch's map to a vector.
         branch_units: Outputs of the fully connected layer that ends each branch.
         branch_activation: Its activation (ledger row 8).
+        branch_bias: How its bias begins (ledger row 8).
     """
 
     build: ClassVar[str] = "bench.models.ropanet:build"
@@ -152,22 +202,46 @@ class RopaNet(Settings):
     kind: Literal["ropanet"] = "ropanet"
     backbone: BackboneSettings = BackboneSettings()
     gate: one_of(GATES) = "sigmoid"  # type: ignore[valid-type]
+    gate_depth: int = Field(default=0, ge=0, le=8)
+    gate_bias: float = Field(default=0.0, ge=-20, le=20)
+    gate_sparsity: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     upsampling: Annotated[tuple[UpsamplingStage, ...], Field(min_length=1, strict=False)] = (
         PAPER_UPSAMPLING
     )
+    landmark_activation: Literal["linear", "relu"] = "linear"
+    local_depth: int = Field(default=0, ge=0, le=8)
+    local_filters: int | None = Field(default=None, ge=1)
+    local_kernel: int | None = Field(default=None, ge=1)
+    local_pooling: one_of(POOLINGS) = "average"  # type: ignore[valid-type]
+    global_depth: int = Field(default=1, ge=1, le=8)
     global_filters: int = Field(default=2048, ge=1)
     global_kernel: int = Field(default=5, ge=1)
     global_activation: Activation = "tanh"
+    global_pooling: one_of(POOLINGS) = "average"  # type: ignore[valid-type]
     branch_units: int = Field(default=6, ge=1)
     branch_activation: Activation = "relu"
+    branch_bias: Literal["zeros", "he_normal"] = "zeros"
 
     @model_validator(mode="after")
-    def _one_map_a_landmark(self) -> RopaNet:
+    def _nothing_ignored(self) -> RopaNet:
         if self.upsampling[-1].filters != 8:
             raise PydanticCustomError(
                 "landmark_maps",
                 "the last upsampling stage must have 8 filters, one a landmark; found {found}",
                 {"found": self.upsampling[-1].filters},
+            )
+        for name in ("local_filters", "local_kernel"):
+            if self.local_depth == 0 and getattr(self, name) is not None:
+                raise ignored(
+                    f"model.{name}",
+                    f"the local branch has no convolution at model.local_depth 0 and would ignore "
+                    f"model.{name}",
+                )
+        if self.gate_sparsity and not GATES[self.gate].from_mask:
+            raise ignored(
+                "model.gate_sparsity",
+                f"the gate {self.gate} is not made of the mask and would ignore "
+                "model.gate_sparsity",
             )
         return self
 

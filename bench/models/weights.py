@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from bench.models.registry import BACKBONES
 from bench.models.settings import BackboneSettings
+from bench.registry import BACKBONES
 
-PRETEXT_VERSION = 1
+PRETEXT_VERSION = 2
 """Raised by hand whenever the pretext task would give other weights than before."""
 
 

@@ -17,7 +17,7 @@ from tabulate import tabulate
 
 from bench.analysis.intervals import Estimate
 
-WORDS = ("arm", "row", "metric", "verdict", "source")
+WORDS = ("arm", "row", "metric", "verdict", "source", "contrast", "kind")
 """Columns whose heads open so hold text and are set to the left."""
 
 

@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 
-from bench.analysis.arms import Arm, effects
+from bench.analysis.arms import Arm, Effect, controls, effects
+from bench.report.tables import by_size
 
 PAPER_COLOURS = {
     "Baseline-100": "tab:blue",
@@ -24,6 +25,9 @@ PAPER_COLOURS = {
     "Baseline-5000": "tab:red",
 }
 """Figure 7's colours."""
+
+RANKED = ("ledger", "leave_one_out")
+"""Designs whose arms are ranked by the size of their effect: their order means nothing."""
 
 LOSS = "cross-entropy (nats)"
 
@@ -69,7 +73,13 @@ def study_figures(study: dict[str, Any], arms: Sequence[Arm]) -> list[Figure]:
     about = f"Data: {study['data']['label']}; profile {study['profile']}."
     name = study["name"]
     history = pd.concat([arm.history() for arm in arms], ignore_index=True)
-    drawn = [_accuracy(name, arms, about), _forest(name, arms, study["control"], about)]
+    drawn = [_accuracy(name, arms, about)]
+    for number, control in enumerate(controls(list(arms)), start=1):
+        found = effects(list(arms), control, "accuracy")
+        if study["design"] in RANKED:
+            found = by_size(found)
+        suffix = "effects" if number == 1 else f"effects_{number}"
+        drawn.append(_forest(f"{name}.{suffix}", found, control, about))
     for metric, title, what in (
         ("loss", "Total loss", "total loss (nats)"),
         ("category_loss", "Classification loss", f"classification {LOSS}"),
@@ -156,8 +166,7 @@ def _accuracy(name: str, arms: Sequence[Arm], about: str) -> Figure | None:
     )
 
 
-def _forest(name: str, arms: Sequence[Arm], control: str, about: str) -> Figure | None:
-    found = effects(list(arms), control, "accuracy")
+def _forest(name: str, found: Sequence[Effect], control: str, about: str) -> Figure | None:
     if not found:
         return None
     figure, axis = plt.subplots(figsize=(10, 0.45 * len(found) + 1.3))
@@ -171,8 +180,8 @@ def _forest(name: str, arms: Sequence[Arm], control: str, about: str) -> Figure 
     axis.set_xlabel(f"difference in top-1 accuracy from {control} (points)")
     figure.tight_layout()
     return Figure(
-        f"{name}.effects",
-        f"Against the control, {control}",
+        name,
+        f"Against {control}",
         "Arm minus control, paired by seed, with 95 % intervals over seeds and test images, not "
         "corrected for the number of arms; blue where the Holm-corrected verdict is settled, grey "
         f"where it cannot be told. {about}",

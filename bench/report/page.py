@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,19 +14,23 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 import bench
-from bench.analysis.arms import Arm, effects, load_arms
+from bench.analysis.arms import Arm, controls, effects, load_arms
 from bench.errors import BenchError
 from bench.report.cells import Measured, Table, markdown_text
-from bench.report.figures import study_figures
+from bench.report.figures import RANKED, study_figures
 from bench.report.tables import (
     arms_table,
+    by_size,
     effects_table,
+    factors_table,
     landmarks_table,
     published_table,
 )
 from bench.store import Store
 
 MARK = ".bench-report"
+CROSSED = ("factorial", "fractional", "random")
+"""Designs that cross their axes, so that factors have effects apart from the arms'."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +144,7 @@ def _section(store: Store, study: dict[str, Any], draft: Path) -> _Section:
         for table in (
             arms_table(study["name"], arms, note),
             landmarks_table(study["name"], arms),
-            effects_table(study["name"], arms, study["control"]),
+            *_comparisons(study, arms),
         )
         if table is not None
     ]
@@ -160,6 +164,18 @@ def _section(store: Store, study: dict[str, Any], draft: Path) -> _Section:
         tables=tables,
         figures=drawn,
     )
+
+
+def _comparisons(study: dict[str, Any], arms: list[Arm]) -> Iterator[Table | None]:
+    name = study["name"]
+    ranked = study["design"] in RANKED
+    for number, control in enumerate(controls(arms), start=1):
+        suffix = "effects" if number == 1 else f"effects_{number}"
+        yield effects_table(f"{name}.{suffix}", arms, control, ranked=ranked)
+    if study["design"] in CROSSED:
+        levels = next((arm.levels for arm in arms if arm.name == study["control"]), {})
+        axes = {axis: names for axis, names in study["axes"].items() if axis in levels}
+        yield factors_table(name, arms, axes, levels)
 
 
 def _facts(study: dict[str, Any], arms: list[Arm], counts: dict[str, int]) -> dict[str, str]:
@@ -214,10 +230,14 @@ def _warnings(arms: list[Arm], counts: dict[str, int]) -> list[str]:
 def _summary(study: dict[str, Any], arms: list[Arm]) -> list[str]:
     """The comparison with the control in plain words."""
     sentences = []
-    for effect in effects(arms, study["control"], "accuracy"):
-        shown = Measured(effect.difference, True, signed=True)
-        than = f" than {study['control']}" if effect.settled else ""
-        sentences.append(f"{effect.arm}: {shown} points of top-1 accuracy: {effect.verdict}{than}.")
+    for control in controls(arms):
+        found = effects(arms, control, "accuracy")
+        for effect in by_size(found) if study["design"] in RANKED else found:
+            shown = Measured(effect.difference, True, signed=True)
+            sentences.append(
+                f"{effect.arm}, against {control}: {shown} points of top-1 accuracy: "
+                f"{effect.verdict}."
+            )
     return sentences
 
 

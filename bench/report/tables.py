@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.analysis.arms import DEPTHS, FEWEST_SEEDS, Arm, effects
+from bench.analysis.arms import DEPTHS, FEWEST_SEEDS, Arm, Effect, effects
+from bench.analysis.factors import factor_effects
 from bench.analysis.intervals import Estimate, over_seeds, wilson
 from bench.paper.published import PublishedRow, PublishedTable, no_information, published
 from bench.report.cells import Measured, Printed, Table, Trials
@@ -72,11 +73,21 @@ def landmarks_table(name: str, arms: Sequence[Arm]) -> Table | None:
     )
 
 
-def effects_table(name: str, arms: Sequence[Arm], control: str) -> Table | None:
-    """Every arm's difference from the control, paired by seed, Holm-corrected."""
+def effects_table(
+    name: str, arms: Sequence[Arm], control: str, *, ranked: bool = False
+) -> Table | None:
+    """Every arm's difference from its control, paired by seed, Holm-corrected.
+
+    Args:
+        name: File name without ending.
+        arms: Arms of the study.
+        control: The arm that others are compared with.
+        ranked: Whether arms stand by the size of their difference in accuracy.
+    """
     rows = []
     for metric, head in EFFECTS.items():
-        for effect in effects(list(arms), control, metric):
+        found = effects(list(arms), control, metric)
+        for effect in by_size(found) if ranked else found:
             percent = metric in PERCENT
             rows.append(
                 {
@@ -91,12 +102,59 @@ def effects_table(name: str, arms: Sequence[Arm], control: str) -> Table | None:
     if not rows:
         return None
     return Table(
-        f"{name}.effects",
-        f"Against the control, {control}",
+        name,
+        f"Against {control}",
         "Arm minus control at the same seeds on the same test images, with 95 % intervals that "
         "count the variance of seeds and of test images both. p-values are corrected by Holm's "
-        f"method over the arms of a metric; a verdict needs at least {FEWEST_SEEDS} seeds.",
+        f"method over the arms of a metric; a verdict needs at least {FEWEST_SEEDS} seeds."
+        + (" Ranked by the size of the difference." if ranked else ""),
         ("arm", "metric", "difference", "p (Holm)", "paired seeds", "verdict"),
+        tuple(rows),
+    )
+
+
+def by_size(found: Sequence[Effect]) -> list[Effect]:
+    """Effects, the largest first."""
+    return sorted(found, key=lambda effect: -abs(effect.difference.mean))
+
+
+def factors_table(
+    name: str, arms: Sequence[Arm], axes: dict[str, list[str]], control: dict[str, str]
+) -> Table | None:
+    """Main effects and two-way interactions of a crossed design.
+
+    Args:
+        name: Name of the study.
+        arms: Its arms.
+        axes: Axis -> levels.
+        control: Axis -> the control's level.
+    """
+    rows = [
+        {
+            "metric": f"{EFFECTS[metric]} (points)" if metric in PERCENT else EFFECTS[metric],
+            "contrast": contrast.name,
+            "kind": "main effect" if contrast.order == 1 else "interaction",
+            "difference": (
+                None
+                if contrast.difference is None
+                else Measured(contrast.difference, metric in PERCENT, signed=True)
+            ),
+            "p (Holm)": contrast.p_holm,
+            "verdict": contrast.verdict,
+        }
+        for metric in EFFECTS
+        for contrast in factor_effects(arms, axes, control, metric)
+    ]
+    if not rows:
+        return None
+    return Table(
+        f"{name}.factors",
+        "Factors: main effects and interactions",
+        "A main effect is the difference that a level makes on average over the other factors; an "
+        "interaction is how much the second factor's effect changes with the first factor's level. "
+        "By least squares on the arms, with 95 % intervals over seeds and test images; p-values "
+        "corrected by Holm's method within each kind.",
+        ("contrast", "kind", "metric", "difference", "p (Holm)", "verdict"),
         tuple(rows),
     )
 

@@ -1,7 +1,9 @@
-"""Batches of feature maps and targets, read from disk as they are needed."""
+"""Batches of feature maps or images and their targets, read from disk as they are needed."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -9,56 +11,120 @@ import numpy as np
 
 from bench.data.manifest import Manifest
 from bench.features import FeatureReader
-from bench.models.losses import NO_PIXEL
-from bench.train.metrics import trained_landmarks
+from bench.train.augment import augment
+from bench.train.balance import Balance, draw
+from bench.train.settings import Augmentation, LandmarkSpec
+from bench.train.targets import Annotation, pixel_targets
 
 
-class FeatureBatches(keras.utils.PyDataset):
+@dataclass(frozen=True)
+class LandmarkMaps:
+    """How landmarks become targets.
+
+    Args:
+        side: Side of the landmark maps in pixels.
+        spec: How landmarks are supervised.
+    """
+
+    side: int
+    spec: LandmarkSpec
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a model is fed with.
+
+    Args:
+        reader: Feature maps, or pixels.
+        scale: For pixels, from [0, 1] to what the backbone is fed with; None for feature maps.
+    """
+
+    reader: FeatureReader
+    scale: Callable[[np.ndarray], np.ndarray] | None = None
+
+
+class Batches(keras.utils.PyDataset):
     """A split as Keras trains on it, the last batch smaller where it does not divide.
 
     Args:
-        reader: Feature maps.
+        source: What the model is fed with.
         rows: Rows of the manifest.
         manifest: Labels and landmarks.
         batch_size: Images a batch.
-        landmark_side: Side of the landmark maps in pixels; None for no landmark targets.
-        shuffle_seed: Seed of the order, a new one each epoch; None keeps the order of `rows`.
+        maps: How landmarks become targets; None for no landmark targets.
     """
 
     def __init__(
         self,
-        reader: FeatureReader,
+        source: Source,
         rows: np.ndarray,
         manifest: Manifest,
         *,
         batch_size: int,
-        landmark_side: int | None,
-        shuffle_seed: int | None = None,
+        maps: LandmarkMaps | None,
     ) -> None:
         super().__init__(workers=1)
-        self._reader = reader
+        self._source = source
         self._rows = np.asarray(rows)
-        self._targets: dict[str, np.ndarray] = {
-            "category": manifest.category[self._rows].astype(np.int32)
-        }
-        if landmark_side is not None:
-            self._targets["landmarks"] = pixel_targets(
-                manifest.landmarks[self._rows], manifest.visibility[self._rows], landmark_side
-            )
+        self._manifest = manifest
         self._batch_size = batch_size
-        self._seed = shuffle_seed
-        self._epoch = 0
-        self._order = self._new_order()
+        self._maps = maps
 
     @property
     def num_batches(self) -> int:
         """Batches an epoch."""
         return -(-len(self._rows) // self._batch_size)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        chosen = self._order[index * self._batch_size : (index + 1) * self._batch_size]
-        targets = {name: values[chosen] for name, values in self._targets.items()}
-        return self._reader.gather(self._rows[chosen]), targets
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        rows = self._rows[self._chosen(index)]
+        images = self._source.reader.gather(rows)
+        annotation = annotation_of(self._manifest, rows)
+        if self._source.scale is not None:
+            images, annotation = self._changed(images / np.float32(255), annotation, index)
+            images = self._source.scale(images)
+        targets = {"category": self._manifest.category[rows].astype(np.int32)}
+        if self._maps is not None:
+            targets["landmarks"] = pixel_targets(annotation, self._maps.side, self._maps.spec)
+        return self._weighted(images, targets)
+
+    def _chosen(self, index: int) -> Any:
+        return slice(index * self._batch_size, (index + 1) * self._batch_size)
+
+    def _changed(
+        self, images: np.ndarray, annotation: Annotation, index: int
+    ) -> tuple[np.ndarray, Annotation]:
+        del index
+        return images, annotation
+
+    def _weighted(self, images: np.ndarray, targets: dict[str, np.ndarray]) -> tuple[Any, ...]:
+        return images, targets
+
+    def in_order(self) -> Iterator[tuple[Any, ...]]:
+        """Each batch of a pass."""
+        return (self[index] for index in range(self.num_batches))
+
+
+class TrainingBatches(Batches):
+    """A training split: a new order each epoch, balanced and augmented as asked for.
+
+    Args:
+        seed: Seed of the order and of the augmentation.
+        balance: What the balancing rule changes.
+        augmentation: Random changes of the images; None for none.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        seed: int,
+        balance: Balance,
+        augmentation: Augmentation | None,
+        **options: Any,
+    ) -> None:
+        super().__init__(*args, **options)
+        self._seed, self._balance, self._augmentation = seed, balance, augmentation
+        self._epoch = 0
+        self._order = self._new_order()
 
     def on_epoch_end(self) -> None:
         """Draw the next epoch's order."""
@@ -66,39 +132,37 @@ class FeatureBatches(keras.utils.PyDataset):
         self._order = self._new_order()
 
     def _new_order(self) -> np.ndarray:
-        if self._seed is None:
-            return np.arange(len(self._rows))
-        return np.random.default_rng([self._seed, self._epoch]).permutation(len(self._rows))
+        rng = np.random.default_rng([self._seed, self._epoch])
+        shares = self._balance.draw_shares
+        if shares is not None:
+            return draw(self._manifest.category[self._rows], shares, rng)
+        return rng.permutation(len(self._rows))
+
+    def _chosen(self, index: int) -> Any:
+        return self._order[super()._chosen(index)]
+
+    def _changed(
+        self, images: np.ndarray, annotation: Annotation, index: int
+    ) -> tuple[np.ndarray, Annotation]:
+        if self._augmentation is None:
+            return images, annotation
+        rng = np.random.default_rng([self._seed, self._epoch, index])
+        return augment(images, annotation, self._augmentation, rng)
+
+    def _weighted(self, images: np.ndarray, targets: dict[str, np.ndarray]) -> tuple[Any, ...]:
+        weights = self._balance.class_weights
+        if weights is None:
+            return images, targets
+        of_image = {name: np.ones(len(images), np.float32) for name in targets}
+        of_image["category"] = weights[targets["category"]].astype(np.float32)
+        return images, targets, of_image
 
 
-def pixel_targets(landmarks: np.ndarray, visibility: np.ndarray, side: int) -> np.ndarray:
-    """The index of each landmark's true pixel, row by row (ledger rows 12, 13 and 15).
-
-    Args:
-        landmarks: `(n, 8, 2)` (x, y) as a share of width and height.
-        visibility: `(n, 8)`; only visible landmarks are trained.
-        side: Side of the landmark maps in pixels.
-
-    Returns:
-        `(n, 8)` int32: `row * side + column`, `NO_PIXEL` for a landmark not trained.
-    """
-    trained = trained_landmarks(visibility)
-    placed = np.where(trained[..., None], landmarks, 0.0)
-    column, row = np.moveaxis(np.clip((placed * side).astype(np.int32), 0, side - 1), -1, 0)
-    return np.where(trained, row * side + column, NO_PIXEL).astype(np.int32)
-
-
-def pixel_centres(index: np.ndarray, side: int) -> np.ndarray:
-    """(x, y) of pixels' centres as a share of width and height; the inverse of `pixel_targets`.
-
-    Args:
-        index: `(n, 8)` integers.
-        side: Side of the landmark maps in pixels.
-    """
-    row, column = np.divmod(index, side)
-    return ((np.stack([column, row], axis=-1) + 0.5) / side).astype(np.float32)
-
-
-def all_batches(batches: FeatureBatches) -> Any:
-    """Each batch of a pass, in order."""
-    return (batches[index] for index in range(batches.num_batches))
+def annotation_of(manifest: Manifest, rows: np.ndarray) -> Annotation:
+    """The landmarks of some images."""
+    return Annotation(
+        manifest.landmarks[rows],
+        manifest.visibility[rows],
+        manifest.clothes_type[rows],
+        manifest.image_size[rows],
+    )

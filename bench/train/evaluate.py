@@ -17,13 +17,12 @@ class Answers:
 
     Args:
         probabilities: `(n, classes)` float32.
-        landmarks: `(n, 8, 2)` predicted (x, y) as shares of width and height; None without a
-            landmark branch.
+        pixels: `(n, 8)` highest pixel of each landmark map; None without a landmark branch.
         metrics: Landmark loss and gate statistics, where there is a branch and a gate.
     """
 
     probabilities: np.ndarray
-    landmarks: np.ndarray | None
+    pixels: np.ndarray | None
     metrics: dict[str, float]
 
 
@@ -35,19 +34,18 @@ def evaluate(network: Network, batches: Any) -> Answers:
 
     Args:
         network: A trained network.
-        batches: `bench.train.batches.FeatureBatches` of the split, in order.
+        batches: `bench.train.batches.Batches` of the split.
     """
     import keras
     from keras import ops
 
     from bench.models.losses import LandmarkLoss
-    from bench.train.batches import all_batches, pixel_centres
 
     outputs = {"category": ops.softmax(network.model.output["category"])}
     if network.landmark_side is not None:
         outputs["landmarks"] = network.model.output["landmarks"]
     if network.gate is not None:
-        outputs["gate"] = network.gate
+        outputs["gate"], outputs["features"] = network.gate, network.features
     answerer = keras.Model(network.model.inputs, outputs)
     loss = LandmarkLoss()
 
@@ -55,21 +53,21 @@ def evaluate(network: Network, batches: Any) -> Answers:
     landmark_losses: list[float] = []
     sizes: list[int] = []
     gate = GateStatistics()
-    for features, targets in all_batches(batches):
-        said = answerer.predict_on_batch(features)
+    for images, targets in batches.in_order():
+        said = answerer.predict_on_batch(images)
         probabilities.append(said["category"])
-        sizes.append(len(features))
+        sizes.append(len(images))
         if network.landmark_side is not None:
             pixels.append(said["landmarks"].argmax(axis=-1))
             landmark_losses.append(float(loss(targets["landmarks"], said["landmarks"])))
         if network.gate is not None:
-            gate.add(said["gate"], features)
+            gate.add(said["gate"], said["features"])
 
     metrics: dict[str, float] = {}
-    landmarks = None
     if network.landmark_side is not None:
-        landmarks = pixel_centres(np.concatenate(pixels), network.landmark_side)
         metrics["landmark_loss"] = float(np.average(landmark_losses, weights=sizes))
     if network.gate is not None:
         metrics |= gate.result()
-    return Answers(np.concatenate(probabilities), landmarks, metrics)
+    return Answers(
+        np.concatenate(probabilities), np.concatenate(pixels) if pixels else None, metrics
+    )

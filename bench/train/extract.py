@@ -1,4 +1,4 @@
-"""From images to feature maps on disk: the frozen backbone, its weights, and one pass over them."""
+"""From images to what is kept on disk: a frozen backbone's maps, or the pixels to train one on."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from bench.data.images import decode_batch
 from bench.data.manifest import Manifest
 from bench.errors import BenchError
 from bench.features import RANDOM_SEED, SHARD_ROWS, FeatureStore, feature_key
-from bench.models.registry import BACKBONES, load
 from bench.models.settings import BackboneSettings
 from bench.models.weights import weights_path
+from bench.registry import BACKBONES, load
 from bench.spec import file_digest
 from bench.train.pretext import make_phantom_weights
 
@@ -84,17 +84,13 @@ def extract(
     missing = store.missing(rows)
     if not missing:
         return store
-    backbone = _backbone(settings, cache)
-    scale = _scaling(settings)
+    applied = _applied(settings, cache) if settings.frozen else _as_pixels
     for start in range(0, len(missing), SHARD_ROWS):
         shard = missing[start : start + SHARD_ROWS]
         images, unreadable = decode_batch(
             manifest.root, [str(manifest.paths[row]) for row in shard], settings.side
         )
-        maps = [
-            np.asarray(backbone.predict_on_batch(scale(images[i : i + BATCH])))
-            for i in range(0, len(shard), BATCH)
-        ]
+        maps = [applied(images[i : i + BATCH]) for i in range(0, len(shard), BATCH)]
         store.write(
             shard,
             np.concatenate(maps),
@@ -105,10 +101,25 @@ def extract(
     return store
 
 
-def _backbone(settings: BackboneSettings, cache: Path) -> Any:
+def _as_pixels(images: np.ndarray) -> np.ndarray:
+    return np.rint(images * 255.0).astype(np.uint8)
+
+
+def _applied(settings: BackboneSettings, cache: Path) -> Callable[[np.ndarray], np.ndarray]:
     import keras
 
     keras.utils.set_random_seed(RANDOM_SEED)
+    backbone = open_backbone(settings, cache)
+    scale = scaling_of(settings)
+    return lambda images: np.asarray(backbone.predict_on_batch(scale(images)))
+
+
+def open_backbone(settings: BackboneSettings, cache: Path) -> Any:
+    """A backbone with its weights, frozen; random ones are drawn from Keras' global seed.
+
+    Raises:
+        BenchError: The weights are not to be had, or do not fit.
+    """
     file = ensure_weights(settings, cache)
     build = load(BACKBONES[settings.name].build)
     try:
@@ -121,7 +132,8 @@ def _backbone(settings: BackboneSettings, cache: Path) -> Any:
         ) from error
 
 
-def _scaling(settings: BackboneSettings) -> Callable[[np.ndarray], np.ndarray]:
+def scaling_of(settings: BackboneSettings) -> Callable[[np.ndarray], np.ndarray]:
+    """From images in [0, 1] to what the backbone is fed with (ledger row 2)."""
     native = BACKBONES[settings.name].native_scaling
     if settings.scaling == "unit" or native is None:
         return lambda images: images

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,15 +19,18 @@ import bench
 from bench.data.manifest import Manifest
 from bench.data.split import Split
 from bench.errors import BenchError
-from bench.features import FeatureKey, FeatureReader, FeatureStore, feature_key
-from bench.models.network import Network
-from bench.models.registry import load
+from bench.features import FeatureReader, FeatureStore, feature_key, weights_digest
+from bench.models.network import Network, Stem, seed_layers
 from bench.models.settings import Prior
-from bench.spec import SEMANTICS, TrainSpec, TrialSpec, trial_id
+from bench.registry import BALANCING, load
+from bench.spec import SEMANTICS, TrialSpec, trial_id
 from bench.store import Landmarks, Predictions, TrialRecord
 from bench.train.evaluate import evaluate
-from bench.train.metrics import classification, mean_position_error, normalised_error
+from bench.train.metrics import mean_position_error, normalised_error, scored
 from bench.train.splits import split_of
+
+if TYPE_CHECKING:
+    from bench.train.batches import Source
 
 Progress = Callable[[int, int], None]
 
@@ -69,13 +72,17 @@ def run_trial(
     if isinstance(spec.model, Prior):
         outcome = _answer_prior(manifest, split)
     else:
-        key = feature_key(spec.model.backbone, context.cache, manifest.fingerprint)
+        backbone = spec.model.backbone
+        key = feature_key(backbone, context.cache, manifest.fingerprint)
         reader = FeatureStore(context.cache, key).reader()
         split, unreadable = _readable(split, reader, manifest)
-        outcome = _train(spec, manifest, split, reader, key, progress)
+        outcome = _train(spec, manifest, split, _source(spec, reader), context.cache, progress)
+        outcome.environment["backbone_weights"] = weights_digest(backbone, context.cache)
     labels = manifest.category[split.test].astype(np.int64)
     images = manifest.paths[split.test]
-    metrics = classification(outcome.probabilities, labels) | outcome.metrics
+    batch_size = spec.train.batch_size if spec.train else 1
+    evaluation = spec.eval.model_dump(mode="json")
+    metrics = scored(outcome.probabilities, labels, evaluation, batch_size) | outcome.metrics
     return TrialRecord(
         id=trial_id(spec, manifest.fingerprint),
         spec=spec.model_dump(mode="json"),
@@ -118,126 +125,105 @@ def _train(
     spec: TrialSpec,
     manifest: Manifest,
     split: Split,
-    reader: FeatureReader,
-    key: FeatureKey,
+    source: Source,
+    cache: Path,
     progress: Progress | None,
 ) -> _Outcome:
     import keras
 
-    from bench.train.batches import FeatureBatches
+    from bench.train.balance import Balance
+    from bench.train.batches import Batches, LandmarkMaps, TrainingBatches, annotation_of
+    from bench.train.fitting import callbacks, compile_network, history_rows
+    from bench.train.targets import places_of
 
-    assert spec.train is not None, "the spec admits no trained model without training"
+    train = spec.train
+    assert train is not None, "the spec admits no trained model without training"
+    classes = len(manifest.class_names)
     keras.backend.clear_session()
     keras.utils.set_random_seed(spec.seed)
-    network: Network = load(spec.model.build)(spec.model, reader.shape, len(manifest.class_names))
-    _compile(network, spec.train, len(manifest.class_names))
-
-    def batches(rows: np.ndarray, shuffle_seed: int | None = None) -> Any:
-        return FeatureBatches(
-            reader,
-            rows,
-            manifest,
-            batch_size=spec.train.batch_size if spec.train else 1,
-            landmark_side=network.landmark_side,
-            shuffle_seed=shuffle_seed,
-        )
+    stem, backbone_layers = _stem(spec, source, cache)
+    network: Network = load(spec.model.build)(spec, stem, classes)
+    _begin(network, backbone_layers, spec.seed)
+    counts = np.bincount(manifest.category[split.train], minlength=classes)
+    balance: Balance = load(BALANCING[train.balancing].build)(counts, train.strength)
+    compile_network(network, spec, balance, classes)
+    supervision = spec.landmarks
+    maps = None
+    if network.landmark_side is not None and supervision is not None:
+        maps = LandmarkMaps(network.landmark_side, supervision)
+    common: dict[str, Any] = {"batch_size": train.batch_size, "maps": maps}
 
     begun = time.perf_counter()
     history = network.model.fit(
-        batches(split.train, spec.seed),
-        validation_data=batches(split.val) if len(split.val) else None,
-        epochs=spec.train.epochs,
+        TrainingBatches(
+            source,
+            split.train,
+            manifest,
+            seed=spec.seed,
+            balance=balance,
+            augmentation=train.augmentation,
+            **common,
+        ),
+        validation_data=(
+            Batches(source, split.val, manifest, **common) if len(split.val) else None
+        ),
+        epochs=train.epochs,
         shuffle=False,
         verbose=0,
-        callbacks=list(_callbacks(spec.train, progress)),
+        callbacks=list(callbacks(train, progress)),
     )
     trained = time.perf_counter()
-    answer = evaluate(network, batches(split.test))
-    metrics = dict(answer.metrics)
-    if answer.landmarks is not None:
-        metrics["landmark_ne"] = normalised_error(
-            answer.landmarks, manifest.landmarks[split.test], manifest.visibility[split.test]
-        )
+    answer = evaluate(network, Batches(source, split.test, manifest, **common))
+    metrics, landmarks = dict(answer.metrics), None
+    if answer.pixels is not None and maps is not None:
+        test = annotation_of(manifest, split.test)
+        landmarks = places_of(answer.pixels, test, maps.side, maps.spec)
+        metrics["landmark_ne"] = normalised_error(landmarks, test.landmarks, test.visibility)
+    twins = sum(int(np.prod(twin.shape)) for _, twin in network.twins)
     return _Outcome(
         answer.probabilities,
         metrics,
-        _history_rows(history.history),
-        answer.landmarks,
+        history_rows(history.history),
+        landmarks,
         {"train": trained - begun, "test": time.perf_counter() - trained},
         {
             "keras": keras.__version__,
             "backend": keras.backend.backend(),
-            "parameters": int(network.model.count_params()),
-            "backbone_weights": key.weights,
+            "parameters": int(network.model.count_params()) - twins,
         },
     )
 
 
-def _compile(network: Network, train: TrainSpec, classes: int) -> None:
+def _stem(spec: TrialSpec, source: Source, cache: Path) -> tuple[Stem, list[Any]]:
+    """What the model is built on, maps or the backbone itself; and the backbone's layers."""
     import keras
 
-    from bench.models.losses import LandmarkLoss
-    from bench.train.tempo import Group, Tempo
+    from bench.models.backbones import train_last
+    from bench.train.extract import open_backbone
 
-    def optimizer() -> Any:
-        kind = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}[train.optimizer]
-        return kind(learning_rate=train.learning_rate)
-
-    loss: dict[str, Any] = {
-        "category": keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    }
-    weights = {"category": 1.0}
-    chosen = optimizer()
-    if network.landmark_variables:
-        assert train.tempo is not None and train.landmark_weight is not None
-        loss["landmarks"] = LandmarkLoss()
-        weights["landmarks"] = train.landmark_weight
-        landmark = {id(variable) for variable in network.landmark_variables}
-        rest = [v for v in network.model.trainable_variables if id(v) not in landmark]
-        chosen = Tempo(
-            optimizer, [Group(network.landmark_variables), Group(rest, every=train.tempo)]
-        )
-    top = {k: keras.metrics.SparseTopKCategoricalAccuracy(k, name=f"top_{k}") for k in (3, 5)}
-    network.model.compile(
-        chosen,
-        loss=loss,
-        loss_weights=weights,
-        metrics={
-            "category": [
-                keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
-                *(metric for k, metric in top.items() if k <= classes),
-            ]
-        },
-        jit_compile=False,
-    )
+    backbone = spec.model.backbone  # type: ignore[union-attr]
+    if backbone.frozen:
+        features = keras.Input(source.reader.shape, name="features")
+        return Stem(features, features), []
+    model = open_backbone(backbone, cache)
+    train_last(model, backbone.trainable)
+    return Stem(model.input, model.output), list(model.layers)
 
 
-def _callbacks(train: TrainSpec, progress: Progress | None) -> Iterator[Any]:
-    import keras
-
-    yield keras.callbacks.LambdaCallback(on_epoch_end=_stop_at_nan)
-    if train.patience is not None:
-        yield keras.callbacks.EarlyStopping(monitor="val_loss", patience=train.patience)
-    if progress is not None:
-        yield keras.callbacks.LambdaCallback(
-            on_epoch_end=lambda epoch, logs: progress(epoch + 1, train.epochs)
-        )
+def _begin(network: Network, backbone_layers: list[Any], seed: int) -> None:
+    """Initial weights of everything above the backbone."""
+    below = {id(layer) for layer in backbone_layers}
+    seed_layers((layer for layer in network.model.layers if id(layer) not in below), seed)
+    for variable, twin in network.twins:
+        twin.assign(variable)
 
 
-def _stop_at_nan(epoch: int, logs: dict[str, float]) -> None:
-    if not np.isfinite(logs["loss"]):
-        raise FloatingPointError(f"the training loss became {logs['loss']} in epoch {epoch + 1}")
+def _source(spec: TrialSpec, reader: FeatureReader) -> Source:
+    from bench.train.batches import Source
+    from bench.train.extract import scaling_of
 
-
-def _history_rows(history: dict[str, list[float]]) -> list[tuple[int, str, str, float]]:
-    rows = []
-    for name, values in history.items():
-        split = "val" if name.startswith("val_") else "train"
-        metric = name.removeprefix("val_")
-        if metric != "category_loss":
-            metric = metric.removeprefix("category_")
-        rows += [(epoch, split, metric, float(v)) for epoch, v in enumerate(values, start=1)]
-    return rows
+    backbone = spec.model.backbone  # type: ignore[union-attr]
+    return Source(reader, None if backbone.frozen else scaling_of(backbone))
 
 
 def _readable(

@@ -29,6 +29,31 @@ def ranks(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return (probabilities > true).sum(axis=1) + ((probabilities == true) & earlier).sum(axis=1)
 
 
+def scored(
+    probabilities: np.ndarray, labels: np.ndarray, evaluation: dict[str, str], batch_size: int
+) -> dict[str, float]:
+    """Classification metrics under a trial's evaluation settings (ledger rows 20 and 21).
+
+    Args:
+        probabilities: `(n, classes)`.
+        labels: `(n,)` true classes.
+        evaluation: `protocol` and `precision_recall`, as `bench.train.settings.EvalSpec` has them.
+        batch_size: Images a batch, for the protocol `last_batch`.
+    """
+    rows = scored_rows(len(labels), evaluation.get("protocol", "whole_split"), batch_size)
+    found = classification(probabilities[rows], labels[rows])
+    if evaluation.get("precision_recall") == "pooled":
+        found = {name: value for name, value in found.items() if not name.endswith("_macro")}
+    return found
+
+
+def scored_rows(n: int, protocol: str, batch_size: int) -> slice:
+    """Which of n test images a protocol scores: all, or those of the last batch."""
+    if protocol == "whole_split":
+        return slice(0, n)
+    return slice((n - 1) // batch_size * batch_size, n)
+
+
 def classification(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """Accuracy, top-3, top-5, cross-entropy, and precision and recall both ways.
 

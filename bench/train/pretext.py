@@ -18,7 +18,8 @@ from bench.data.manifest import LANDMARKS
 from bench.data.phantom import PretextSet, pretext_set
 from bench.models.backbones import small
 from bench.models.losses import LandmarkLoss
-from bench.train.batches import pixel_targets
+from bench.train.settings import LandmarkSpec
+from bench.train.targets import Annotation, pixel_targets
 
 IMAGES = 2560
 SIDE = 96
@@ -74,11 +75,13 @@ def _train(data: PretextSet, epoch_done: Callable[[int], None]) -> Any:
         loss_weights={"pattern": PATTERN_WEIGHT, "places": 1.0},
         jit_compile=False,
     )
+    unknown = np.zeros(len(data.images), np.int64)
+    annotation = Annotation(data.landmarks, data.visibility, unknown, unknown)
     model.fit(
         data.images.astype(np.float32) / 255.0,
         {
             "pattern": data.attributes,
-            "places": pixel_targets(data.landmarks, data.visibility, PLACES),
+            "places": pixel_targets(annotation, PLACES, LandmarkSpec()),
         },
         batch_size=BATCH,
         epochs=EPOCHS,

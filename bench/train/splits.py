@@ -27,6 +27,7 @@ def split_of(spec: TrialSpec, manifest: Manifest) -> Split:
     data = spec.data
     return make_split(
         manifest,
+        merge_collisions=data.colliding_paths == "merged",
         by=data.split,
         sampling=data.sampling,
         train=data.train_size,

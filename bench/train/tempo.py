@@ -18,41 +18,97 @@ from keras import ops
 class Group:
     """Variables that are updated together.
 
+    Batches are counted from 1; batch b is the group's turn where b modulo `period` is in `turns`,
+    so that the defaults update it at every batch and `Group(variables, period=2)` at batches
+    2, 4, 6, ...
+
     Args:
         variables: Trainable variables.
-        every: Updated at each `every`-th batch, with that batch's gradients; 1 for each batch.
+        period: Length of the cycle, in batches.
+        turns: Remainders at which the group takes a step.
+        twins: Pairs of a variable of the group and its twin: another trainable variable, always
+            equal to it, through which a second loss reaches it. The group's step is followed by
+            one with the twins' gradients, and the twins are then made equal again.
     """
 
     variables: Sequence[Any]
-    every: int = 1
+    period: int = 1
+    turns: tuple[int, ...] = (0,)
+    twins: Sequence[tuple[Any, Any]] = ()
+
+    @property
+    def always(self) -> bool:
+        """Whether every batch is the group's turn."""
+        return len({turn % self.period for turn in self.turns}) == self.period
+
+
+def tempo_groups(
+    groups: dict[str, Sequence[Any]],
+    others: Sequence[Any],
+    twins: Sequence[tuple[Any, Any]],
+    *,
+    ratio: int,
+    next_batch: bool,
+) -> list[Group]:
+    """The groups of RopaNet's schedule (ledger row 9), in the order of their steps.
+
+    Args:
+        groups: `landmark`, `head`, `global` and `local` variables.
+        others: Trainable variables beside them, which are updated with the head.
+        twins: Twins of landmark variables.
+        ratio: Landmark update ratio r; 0 leaves the landmark branch alone.
+        next_batch: Whether the rest is updated on the batch after r landmark batches, which the
+            landmark branch skips, and not on each r-th of them.
+    """
+    period = max(ratio, 1) + (1 if next_batch else 0)
+    rest = {"period": period, "turns": (0,)}
+    landmark = Group(groups["landmark"], twins=twins)
+    if next_batch:
+        landmark = Group(
+            groups["landmark"], period=period, turns=tuple(range(1, period)), twins=twins
+        )
+    laid = [
+        landmark,
+        Group([*groups["head"], *others], **rest),  # type: ignore[arg-type]
+        Group(groups["global"], **rest),  # type: ignore[arg-type]
+        Group(groups["local"], **rest),  # type: ignore[arg-type]
+    ]
+    return [group for group in laid if group.variables]
 
 
 class Tempo(keras.optimizers.Optimizer):
     """Updates each group of variables at its own tempo, under plain `fit`, compiled or not.
 
-    A group with `every = r` takes the gradients of batches r, 2r, 3r, ... and skips the others;
-    its moments and its step count do not move on a skipped batch. Works on any Keras backend: a
-    skipped update is computed and put back, since a conditional assignment is not to be had on all
-    of them.
+    A group takes the gradients of the batches that are its turn and skips the others; its moments
+    and its step count do not move on a skipped batch. Works on any Keras backend: a skipped update
+    is computed and put back, since a conditional assignment is not to be had on all of them.
 
     Args:
         make: Makes one optimiser a group, such as `lambda: keras.optimizers.Adam(5e-3)`.
-        groups: The groups; together they hold every trainable variable once.
+        groups: The groups; together they and their twins hold every trainable variable once.
+        shared_count: Whether every step of any group counts in one step count, as when one Adam
+            object takes all steps (ledger row 10), which makes its bias correction run too fast.
 
     Example:
 
-        head = Group(model.get_layer("head").trainable_variables, every=2)
+        head = Group(model.get_layer("head").trainable_variables, period=2)
         body = Group(model.get_layer("body").trainable_variables)
         model.compile(Tempo(lambda: keras.optimizers.Adam(5e-3), [body, head]), loss=...)
     """
 
     def __init__(
-        self, make: Callable[[], Any], groups: Sequence[Group], name: str = "tempo"
+        self,
+        make: Callable[[], Any],
+        groups: Sequence[Group],
+        *,
+        shared_count: bool = False,
+        name: str = "tempo",
     ) -> None:
         parts = [make() for _ in groups]
         super().__init__(learning_rate=float(parts[0].learning_rate), name=name)
         self._parts = parts
         self._groups = list(groups)
+        self._shared_count = shared_count
 
     def build(self, variables: Sequence[Any]) -> None:
         """Make the groups' optimiser variables.
@@ -64,13 +120,14 @@ class Tempo(keras.optimizers.Optimizer):
             return
         super().build(variables)
         index = {id(variable): position for position, variable in enumerate(variables)}
-        members = [id(v) for group in self._groups for v in group.variables]
+        twins = [id(twin) for group in self._groups for _, twin in group.twins]
+        members = [id(v) for group in self._groups for v in group.variables] + twins
         if sorted(members) != sorted(index):
             raise ValueError(
                 f"the groups must hold each of the {len(index)} trainable variables once; they "
                 f"hold {len(members)}, {len(set(members) & set(index))} of them trainable"
             )
-        self._members = [[index[id(v)] for v in group.variables] for group in self._groups]
+        self._index = index
         for part, group in zip(self._parts, self._groups, strict=True):
             part.build(list(group.variables))
 
@@ -81,7 +138,7 @@ class Tempo(keras.optimizers.Optimizer):
         return own + [variable for part in self._parts for variable in part.variables]
 
     def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None = None) -> None:
-        """One batch: each group whose turn it is takes a step.
+        """One batch: each group whose turn it is takes its step.
 
         Args:
             grads: Gradients, one a trainable variable, in the order the optimiser was built with.
@@ -92,22 +149,39 @@ class Tempo(keras.optimizers.Optimizer):
                 raise ValueError("build the optimiser, or pass the variables, before applying")
             self.build(list(trainable_variables))
         batch = self.iterations + 1
-        for part, group, members in zip(self._parts, self._groups, self._members, strict=True):
-            pairs = [(grads[i], self._trainable_variables[i]) for i in members]
-            pairs = [(g, v) for g, v in pairs if g is not None]
-            if not pairs:
+        for part, group in zip(self._parts, self._groups, strict=True):
+            if group.always:
+                self._steps(part, group, grads)
                 continue
-            gradients, variables = (list(side) for side in zip(*pairs, strict=True))
-            if group.every == 1:
-                part.apply(gradients, variables)
-            else:
-                _apply_if(ops.equal(batch % group.every, 0), part, gradients, variables)
+            remainders = sorted({turn % group.period for turn in group.turns})
+            due = ops.any(ops.equal(batch % group.period, ops.convert_to_tensor(remainders)))
+            state = self._state(part, group)
+            before = [ops.copy(variable) for variable in state]
+            self._steps(part, group, grads)
+            for variable, old in zip(state, before, strict=True):
+                variable.assign(ops.where(due, variable, old))
         self._iterations.assign_add(1)
 
+    def _steps(self, part: Any, group: Group, grads: Sequence[Any]) -> None:
+        self._step(part, [(grads[self._index[id(v)]], v) for v in group.variables])
+        if group.twins:
+            self._step(part, [(grads[self._index[id(t)]], v) for v, t in group.twins])
+            for variable, twin in group.twins:
+                twin.assign(variable)
 
-def _apply_if(due: Any, part: Any, gradients: list[Any], variables: list[Any]) -> None:
-    state = [*variables, *part.variables]
-    before = [ops.copy(variable) for variable in state]
-    part.apply(gradients, variables)
-    for variable, old in zip(state, before, strict=True):
-        variable.assign(ops.where(due, variable, old))
+    def _step(self, part: Any, pairs: Sequence[tuple[Any, Any]]) -> None:
+        pairs = [(gradient, variable) for gradient, variable in pairs if gradient is not None]
+        if not pairs:
+            return
+        gradients, variables = (list(side) for side in zip(*pairs, strict=True))
+        part.apply(gradients, variables)
+        if self._shared_count:
+            for other in self._parts:
+                if other is not part:
+                    other.iterations.assign(part.iterations)
+
+    def _state(self, part: Any, group: Group) -> list[Any]:
+        """All that a group's step changes."""
+        counts = [p.iterations for p in self._parts if p is not part] if self._shared_count else []
+        twins = [twin for _, twin in group.twins]
+        return [*group.variables, *twins, *part.variables, *counts]

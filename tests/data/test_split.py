@@ -29,6 +29,7 @@ def source(category: np.ndarray, product: np.ndarray | None = None, **columns) -
         clothes_type=np.zeros(count, np.int8),
         product=np.arange(count, dtype=np.int32) if product is None else product,
         landmarks=np.full((count, 8, 2), np.nan, np.float32),
+        image_size=np.zeros((count, 2), np.int32),
         class_names=("a", "b", "c"),
         fingerprint="",
         **values,
@@ -165,14 +166,13 @@ def test_official_train_asking_for_too_many_says_how_many_there_are():
         ask(manifest, by="official", val=1)
 
 
-def test_needing_landmarks_keeps_only_images_that_have_them(skewed):
-    with pytest.raises(BenchError, match="the source has none"):
-        ask(skewed, need_landmarks=True)
-    visibility = np.full((100, 8), ABSENT, np.int8)
-    visibility[::2, 6] = 0
-    split = ask(source(np.arange(100) % 3, visibility=visibility), need_landmarks=True)
-    assert len(split.train) + len(split.val) + len(split.test) == 50
-    assert (np.concatenate([split.train, split.val, split.test]) % 2 == 0).all()
+def test_merging_keeps_the_last_of_paths_that_differ_by_case_alone():
+    manifest = source(np.arange(6) % 3)
+    manifest.paths[:] = ["a.jpg", "A.jpg", "b.jpg", "c.jpg", "B.JPG", "C.jpg"]
+    merged = ask(manifest, merge_collisions=True, train=2, val=0, test=1)
+    assert {*merged.train.tolist(), *merged.test.tolist()} == {1, 4, 5}
+    kept = ask(manifest, train=3, val=0, test=3)
+    assert len({*kept.train.tolist(), *kept.test.tolist()}) == 6
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 from bench.data.manifest import Manifest
-from bench.train.batches import pixel_centres, pixel_targets
 from bench.train.metrics import (
     GateStatistics,
     classification,
     mean_position_error,
     normalised_error,
     ranks,
+    scored,
+    scored_rows,
 )
 
 
@@ -72,14 +73,16 @@ def test_the_landmark_error_counts_visible_landmarks_only() -> None:
     assert mean_position_error(train, seen, true, visibility) == pytest.approx(0.2)
 
 
-def test_pixels_are_counted_row_by_row_and_the_edge_stays_inside() -> None:
-    places = np.zeros((1, 8, 2), np.float32)
-    places[0, 0] = [0.9, 0.1]  # x right, y near the top
-    places[0, 1] = [1.0, 1.0]
-    visibility = np.array([[0, 0, 1, 2, -1, -1, -1, -1]])
-    target = pixel_targets(places, visibility, 10)
-    assert target[0].tolist() == [1 * 10 + 9, 99, -1, -1, -1, -1, -1, -1]
-    np.testing.assert_allclose(pixel_centres(target[:, :1], 10)[0, 0], [0.95, 0.15], rtol=1e-6)
+def test_the_last_batch_is_what_is_left_over_or_a_whole_one() -> None:
+    assert scored_rows(10, "last_batch", 4) == slice(8, 10)
+    assert scored_rows(8, "last_batch", 4) == slice(4, 8)
+    assert scored_rows(10, "whole_split", 4) == slice(0, 10)
+    right = np.eye(3)[[0, 0, 0, 0, 1]]
+    labels = np.array([0, 0, 0, 1, 1])
+    evaluation = {"protocol": "last_batch", "precision_recall": "pooled"}
+    last = scored(right, labels, evaluation, 2)
+    assert last["accuracy"] == 1.0 and scored(right, labels, {}, 2)["accuracy"] == 0.8
+    assert "recall_pooled" in last and "recall_macro" not in last
 
 
 def test_gate_statistics_by_hand_whatever_the_batches() -> None:
@@ -100,5 +103,6 @@ def test_a_manifest_knows_whether_it_has_landmarks() -> None:
     nothing = np.full((1, 8), -1, np.int8)
     fields = {name: np.zeros(1) for name in ("paths", "category", "clothes_type", "product")}
     manifest = Manifest("folder", None, **fields, landmarks=np.zeros((1, 8, 2)), visibility=nothing,  # type: ignore[arg-type]
-                        partition=np.array([-1]), class_names=("a",), fingerprint="")  # fmt: skip
+                        image_size=np.zeros((1, 2)), partition=np.array([-1]),
+                        class_names=("a",), fingerprint="")  # fmt: skip
     assert not manifest.has_landmarks and not manifest.has_partition

@@ -2,65 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from bench.design.layers import Layer
 from bench.errors import BenchError
 from bench.models.settings import ModelSettings
 from bench.spec import TrialSpec
-from bench.yaml_source import Located, nearest
-
-
-@dataclass(frozen=True)
-class Layer:
-    """Settings from one place.
-
-    Args:
-        settings: Dotted path -> value.
-        source: The file they were read from; None for the bench's own and the command line's.
-        at: Where in that file.
-    """
-
-    settings: dict[str, Any]
-    source: Located | None
-    at: tuple[str | int, ...]
-
-    def position(self, path: tuple[str, ...]) -> Any:
-        """Where a setting of this layer stands in its file."""
-        if self.source is None:
-            return "--set"
-        for start in range(len(path), 0, -1):
-            head = ".".join(path[:start])
-            for keys in ((*self.at, head, *path[start:]), (*self.at, head), (*self.at, *path)):
-                if keys in self.source.positions:
-                    return self.source.positions[keys]
-        return self.source.where(self.at)
-
-
-def flatten(plain: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """Nested mappings as dotted paths; a mapping that names its `kind` stays whole beside them.
-
-    Example:
-
-        flatten({"train": {"epochs": 3}, "model.gate": "none"})
-        # {"train.epochs": 3, "model.gate": "none"}
-    """
-    flat: dict[str, Any] = {}
-    for key, value in plain.items():
-        path = f"{before}{key}"
-        if isinstance(value, Mapping) and "kind" in value:
-            flat[path] = {"kind": value["kind"]}
-            rest = {inner: v for inner, v in value.items() if inner != "kind"}
-            flat |= flatten(rest, f"{path}.")
-        elif isinstance(value, Mapping):
-            flat |= flatten(value, f"{path}.")
-        else:
-            flat[path] = value
-    return flat
+from bench.yaml_source import nearest
 
 
 def explain(error: ValidationError, plain: dict[str, Any], layers: Sequence[Layer]) -> BenchError:
@@ -114,6 +67,15 @@ def _instead(path: tuple[str, ...], plain: dict[str, Any]) -> str:
     advice = [f"did you mean `{meant}`?"] if meant else []
     advice.append(f"settings there: {', '.join(siblings)}" if siblings else "see `bench schema`")
     return " ".join(advice)
+
+
+@cache
+def known_settings() -> frozenset[str]:
+    """Dotted paths of every setting that some trial has."""
+    kinds = [settings_of({"model": {"kind": kind}}) for kind in _model_kinds()]
+    sources = [settings_of({"data": {"source": {"kind": kind}}}) for kind in ("phantom", "folder")]
+    groups = {f"{name}.kind" for name in ("model", "data.source")}
+    return frozenset(path for paths in (*kinds, *sources) for path in paths) | groups
 
 
 def _model_kinds() -> list[str]:

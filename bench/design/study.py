@@ -16,7 +16,7 @@ from bench.models.settings import Settings
 from bench.yaml_source import Located, load_yaml, nearest, parse_yaml
 
 PROFILES = ("smoke", "laptop", "paper")
-Levels = list[Any] | dict[str, dict[str, Any] | None]
+Levels = list[Any] | dict[str, Any]
 
 
 def _slug(value: str) -> str:
@@ -28,17 +28,50 @@ def _slug(value: str) -> str:
     return value
 
 
+class Fractional(Settings):
+    """A two-level fractional factorial design (Box, Hunter and Hunter 2005, ch. 6).
+
+    Args:
+        runs: Arms, a power of two, fewer than all cells; the generators are chosen for the
+            highest resolution, which `bench plan` shows.
+    """
+
+    kind: Literal["fractional"]
+    runs: int = Field(ge=4, le=4096)
+
+
+class RandomCells(Settings):
+    """Cells of the grid drawn at random without replacement, the control always among them.
+
+    Args:
+        arms: How many.
+        seed: Seed of the draw.
+    """
+
+    kind: Literal["random"]
+    arms: int = Field(ge=2, le=100_000)
+    seed: int = Field(default=0, ge=0)
+
+
+DesignChoice = (
+    Literal["factorial", "one_factor", "leave_one_out", "ledger"]
+    | Annotated[Fractional | RandomCells, Field(discriminator="kind")]
+)
+
+
 class Overlay(Settings):
     """What a profile changes in a study.
 
     Args:
         base: Overrides on the base, by dotted path or nested.
         axes: Axes to take instead, each whole.
+        design: Design to take instead.
         seeds: Seeds to take instead.
     """
 
     base: dict[str, Any] = {}
     axes: dict[str, Levels] = {}
+    design: DesignChoice | None = None
     seeds: StrictInt | list[StrictInt] | None = None
 
 
@@ -51,8 +84,15 @@ class Study(Settings):
         description: What the study asks, in a few sentences.
         base: A preset's name, or a mapping with `preset` and overrides on it.
         axes: Dotted path -> list of levels; or a name -> mapping of level names to overrides,
-            where `base` in a level takes another preset.
-        design: `factorial` crosses all axes; `one_factor` changes one at a time from the control.
+            where `base` in a level takes another preset; or a mapping of `when`, a condition on
+            the axes before it, and `levels`.
+        design: `factorial` crosses all axes; `one_factor` changes one at a time from the control;
+            `leave_one_out` takes one component at a time out of the complete model, each axis
+            having two levels, with and without; `ledger` goes from as published to as released
+            one row at a time, in both directions, and has no axes of its own; `{kind: fractional,
+            runs: N}` and `{kind: random, arms: N}` take a part of a grid too large to run.
+        where: Conditions that a cell must fulfil to be an arm, such as
+            `model.gate != 'none' or model.gate_bias == 0`.
         control: Axis -> level of the arm that the others are compared with; the first level of
             every axis that it leaves out.
         seeds: How many (0, 1, ...), or a list.
@@ -65,7 +105,8 @@ class Study(Settings):
     description: StrictStr = ""
     base: StrictStr | dict[str, Any] = "ropanet"
     axes: dict[str, Levels] = {}
-    design: Literal["factorial", "one_factor"] = "factorial"
+    design: DesignChoice = "factorial"
+    where: list[StrictStr] = []
     control: dict[str, Any] = {}
     seeds: Annotated[int, Field(ge=1, le=10_000)] | Annotated[list[StrictInt], Field(min_length=1)]
     reproduces: list[Literal["table_1", "table_2"]] = []

@@ -7,9 +7,9 @@ import pytest
 
 from bench.data.phantom import draw_phantom
 from bench.data.sources import open_source
-from bench.design import design
+from bench.design.design import design
+from bench.design.study import Study
 from bench.store import TrialRecord
-from bench.study import Study
 from bench.train.extract import extract
 from bench.train.loop import TrialContext, run_trial
 from bench.train.splits import split_of

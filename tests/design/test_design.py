@@ -10,14 +10,14 @@ from typing import Any
 import jsonschema
 import pytest
 
-from bench.design import Design, design
+from bench.design.design import Design, design
+from bench.design.study import load_study
 from bench.errors import BenchError
 from bench.schema import study_schema
 from bench.spec import TrialSpec, canonical, trial_id
-from bench.study import load_study
 from bench.yaml_source import load_yaml, parse_yaml
 
-ABLATIONS = Path(__file__).parents[1] / "ablations"
+ABLATIONS = Path(__file__).parents[2] / "ablations"
 SHIPPED = sorted(ABLATIONS.glob("*.yaml"))
 
 
@@ -32,13 +32,13 @@ def names(laid: Design) -> list[str]:
 
 
 def test_a_factorial_crosses_its_axes_and_a_one_factor_design_does_not(tmp_path: Path) -> None:
-    axes = "axes: {model.gate: [sigmoid, none], train.tempo: [1, 2, 3]}\n"
-    control = "control: {train.tempo: 2}\n"
+    axes = "axes: {model.gate: [sigmoid, none], landmarks.update_ratio: [1, 2, 3]}\n"
+    control = "control: {landmarks.update_ratio: 2}\n"
     assert len(names(lay_out(tmp_path, axes))) == 6
     one_factor = lay_out(tmp_path, f"{axes}{control}design: one_factor\n")
-    assert names(one_factor) == ["control", "gate=none", "tempo=1", "tempo=3"]
+    assert names(one_factor) == ["control", "gate=none", "update_ratio=1", "update_ratio=3"]
     assert one_factor.arm_count == 4
-    assert one_factor.control.spec.train.tempo == 2  # type: ignore[union-attr]
+    assert one_factor.control.spec.landmarks.update_ratio == 2  # type: ignore[union-attr]
 
 
 def test_seeds_are_outermost_so_that_a_cut_study_is_still_paired(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ profiles: {smoke: {seeds: 1, base: {train.batch_size: 16}}}
 
 def test_a_million_cells_are_laid_out_without_being_built(tmp_path: Path) -> None:
     ten = list(range(1, 11))
-    paths = ("train.epochs", "train.batch_size", "train.tempo", "data.split_seed",
+    paths = ("train.epochs", "train.batch_size", "landmarks.update_ratio", "data.split_seed",
              "model.global_filters", "model.branch_units")  # fmt: skip
     laid = lay_out(tmp_path, "axes:\n" + "".join(f"  {path}: {ten}\n" for path in paths))
     assert laid.arm_count == 10**6
@@ -99,8 +99,9 @@ FAULTS = {
     "gate of a model without": (
         "base: ropanet_baseline\naxes: {model.gate: [none]}\n", "2:21", "would ignore",
         "only ropanet has it"),
-    "tempo of a model without": (
-        "base:\n  preset: ropanet_baseline\n  train.tempo: 2\n", "3:3", "would ignore", "tempo"),
+    "landmarks of a model without": (
+        "base:\n  preset: ropanet_baseline\n  landmarks.update_ratio: 2\n", "3:3", "would ignore",
+        "landmarks"),
     "training of the prior": (
         "base: prior\naxes: {train.epochs: [1]}\n", "2:23", "not trained", "train"),
     "weights that a backbone lacks": (

@@ -1,0 +1,162 @@
+"""Main effects and two-way interactions of a grid, as contrasts between its arms' means.
+
+An effect is a weighted sum of the arms' results, with weights from least squares on the cells, so
+that a factor's effect is that of its level averaged over the other factors; in a full factorial
+it is the plain difference of marginal means. The weights are laid over each seed's and image's
+results, so that an effect has the same kind of interval as a difference between two arms.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.analysis.arms import ALPHA, FEWEST_SEEDS, Arm, direction
+from bench.analysis.intervals import Estimate, holm, over_seeds_and_images
+
+MOST_TERMS = 60
+"""Interactions are left out where there would be more contrasts than this."""
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A main effect or an interaction.
+
+    Args:
+        name: Such as `gate: none against sigmoid`, or two of them joined by `x`.
+        order: 1 for a main effect, 2 for an interaction.
+        difference: Its size: for an interaction, how much the second factor's effect changes
+            with the first factor's level.
+        p_holm: p-value, corrected over the contrasts of its order.
+        verdict: `better`, `worse`, `cannot tell`, or why it cannot be estimated.
+    """
+
+    name: str
+    order: int
+    difference: Estimate | None
+    p_holm: float
+    verdict: str
+
+
+@dataclass(frozen=True)
+class _Term:
+    """Levels set against first levels: one for a main effect, two for an interaction."""
+
+    parts: tuple[tuple[str, str, str], ...]
+
+    @property
+    def name(self) -> str:
+        return " x ".join(f"{axis}: {level} against {first}" for axis, level, first in self.parts)
+
+    def column(self, arms: Sequence[Arm]) -> np.ndarray:
+        """Product of the parts' indicators over the arms."""
+        return np.prod(
+            [[arm.levels.get(axis) == level for arm in arms] for axis, level, _ in self.parts],
+            axis=0,
+            dtype=np.float64,
+        )
+
+
+def factor_effects(
+    arms: Sequence[Arm], axes: dict[str, list[str]], control: dict[str, str], metric: str
+) -> list[Contrast]:
+    """Main effects and two-way interactions of a crossed design.
+
+    Args:
+        arms: The arms; those without a finished trial are left out.
+        axes: Axis -> labels of its levels.
+        control: Axis -> the level that the others are set against.
+        metric: Metric name.
+
+    Returns:
+        Main effects, then interactions; empty for fewer than two axes, or where the arms share
+        no seed.
+    """
+    arms = [arm for arm in arms if arm.trials]
+    seeds = sorted(set.intersection(*(set(arm.trials) for arm in arms))) if arms else []
+    if len(axes) < 2 or not seeds:
+        return []
+    results = _results(arms, metric, seeds)
+    if results is None:
+        return []
+    mains = [
+        _Term(((axis, level, control[axis]),))
+        for axis, levels in axes.items()
+        for level in levels
+        if level != control[axis]
+    ]
+    pairs = [
+        _Term((*one.parts, *other.parts))
+        for one, other in itertools.combinations(mains, 2)
+        if one.parts[0][0] != other.parts[0][0]
+    ]
+    found = _estimated(mains, [], arms, results)
+    if len(mains) + len(pairs) <= MOST_TERMS:
+        found += _estimated(pairs, mains, arms, results)
+    return [_judged(found, term, estimate, metric) for term, estimate in found]
+
+
+def _estimated(
+    terms: list[_Term], others: list[_Term], arms: Sequence[Arm], results: np.ndarray
+) -> list[tuple[_Term, Estimate | None]]:
+    """Each term's contrast; None where the cells run do not tell it from another."""
+    base = [np.ones(len(arms)), *(_centred(term.column(arms)) for term in others)]
+    columns = [_interaction(term, arms) for term in terms]
+    matrix = np.stack([*base, *columns], axis=1)
+    inverse = np.linalg.pinv(matrix)
+    # A term is estimable where its coefficient does not change along what the cells leave open.
+    open_ = np.eye(matrix.shape[1]) - inverse @ matrix
+    estimates: list[tuple[_Term, Estimate | None]] = []
+    for index, term in enumerate(terms, start=len(base)):
+        if np.abs(open_[index]).max() > 1e-6:
+            estimates.append((term, None))
+            continue
+        contrast = np.tensordot(inverse[index], results, axes=1)
+        estimates.append((term, over_seeds_and_images(contrast)))
+    return estimates
+
+
+def _interaction(term: _Term, arms: Sequence[Arm]) -> np.ndarray:
+    """Indicators, centred before they are multiplied, so that main effects stay averages."""
+    parts = [_centred(_Term((part,)).column(arms)) for part in term.parts]
+    return np.prod(parts, axis=0) if len(parts) > 1 else parts[0]
+
+
+def _centred(column: np.ndarray) -> np.ndarray:
+    return column - column.mean()
+
+
+def _results(arms: Sequence[Arm], metric: str, seeds: list[int]) -> np.ndarray | None:
+    """`(arms, seeds, images)` results, or `(arms, seeds, 1)` where images are not shared."""
+    matrices = [arm.matrix(metric, seeds) for arm in arms]
+    shared = len({arm.trials[seeds[0]].images for arm in arms}) == 1
+    if shared and all(matrix is not None for matrix in matrices):
+        return np.stack([matrix for matrix in matrices if matrix is not None])
+    values = [[arm.trials[s].metrics.get(metric, np.nan) for s in seeds] for arm in arms]
+    table = np.array(values, np.float64)[..., None]
+    return table if np.isfinite(table).all() else None
+
+
+def _judged(
+    found: list[tuple[_Term, Estimate | None]],
+    term: _Term,
+    estimate: Estimate | None,
+    metric: str,
+) -> Contrast:
+    order = len(term.parts)
+    family = [e for t, e in found if len(t.parts) == order and e is not None]
+    if estimate is None:
+        verdict = "confounded with others in the cells that were run"
+        return Contrast(term.name, order, None, float("nan"), verdict)
+    corrected = holm([e.p for e in family])
+    p = corrected[[e is estimate for e in family].index(True)]
+    if estimate.seeds < FEWEST_SEEDS:
+        verdict = f"too few seeds to tell ({estimate.seeds} of at least {FEWEST_SEEDS})"
+    elif np.isfinite(p) and p < ALPHA:
+        verdict = direction(metric, estimate.mean)
+    else:
+        verdict = f"cannot tell at {estimate.seeds} seeds"
+    return Contrast(term.name, order, estimate, p, verdict)

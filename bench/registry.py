@@ -1,0 +1,248 @@
+"""Names of what can be chosen, and where each is built.
+
+Light by design: a line names the code ("module:function") without importing it, so that the spec,
+`bench schema` and `bench plan` know every choice and never wait for Keras. A new backbone, gate,
+pooling or balancing rule is one function in its own module and one line here, or one line in a
+plug-in (docs/extending.md).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from bench.errors import BenchError
+
+
+def load(target: str) -> Callable[..., Any]:
+    """Import what a registry line names.
+
+    Args:
+        target: `"module:function"`.
+    """
+    module, _, name = target.partition(":")
+    return getattr(import_module(module), name)
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A feature extractor that can be asked for by name.
+
+    Args:
+        build: `"module:function"`; called with (input_size, weights path or None) it returns a
+            Keras model from images in the backbone's own scaling to maps `(n, h, w, c)`.
+        input_size: Side of the square input image in pixels.
+        map_side: Side of the feature map for a side of the image, to plan disk space by.
+        channels: Channels of the feature map.
+        flops: Floating-point operations of one image at `input_size`, forward, two a
+            multiplication-and-addition of its convolutions, to plan time by.
+        weights: The names that `weights:` may take beside a file.
+        imagenet: `"module:function"` that downloads the ImageNet weights on first use.
+        imagenet_file: Name of the file that Keras then keeps.
+        native_scaling: `"module:function"` from images in [0, 255] to the scaling that the
+            ImageNet weights were trained with; None where there is none but [0, 1].
+    """
+
+    build: str
+    input_size: int
+    map_side: Callable[[int], int]
+    channels: int
+    flops: float
+    weights: tuple[str, ...]
+    imagenet: str | None = None
+    imagenet_file: str | None = None
+    native_scaling: str | None = None
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What the local branch sees of the feature map.
+
+    Args:
+        build: `"module:function"`; called with (features, mask) it returns the multiplier.
+        from_mask: Whether the multiplier is made of the landmark branch's mask, so that a
+            sparsity penalty has something to act on.
+        trained_by_classification: Whether the classification loss trains the mask through it.
+    """
+
+    build: str
+    from_mask: bool
+    trained_by_classification: bool
+
+
+def _inception_side(side: int) -> int:
+    """InceptionV3 halves five times, without padding: 299 -> 149 -> 73 -> 35 -> 17 -> 8."""
+    stem = (side - 3) // 2 + 1 - 2
+    pooled = (stem - 3) // 2 + 1 - 2
+    for _ in range(3):
+        pooled = (pooled - 3) // 2 + 1
+    return pooled
+
+
+def _padded_side(side: int) -> int:
+    """Five halvings with padding: 224 -> 7."""
+    return -(-side // 32)
+
+
+def _application(name: str, function: str, module: str, file: str, **facts: Any) -> Backbone:
+    """A network of `keras.applications`, with the file that Keras keeps its weights in."""
+    return Backbone(
+        build=f"bench.models.backbones:{name}",
+        weights=("imagenet", "none"),
+        imagenet=f"keras.applications:{function}",
+        imagenet_file=file,
+        **{"native_scaling": f"keras.applications.{module}:preprocess_input"} | facts,
+    )
+
+
+BACKBONES: dict[str, Backbone] = {
+    "inception_v3": _application(
+        "inception_v3",
+        "InceptionV3",
+        "inception_v3",
+        "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        input_size=299,
+        map_side=_inception_side,
+        channels=2048,
+        flops=11.42e9,
+    ),
+    "vgg16": _application(
+        "vgg16",
+        "VGG16",
+        "vgg16",
+        "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        input_size=224,
+        map_side=lambda side: side // 32,
+        channels=512,
+        flops=30.69e9,
+    ),
+    "resnet50": _application(
+        "resnet50",
+        "ResNet50",
+        "resnet",
+        "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        input_size=224,
+        map_side=_padded_side,
+        channels=2048,
+        flops=7.71e9,
+    ),
+    "mobilenet_v2": _application(
+        "mobilenet_v2",
+        "MobileNetV2",
+        "mobilenet_v2",
+        "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5",
+        input_size=224,
+        map_side=_padded_side,
+        channels=1280,
+        flops=0.60e9,
+    ),
+    "efficientnet_b0": _application(
+        "efficientnet_b0",
+        "EfficientNetB0",
+        "efficientnet",
+        "efficientnetb0_notop.h5",
+        input_size=224,
+        map_side=_padded_side,
+        channels=1280,
+        flops=0.77e9,
+        native_scaling="bench.models.backbones:efficientnet_scaling",
+    ),
+    "convnext_tiny": _application(
+        "convnext_tiny",
+        "ConvNeXtTiny",
+        "convnext",
+        "convnext_tiny_notop.h5",
+        input_size=224,
+        map_side=lambda side: side // 32,
+        channels=768,
+        flops=8.91e9,
+    ),
+    "small": Backbone(
+        build="bench.models.backbones:small",
+        input_size=96,
+        map_side=lambda side: -(-side // 16),
+        channels=128,
+        flops=0.0481e9,
+        weights=("phantom", "none"),
+    ),
+}
+"""Backbones: InceptionV3 is the paper's (§4.3), VGG16 FashionNet's (§4.1); `small` is for the
+phantom and a laptop."""
+
+GATES: dict[str, Gate] = {
+    "sigmoid": Gate("bench.models.gates:sigmoid", True, True),
+    "none": Gate("bench.models.gates:none", False, False),
+    "residual": Gate("bench.models.gates:residual", True, True),
+    "spatial": Gate("bench.models.gates:spatial", True, True),
+    "detached": Gate("bench.models.gates:detached", True, False),
+    "random": Gate("bench.models.gates:random", False, False),
+}
+"""What the local branch sees of the feature map (§4.4); `sigmoid` is the paper's."""
+
+POOLINGS: dict[str, str] = {
+    "average": "bench.models.pooling:average",
+    "max": "bench.models.pooling:maximum",
+    "generalised_mean": "bench.models.pooling:generalised_mean",
+    "attention": "bench.models.pooling:attention",
+}
+"""From a map to a vector; `average` is the paper's (§4.3-4.4), `max` what it tried (§5.2)."""
+
+
+@dataclass(frozen=True)
+class BalancingRule:
+    """A way to make up for unequal class frequencies.
+
+    Args:
+        build: `"module:function"`; called with (training images per class, strength) it returns a
+            `bench.train.balance.Balance`.
+        strength: What the rule's one number is and what it is where left out; None for a rule
+            without one.
+    """
+
+    build: str
+    strength: float | None
+
+
+BALANCING: dict[str, BalancingRule] = {
+    "none": BalancingRule("bench.train.balance:none", None),
+    "class_weights": BalancingRule("bench.train.balance:class_weights", 1.0),
+    "effective_number": BalancingRule("bench.train.balance:effective_number", 0.999),
+    "over_sampling": BalancingRule("bench.train.balance:over_sampling", 1.0),
+    "focal": BalancingRule("bench.train.balance:focal", 2.0),
+    "logit_adjustment": BalancingRule("bench.train.balance:logit_adjustment", 1.0),
+}
+"""Class balancing, which the paper asks for (§6) and does not have."""
+
+PLUGINS = "ROPANET_BENCH_PLUGINS"
+"""Environment variable: modules to import, separated by commas, that register more."""
+
+
+def load_plugins() -> None:
+    """Import what registers gates, backbones and rules from outside this package.
+
+    Installed distributions are found by their entry points in the group `ropanet_bench`; a module
+    that is not installed is named in the environment variable `ROPANET_BENCH_PLUGINS`, which a
+    run's workers inherit.
+
+    Raises:
+        BenchError: A plug-in cannot be imported.
+    """
+    for entry in entry_points(group="ropanet_bench"):
+        _import_plugin(entry.value, f"entry point {entry.name}")
+    for name in filter(None, os.environ.get(PLUGINS, "").split(",")):
+        _import_plugin(name.strip(), PLUGINS)
+
+
+def _import_plugin(module: str, where: str) -> None:
+    try:
+        import_module(module)
+    except Exception as error:
+        raise BenchError(
+            f"the plug-in {module} cannot be imported: {type(error).__name__}: {error}",
+            where=where,
+            fix="see that it is on Python's path (PYTHONPATH), or take it out",
+        ) from error

@@ -1,0 +1,130 @@
+"""How a network is fitted: its loss, its optimiser and what watches over the epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from bench.models.losses import LandmarkLoss
+from bench.models.network import Network
+from bench.spec import TrialSpec
+from bench.train.balance import Balance, cross_entropy
+from bench.train.settings import TrainSpec
+from bench.train.tempo import Tempo, tempo_groups
+
+OPTIMISERS = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}
+
+
+def compile_network(network: Network, spec: TrialSpec, balance: Balance, classes: int) -> None:
+    """Give a network its losses, optimiser and metrics.
+
+    Args:
+        network: The network.
+        spec: The trial.
+        balance: What the balancing rule changes.
+        classes: Number of categories.
+    """
+    loss: dict[str, Any] = {"category": balance.loss or cross_entropy()}
+    weights = {"category": 1.0}
+    if spec.landmarks is not None and spec.landmarks.trained:
+        loss["landmarks"] = LandmarkLoss()
+        weights["landmarks"] = spec.landmarks.weight
+    top = [
+        keras.metrics.SparseTopKCategoricalAccuracy(k, name=f"top_{k}")
+        for k in (3, 5)
+        if k <= classes
+    ]
+    network.model.compile(
+        _optimiser(network, spec),
+        loss=loss,
+        loss_weights=weights,
+        metrics={
+            "category": [
+                keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
+                # The same in every arm, whatever loss its balancing rule trains.
+                keras.metrics.SparseCategoricalCrossentropy(from_logits=True, name="cross_entropy"),
+                *top,
+            ]
+        },
+        jit_compile=False,
+    )
+
+
+def _optimiser(network: Network, spec: TrialSpec) -> Any:
+    train, landmarks = spec.train, spec.landmarks
+    assert train is not None, "the spec admits no trained model without training"
+
+    def make() -> Any:
+        return OPTIMISERS[train.optimizer](learning_rate=train.learning_rate)
+
+    if landmarks is None:
+        return make()
+    grouped = [*network.groups.values(), tuple(twin for _, twin in network.twins)]
+    known = {id(variable) for variables in grouped for variable in variables}
+    groups = tempo_groups(
+        dict(network.groups),
+        [v for v in network.model.trainable_variables if id(v) not in known],
+        network.twins,
+        ratio=landmarks.update_ratio,
+        next_batch=landmarks.interleaving == "next_batch",
+    )
+    return Tempo(make, groups, shared_count=landmarks.counters == "shared")
+
+
+def callbacks(
+    train: TrainSpec, progress: Callable[[int, int], None] | None
+) -> Iterator[keras.callbacks.Callback]:
+    """What watches over the epochs.
+
+    Args:
+        train: Training settings.
+        progress: Called with (epochs done, most epochs) after each epoch.
+    """
+    yield keras.callbacks.LambdaCallback(on_epoch_end=_stop_at_nan)
+    if train.patience is not None:
+        yield keras.callbacks.EarlyStopping(monitor="val_loss", patience=train.patience)
+    if train.selection == "best":
+        yield BestWeights()
+    if progress is not None:
+        yield keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda epoch, logs: progress(epoch + 1, train.epochs)
+        )
+
+
+class BestWeights(keras.callbacks.Callback):
+    """Ends training with the weights of the epoch with the lowest validation loss (row 22)."""
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Nothing is best yet."""
+        self._lowest, self._weights = float("inf"), None
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Keep the weights of a new best epoch."""
+        loss = (logs or {})["val_loss"]
+        if loss < self._lowest:
+            self._lowest, self._weights = loss, self.model.get_weights()
+
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+        """Put the best epoch's weights back."""
+        if self._weights is not None:
+            self.model.set_weights(self._weights)
+
+
+def _stop_at_nan(epoch: int, logs: dict[str, float]) -> None:
+    if not np.isfinite(logs["loss"]):
+        raise FloatingPointError(f"the training loss became {logs['loss']} in epoch {epoch + 1}")
+
+
+def history_rows(history: dict[str, list[float]]) -> list[tuple[int, str, str, float]]:
+    """Keras' history as rows of (epoch from 1, split `train` or `val`, metric, value)."""
+    rows = []
+    for name, values in history.items():
+        split = "val" if name.startswith("val_") else "train"
+        metric = name.removeprefix("val_")
+        if metric != "category_loss":
+            metric = metric.removeprefix("category_")
+        rows += [(epoch, split, metric, float(v)) for epoch, v in enumerate(values, start=1)]
+    return rows
