@@ -221,6 +221,42 @@ def schema() -> None:
     _print_json(study_schema())
 
 
+@app.command(epilog="Example:\n\n  bench ledger --json")
+def ledger(as_json: AsJson = False) -> None:
+    """Show the decisions that the paper leaves open, and the setting that carries each."""
+    from bench.overview import print_ledger
+    from bench.paper.ledger import ledger as rows
+
+    if as_json:
+        _print_json([row.__dict__ for row in rows()])
+    else:
+        print_ledger(out)
+
+
+@app.command(
+    epilog="Examples:\n\n  bench audit\n\n  bench audit another_paper.yaml --json\n\n"
+    "The form of such a file: bench/paper/claims.yaml."
+)
+def audit(
+    claims: Annotated[
+        Path | None,
+        typer.Argument(help="A paper's claims, a YAML file; this paper's where left out."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check published results by arithmetic alone: no data, no model."""
+    from bench.overview import print_audit
+    from bench.paper.audit import audit as check_claims
+    from bench.paper.audit import load_claims
+
+    read = load_claims(claims)
+    findings = check_claims(read)
+    if as_json:
+        _print_json([finding.to_json() for finding in findings])
+    else:
+        print_audit(out, read.paper, findings)
+
+
 @data_app.command("check", epilog="Example:\n\n  bench data check /data/DeepFashion --decode")
 def data_check(
     folder: Annotated[Path, typer.Argument(help="Folder of the data.", show_default=False)],

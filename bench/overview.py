@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-import itertools
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 from bench.design.study import profile_settings
 from bench.display import duration
-from bench.plan import data_label, expected_seconds, feature_needs, planned
+from bench.paper.ledger import ledger
+from bench.plan import PlannedTrial, cost_of, data_label, feature_needs
+from bench.spec import trial_id
 from bench.store import Store
 
 if TYPE_CHECKING:
     from bench.data.check import CheckReport
+    from bench.paper.audit import Finding
     from bench.run import Request
 
 SHOWN_ARMS = 40
 COUNTED_TRIALS = 20_000
 """Up to this many trials are looked up in the store; a larger grid is only sized."""
+SAMPLED_ARMS = 300
+"""Arms that the cost of a larger grid is estimated from."""
 
 
 def plan_overview(request: Request) -> dict[str, Any]:
@@ -30,87 +39,87 @@ def plan_overview(request: Request) -> dict[str, Any]:
     Raises:
         BenchError: The study or its data is at fault.
     """
-    from bench.run import lay_out
+    from bench.run import check_only, lay_out
 
     prepared = lay_out(request)
     laid, manifest = prepared.design, prepared.manifest
     store = Store(request.results)
-    arms = [arm for arm in laid.arms() if not request.only or arm.name in request.only] if (
-        laid.arm_count <= COUNTED_TRIALS
-    ) else list(itertools.islice(laid.arms(), SHOWN_ARMS))  # fmt: skip
+    check_only(laid, request)
     total = laid.arm_count * len(laid.seeds)
+    whole = total <= COUNTED_TRIALS
+    arms = list(laid.sampled_arms(COUNTED_TRIALS if whole else SAMPLED_ARMS))
+    if request.only:
+        arms = [arm for arm in arms if arm.name in request.only]
     overview: dict[str, Any] = {
         "study": laid.study.name,
         "title": laid.study.title,
         "profile": laid.profile,
         "profile_description": profile_settings(laid.profile)["description"],
-        "design": laid.study.design,
+        "design": laid.kind,
+        "resolution": laid.resolution,
+        "grid": laid.grid_size,
         "control": laid.control.name,
-        "arms": laid.arm_count,
+        "arms": len(arms) if whole else laid.arm_count,
         "seeds": list(laid.seeds),
-        "trials": total,
+        "trials": len(arms) * len(laid.seeds) if whole else total,
         "data": data_label(manifest) if manifest else "phantom, to be drawn on the first run",
         "stored": None,
         "arms_shown": [{"name": arm.name, "levels": arm.levels} for arm in arms[:SHOWN_ARMS]],
         "features": [],
-        "seconds": None,
+        "cost": None,
     }
-    if manifest is None or total > COUNTED_TRIALS:
+    if manifest is None:
         return overview
     trials = [
-        trial
-        for trial in planned(laid, manifest, store)
-        if not request.only or trial.arm in request.only
+        PlannedTrial(
+            identity := trial_id(spec, manifest.fingerprint),
+            arm.name,
+            seed,
+            spec,
+            store.has(identity),
+        )
+        for arm in arms
+        for seed in laid.seeds
+        for spec in (arm.trial(seed),)
     ]
-    overview["trials"] = len({trial.id for trial in trials})
-    overview["stored"] = len({trial.id for trial in trials if trial.stored})
-    for shown in overview["arms_shown"]:
-        of_arm = [trial for trial in trials if trial.arm == shown["name"]]
-        shown |= {"trials": len(of_arm), "stored": sum(trial.stored for trial in of_arm)}
     needs = feature_needs([arm.spec for arm in arms], manifest, request.cache)
     overview["features"] = [
         {
             "backbone": need.backbone.name,
             "weights": need.backbone.weights,
+            "trained": not need.backbone.frozen,
             "images": len(need.rows),
             "missing": need.missing,
             "bytes_to_write": need.bytes_to_write,
         }
         for need in needs
     ]
-    overview["seconds"] = expected_seconds(trials, store)
-    return overview
+    distinct = list({trial.id: trial for trial in trials}.values())
+    cost = asdict(cost_of(distinct, needs, manifest, store))
+    if whole:
+        overview["trials"] = len(distinct)
+        overview["stored"] = sum(trial.stored for trial in distinct)
+        for shown in overview["arms_shown"]:
+            of_arm = [trial for trial in trials if trial.arm == shown["name"]]
+            shown |= {"trials": len(of_arm), "stored": sum(trial.stored for trial in of_arm)}
+    else:
+        # The features are those of the sampled arms; the trials' part grows with their number.
+        scale = total / len(trials)
+        for name in ("trial_flops", "trial_bytes", "seconds"):
+            cost[name] = None if cost[name] is None else cost[name] * scale
+        cost["sampled"] = len(trials)
+    return overview | {"cost": cost}
 
 
 def print_plan(console: Console, overview: dict[str, Any]) -> None:
     """Print `plan_overview` for a person."""
     console.print(f"[bold]{overview['study']}[/]  {escape(overview['title'])}")
-    stored = overview["stored"]
-    rows = {
-        "data": overview["data"],
-        "profile": f"{overview['profile']}: {overview['profile_description']}",
-        "design": f"{overview['design']}, control: {overview['control']}",
-        "arms": f"{overview['arms']:,}",
-        "seeds": f"{len(overview['seeds'])}",
-        "trials": f"{overview['trials']:,}"
-        + (f", {stored:,} in the store, {overview['trials'] - stored:,} to train"
-           if stored is not None else ""),
-    }  # fmt: skip
-    for need in overview["features"]:
-        rows[f"features of {need['backbone']}"] = (
-            f"weights {need['weights']}: {need['images']:,} images shared by all "
-            f"trials, {need['missing']:,} to extract, {need['bytes_to_write'] / 1e6:,.0f} MB"
-        )
-    if overview["seconds"] is not None:
-        rows["time"] = f"about {duration(overview['seconds'])} of training, one trial after another"
-    elif stored is not None and stored < overview["trials"]:
-        rows["time"] = "not known: no finished trial in the store is like these"
     grid = Table.grid(padding=(0, 2))
-    for name, value in rows.items():
+    for name, value in _plan_rows(overview):
         grid.add_row(f"  {name}", escape(value))
     console.print(grid)
     table = Table("arm", box=None, padding=(0, 2), header_style="bold")
-    if stored is not None:
+    if overview["stored"] is not None:
         table.add_column("in the store", justify="right")
     for arm in overview["arms_shown"]:
         done = [f"{arm['stored']} of {arm['trials']}"] if "trials" in arm else []
@@ -118,6 +127,64 @@ def print_plan(console: Console, overview: dict[str, Any]) -> None:
     console.print(table)
     if overview["arms"] > len(overview["arms_shown"]):
         console.print(f"  ... and {overview['arms'] - len(overview['arms_shown']):,} more arms")
+
+
+def _plan_rows(overview: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "data", overview["data"]
+    yield "profile", f"{overview['profile']}: {overview['profile_description']}"
+    resolution = f", resolution {overview['resolution']}" if overview["resolution"] else ""
+    yield "design", f"{overview['design']}{resolution}, control: {overview['control']}"
+    of_grid = ""
+    if overview["design"] in ("fractional", "random"):
+        of_grid = f" of a grid of {overview['grid']:,} cells"
+    yield "arms", f"{overview['arms']:,}{of_grid}"
+    yield "seeds", f"{len(overview['seeds'])}"
+    stored = overview["stored"]
+    counted = ""
+    if stored is not None:
+        counted = f", {stored:,} in the store, {overview['trials'] - stored:,} to train"
+    yield "trials", f"{overview['trials']:,}{counted}"
+    for need in overview["features"]:
+        what = "pixels for" if need["trained"] else "features of"
+        yield (
+            f"{what} {need['backbone']}",
+            f"weights {need['weights']}: {need['images']:,} images shared by all trials, "
+            f"{need['missing']:,} to extract, {_bytes(need['bytes_to_write'])}",
+        )
+    cost = overview["cost"]
+    if cost is None:
+        return
+    sampled = f" (from {cost['sampled']:,} trials drawn at random)" if cost["sampled"] else ""
+    yield (
+        "operations",
+        f"{_flops(cost['trial_flops'])} of training, {_flops(cost['feature_flops'])} of "
+        f"features{sampled}",
+    )
+    yield (
+        "disk",
+        f"{_bytes(cost['feature_bytes'])} of features, {_bytes(cost['trial_bytes'])} of records",
+    )
+    if stored == overview["trials"]:
+        return
+    if cost["seconds"] is None:
+        yield "time", "not known: no finished trial in the store is like these"
+    else:
+        yield (
+            "time",
+            f"about {duration(cost['seconds'])} of training, one trial after another, at the rate "
+            "of those in the store",
+        )
+
+
+def _flops(count: float) -> str:
+    for power, prefix in ((15, "P"), (12, "T"), (9, "G")):
+        if count >= 10**power:
+            return f"{count / 10**power:,.1f} {prefix}FLOP"
+    return f"{count / 1e6:,.1f} MFLOP"
+
+
+def _bytes(count: float) -> str:
+    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
 
 
 def status_overview(store: Store) -> list[dict[str, Any]]:
@@ -184,3 +251,42 @@ def print_check(console: Console, found: CheckReport) -> None:
         console.print("[bold red]Training on this data as it stands would be wrong.[/]")
     else:
         console.print("[green]Nothing here would make training wrong.[/]")
+
+
+def print_ledger(console: Console) -> None:
+    """Print the ledger for a person."""
+    for row in ledger():
+        console.print(f"[bold]{row.row:>2}  {escape(row.decision)}[/]")
+        grid = Table.grid(padding=(0, 2))
+        grid.add_column(style="dim")
+        grid.add_row("    paper", escape(row.paper))
+        code = f"{row.code} (unverified)" if row.unverified else row.code
+        grid.add_row("    released code", escape(code))
+        grid.add_row("    default", escape(row.default))
+        for path in row.settings:
+            released = json.dumps(row.released.get(path))
+            changed = f", as released: {released}" if path in row.released else ""
+            grid.add_row("    setting", escape(f"{path}{changed}"))
+        console.print(grid)
+    console.print("\nA setting without `as released` is the same in as_published and as_released.")
+
+
+AUDIT_STYLES = {"impossible": "bold red", "suspicious": "yellow", "consistent": "green"}
+
+
+def print_audit(console: Console, paper: str, findings: Sequence[Finding]) -> None:
+    """Print an audit for a person: what asks for an explanation first."""
+    console.print(f"[bold]{escape(paper)}[/]\n")
+    order = ("impossible", "suspicious", "cannot tell", "possible", "consistent")
+    for finding in sorted(findings, key=lambda found: order.index(found.verdict)):
+        style = AUDIT_STYLES.get(finding.verdict, "")
+        about = ", ".join(part for part in (finding.row, finding.metric) if part)
+        console.print(
+            f"[{style}]{finding.verdict}[/]" if style else finding.verdict,
+            f"[bold]{escape(finding.check)}[/]",
+            escape(f"({finding.source}) {about}"),
+        )
+        console.print(Padding(escape(finding.calculation), (0, 0, 0, 4)))
+    counts = Counter(str(finding.verdict) for finding in findings)
+    shown = ", ".join(f"{counts[verdict]} {verdict}" for verdict in order if counts[verdict])
+    console.print(f"\n{len(findings)} findings: {shown}")

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from bench.data.manifest import Manifest
 from bench.data.settings import DataSpec
 from bench.design.design import Design
 from bench.design.study import profile_settings
 from bench.features import FeatureStore, feature_key
+from bench.models.cost import backbone_flops, trial_bytes, trial_flops
 from bench.models.settings import BackboneSettings
 from bench.models.weights import weights_path
 from bench.registry import BACKBONES
 from bench.spec import SEMANTICS, TrialSpec, trial_id
 from bench.store import Store
 from bench.train.splits import split_of
+
+MEASURED_TRIALS = 500
+"""At most so many finished trials are read for their time."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +127,10 @@ def study_record(
             "fingerprint": manifest.fingerprint,
         },
         "design": design.kind,
-        "axes": {axis.name: [level.label for level in axis.levels] for axis in design.axes},
+        "axes": [
+            {"name": axis.name, "levels": [level.label for level in axis.levels]}
+            for axis in design.axes
+        ],
         "control": design.control.name,
         "seeds": list(design.seeds),
         "reproduces": list(study.reproduces),
@@ -148,31 +157,80 @@ def data_label(manifest: Manifest) -> str:
     return f"folder `{manifest.root.name}` ({len(manifest):,} images)"
 
 
-def expected_seconds(trials: Iterable[PlannedTrial], store: Store) -> float | None:
-    """Seconds of training that the missing trials would take one after another.
+@dataclass(frozen=True)
+class Cost:
+    """What the missing trials of a plan would take.
 
-    From the seconds per image and epoch of finished trials of the same model and backbone; None
-    where a missing trial is like none in the store.
+    Args:
+        trial_flops: Floating-point operations of training and testing, at most.
+        feature_flops: Those of the features that are not on disk yet.
+        feature_bytes: Disk space of those features.
+        trial_bytes: Disk space of the trials' records, before compression.
+        seconds: Training time on this machine, one trial after another, at the rate of finished
+            trials in the store; None where none of them is like these.
+        sampled: How many trials it was worked out from; None for all of them.
     """
+
+    trial_flops: float
+    feature_flops: float
+    feature_bytes: int
+    trial_bytes: float
+    seconds: float | None
+    sampled: int | None = None
+
+
+def cost_of(
+    trials: Sequence[PlannedTrial], needs: Sequence[FeatureNeed], manifest: Manifest, store: Store
+) -> Cost:
+    """What the missing ones of some trials would take."""
+    missing = [trial for trial in trials if not trial.stored]
+    classes = len(manifest.class_names)
+    rates = measured_rates(store)
+    flops, size, seconds = 0.0, 0.0, 0.0
+    known = True
+    for trial in missing:
+        images = sizes_of(trial.spec, manifest)
+        own = trial_flops(trial.spec, images, classes)
+        flops += own
+        size += trial_bytes(trial.spec, images, classes)
+        rate = rates.get(_like(trial.spec.model.model_dump(mode="json")))
+        known = known and (rate is not None or own == 0)
+        seconds += (rate or 0.0) * own
+    return Cost(
+        trial_flops=flops,
+        feature_flops=sum(need.missing * backbone_flops(need.backbone) for need in needs),
+        feature_bytes=sum(need.bytes_to_write for need in needs),
+        trial_bytes=size,
+        seconds=seconds if known else None,
+    )
+
+
+def sizes_of(spec: TrialSpec, manifest: Manifest) -> dict[str, int]:
+    """Images by part, without drawing the split: what is asked for, or at most what there is."""
+    named = {
+        "train": spec.data.train_size,
+        "val": spec.data.validation_size,
+        "test": spec.data.test_size,
+    }
+    return {part: len(manifest) if size == "all" else int(size) for part, size in named.items()}
+
+
+def measured_rates(store: Store) -> dict[str, float]:
+    """Seconds an operation of finished trials, the median, by kind of model and backbone."""
     rates: dict[str, list[float]] = {}
-    for identity in store.ids():
+    for identity in itertools.islice(store.ids(), MEASURED_TRIALS):
         done = store.summary(identity)
-        epochs = (done["spec"]["train"] or {}).get("epochs")
         seconds = done["timings"].get("total")
-        if epochs and seconds:
-            work = epochs * done["data"]["images"]["train"]
-            rates.setdefault(_like(done["spec"]["model"]), []).append(seconds / work)
-    total = 0.0
-    for trial in trials:
-        if trial.stored or trial.spec.train is None:
-            continue
-        known = rates.get(_like(trial.spec.model.model_dump(mode="json")))
-        size = trial.spec.data.train_size
-        if not known or size == "all":
-            return None
-        total += float(np.median(known)) * trial.spec.train.epochs * int(size)
-    return total
+        try:
+            spec = TrialSpec.model_validate(done["spec"])
+        except ValidationError:
+            continue  # a record of an older version, whose settings had other names
+        flops = trial_flops(spec, done["data"]["images"], len(done["data"]["class_names"]))
+        if seconds and flops:
+            rates.setdefault(_like(done["spec"]["model"]), []).append(seconds / flops)
+    return {like: float(np.median(values)) for like, values in rates.items()}
 
 
 def _like(model: dict[str, Any]) -> str:
-    return f"{model['kind']}/{model.get('backbone')}"
+    backbone = model.get("backbone") or {}
+    return f"{model['kind']}/{backbone.get('name')}/{backbone.get('trainable')}"

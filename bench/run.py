@@ -24,6 +24,7 @@ from bench.engine.resources import Resources, Shares
 from bench.errors import BenchError
 from bench.plan import PlannedTrial, feature_needs, planned, study_record
 from bench.store import Store
+from bench.yaml_source import nearest
 
 Say = Callable[[str, int, int], None]
 
@@ -220,16 +221,27 @@ def _engine(
             return run_trials(pending, job, shares, shown.event), repaired
 
 
-def _chosen(laid: Design, request: Request, manifest: Manifest, store: Store) -> list[PlannedTrial]:
-    if request.only:
-        known = {arm.name for arm in laid.arms()}
-        unknown = [name for name in request.only if name not in known]
-        if unknown:
+def check_only(laid: Design, request: Request) -> None:
+    """Make sure that every arm named by `--only` is in the design.
+
+    Raises:
+        BenchError: One is not.
+    """
+    if not request.only:
+        return
+    known = [arm.name for arm in laid.arms()]
+    for name in request.only:
+        if name not in known:
+            meant = nearest(name, known)
             raise BenchError(
-                f"the study has no arm `{unknown[0]}`",
+                f"the study has no arm `{name}`",
                 where=str(request.study),
-                fix=f"its arms: {'; '.join(itertools.islice(known, 20))}",
+                fix=f"did you mean `{meant}`?" if meant else f"its arms: {'; '.join(known[:20])}",
             )
+
+
+def _chosen(laid: Design, request: Request, manifest: Manifest, store: Store) -> list[PlannedTrial]:
+    check_only(laid, request)
     chosen: dict[str, PlannedTrial] = {}
     for trial in planned(laid, manifest, store):
         if not request.only or trial.arm in request.only:

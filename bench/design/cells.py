@@ -74,7 +74,11 @@ class Fraction:
 
 
 def fraction(factors: int, runs: int) -> Fraction:
-    """Generators of a two-level design, chosen one after another for the highest resolution.
+    """Generators of a two-level design with a high resolution.
+
+    Generators are added one after another, each the one that leaves the highest resolution; once
+    from all products and once from products of odd length alone, which keep resolution 4 wherever
+    it can be had. The better of the two stands.
 
     Args:
         factors: How many axes.
@@ -84,16 +88,25 @@ def fraction(factors: int, runs: int) -> Fraction:
         ValueError: Too few runs for so many factors.
     """
     base = runs.bit_length() - 1
-    words = sorted(
-        (frozenset(c) for n in range(2, base + 1) for c in itertools.combinations(range(base), n)),
-        key=lambda word: (-len(word), sorted(word)),
-    )
+    words = [
+        frozenset(chosen)
+        for length in range(base, 1, -1)
+        for chosen in itertools.combinations(range(base), length)
+    ]
+    if factors - base > len(words):
+        raise ValueError(f"{runs} runs carry at most {base + len(words)} factors")
+    odd = [word for word in words if len(word) % 2]
+    tried = [_added(words, base, factors)]
+    if factors - base <= len(odd):
+        tried.append(_added(odd, base, factors))
+    return max(tried, key=lambda plan: plan.resolution)
+
+
+def _added(words: Sequence[frozenset[int]], base: int, factors: int) -> Fraction:
     generators: list[frozenset[int]] = []
     relation = {frozenset[int]()}
     for factor in range(base, factors):
         free = [word for word in words if word not in generators]
-        if not free:
-            raise ValueError(f"{runs} runs carry at most {base + len(words)} factors")
         grown = [relation | {w ^ word ^ {factor} for w in relation} for word in free]
         best = max(range(len(free)), key=lambda i: _quality(grown[i]))
         generators.append(free[best])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
 from typing import Any
@@ -107,10 +107,27 @@ class Design:
     @cached_property
     def arm_count(self) -> int:
         """How many arms the design has."""
-        plain = not self.conditions and not any(axis.when for axis in self.axes)
-        if plain and self.choice == "factorial":
-            return self.grid_size
-        return sum(1 for _ in self._cells())
+        if self.choice != "factorial":
+            return sum(1 for _ in self._cells())
+        # Only axes that a condition depends on need be walked through; the others multiply.
+        free = [axis for axis in self.axes if not self._matters(axis)]
+        narrowed = [
+            replace(axis, levels=axis.levels[:1]) if axis in free else axis for axis in self.axes
+        ]
+        walked = replace(self, axes=tuple(narrowed))
+        return prod(len(axis.levels) for axis in free) * sum(1 for _ in walked._cells())
+
+    def _matters(self, axis: Axis) -> bool:
+        """Whether the answer of any condition can depend on an axis' level."""
+        if axis.when is not None:
+            return True
+        asked = {path for condition in self.conditions for path in condition.paths}
+        asked |= {path for other in self.axes if other.when for path in other.when.paths}
+        return bool(asked) and any(
+            level.preset
+            or any(_overlap(path, name) for path in asked for name in level.layer.settings)
+            for level in axis.levels
+        )
 
     @cached_property
     def resolution(self) -> int | None:
@@ -446,6 +463,11 @@ def _checked_seeds(seeds: list[int], source: Located) -> list[int]:
             where=str(source.where(("seeds",))),
         )
     return seeds
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether two dotted paths are the same or one lies within the other."""
+    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
 
 
 def _dig(plain: Any, path: str) -> Any:

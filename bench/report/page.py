@@ -174,7 +174,7 @@ def _comparisons(study: dict[str, Any], arms: list[Arm]) -> Iterator[Table | Non
         yield effects_table(f"{name}.{suffix}", arms, control, ranked=ranked)
     if study["design"] in CROSSED:
         levels = next((arm.levels for arm in arms if arm.name == study["control"]), {})
-        axes = {axis: names for axis, names in study["axes"].items() if axis in levels}
+        axes = {axis["name"]: axis["levels"] for axis in study["axes"] if axis["name"] in levels}
         yield factors_table(name, arms, axes, levels)
 
 

@@ -55,7 +55,7 @@ def study(name: str, arms: dict[str, dict[str, str]], **fields: Any) -> dict[str
         "name": name, "title": "Gate & <script>alert(1)</script>", "description": "a | b",
         "profile": "laptop", "profile_description": "small",
         "data": {"source": "phantom", "label": "phantom (not DeepFashion)", "fingerprint": "f"},
-        "design": "factorial", "axes": {}, "control": next(iter(arms)), "seeds": list(range(SEEDS)),
+        "design": "factorial", "axes": [], "control": next(iter(arms)), "seeds": list(range(SEEDS)),
         "reproduces": [], "bench_version": "0.1.0", "semantics": 1,
         "arms": [{"name": n, "levels": {}, "trials": trials} for n, trials in arms.items()],
     }  # fmt: skip
