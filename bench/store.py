@@ -24,6 +24,9 @@ import numpy as np
 
 from bench.errors import BenchError
 
+STUDY_RECORD = 2
+"""Version of a study's record; raised whenever its keys change."""
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -183,21 +186,30 @@ class Store:
         """Record which trials a study's arms are made of."""
         path = self.root / "studies" / f"{name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, study)
+        write_json(path, study | {"record": STUDY_RECORD})
         return path
 
     def studies(self) -> list[dict[str, Any]]:
         """All recorded studies, by name.
 
         Raises:
-            BenchError: A study's record cannot be read.
+            BenchError: A study's record cannot be read, or is of another version.
         """
         found = []
         for path in sorted((self.root / "studies").glob("*.json")):
             try:
-                found.append(json.loads(path.read_text(encoding="utf-8")))
+                study = json.loads(path.read_text(encoding="utf-8"))
             except (OSError, ValueError) as error:
                 raise _damaged(path, error) from error
+            version = study.get("record") if isinstance(study, dict) else None
+            if version != STUDY_RECORD:
+                raise BenchError(
+                    f"is a study's record of version {version}; this bench reads {STUDY_RECORD}",
+                    where=str(path),
+                    fix="run the study again (what is in the store is not trained again), or "
+                    "move the file away",
+                )
+            found.append(study)
         return found
 
     def _draft(self, trial_id: str) -> Path:

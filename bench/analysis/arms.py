@@ -14,6 +14,7 @@ from bench.analysis.intervals import (
     holm,
     over_seeds,
     over_seeds_and_images,
+    over_seeds_and_other_images,
     seeds_wanted,
 )
 from bench.store import Landmarks, Store, TrialRecord
@@ -246,10 +247,10 @@ def _paired(arm: Arm, control: Arm, metric: str) -> Estimate | None:
     if not seeds:
         return None
     mine, theirs = arm.matrix(metric, seeds), control.matrix(metric, seeds)
-    same_images = mine is not None and theirs is not None and _images(arm) == _images(control)
-    if same_images:
-        assert mine is not None and theirs is not None
-        return over_seeds_and_images(mine - theirs)
+    if mine is not None and theirs is not None:
+        if _images(arm) == _images(control):
+            return over_seeds_and_images(mine - theirs)
+        return over_seeds_and_other_images(mine, theirs)
     nan = float("nan")
     return over_seeds(
         [

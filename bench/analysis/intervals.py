@@ -17,6 +17,9 @@ from scipy import stats
 
 LEVEL = 0.95
 POWER = 0.8
+DUST = 1e-12
+"""Below this, a mean or its error is the rounding of sums that are zero."""
+
 MOST_SEEDS = 100
 """Larger numbers of seeds are not worked out: nobody would run them."""
 
@@ -88,6 +91,31 @@ def over_seeds_and_images(matrix: np.ndarray) -> Estimate:
     return replace(estimate, rest_variance=_rest_variance(kept))
 
 
+def over_seeds_and_other_images(mine: np.ndarray, theirs: np.ndarray) -> Estimate:
+    """Difference of two arms at the same seeds that were tested on different images.
+
+    The seeds are paired; the two sets of images count as drawn apart, each with a variance of its
+    own, so that a test set of few images is not taken for a precise one.
+
+    Args:
+        mine: `(seeds, images)`.
+        theirs: `(seeds, other images)`.
+    """
+    one, other = (m[:, np.isfinite(m).all(axis=0)].astype(np.float64) for m in (mine, theirs))
+    images = min(one.shape[1], other.shape[1])
+    if not images:
+        return over_seeds([])
+    by_seed = one.mean(axis=1) - other.mean(axis=1)
+    seeds = len(by_seed)
+    of_images = [
+        float(m.mean(axis=0).var(ddof=1)) / m.shape[1] if m.shape[1] > 1 else 0.0
+        for m in (one, other)
+    ]
+    seed_variance = float(by_seed.var(ddof=1)) if seeds > 1 else float("nan")
+    estimate = _estimate(float(by_seed.mean()), seeds, images, seed_variance, sum(of_images))
+    return replace(estimate, rest_variance=_rest_variance(one) + _rest_variance(other))
+
+
 def _rest_variance(matrix: np.ndarray) -> float:
     """What is neither the seed's nor the image's, over seeds and images (two-way ANOVA)."""
     seeds, images = matrix.shape
@@ -101,12 +129,13 @@ def _rest_variance(matrix: np.ndarray) -> float:
 def _estimate(
     mean: float, seeds: int, images: int, seed_variance: float, image_variance: float
 ) -> Estimate:
+    mean = 0.0 if abs(mean) < DUST else mean
     of_seeds = seed_variance / seeds
     error = float(np.sqrt(of_seeds + image_variance))
     if not np.isfinite(error):
         nan = float("nan")
         return Estimate(mean, nan, nan, seeds, images, nan, seed_variance, image_variance)
-    if error == 0.0:
+    if error < DUST:
         # Every seed and image says the same: there is no spread to judge a difference by, and an
         # interval of no width would claim a certainty that nobody has.
         nan = float("nan")

@@ -26,6 +26,10 @@ PAPER_COLOURS = {
 }
 """Figure 7's colours."""
 
+GREY = "0.75"
+MOST_COLOURS = 8
+"""Colours that a reader can tell apart."""
+
 RANKED = ("ledger", "leave_one_out")
 """Designs whose arms are ranked by the size of their effect: their order means nothing."""
 
@@ -92,9 +96,21 @@ def study_figures(study: dict[str, Any], arms: Sequence[Arm]) -> list[Figure]:
 
 
 def _colours(arms: Sequence[Arm]) -> dict[str, Any]:
-    palette = sns.color_palette("colorblind", max(len(arms), 1))
-    chosen = {arm.name: colour for arm, colour in zip(arms, palette, strict=True)}
+    """A colour an arm; grey for those beyond what colours can tell apart."""
+    palette = [*sns.color_palette("colorblind", MOST_COLOURS)]
+    chosen = {arm.name: GREY for arm in arms}
+    chosen |= {arm.name: colour for arm, colour in zip(_told_apart(arms), palette, strict=False)}
     return chosen | {name: PAPER_COLOURS[name] for name in chosen if name in PAPER_COLOURS}
+
+
+def _told_apart(arms: Sequence[Arm]) -> list[Arm]:
+    """The arms that have a colour: all of a few; of many, the controls and the largest effects."""
+    if len(arms) <= MOST_COLOURS:
+        return list(arms)
+    first = controls(list(arms))
+    found = by_size([e for c in first for e in effects(list(arms), c, "accuracy")])
+    names = list(dict.fromkeys([*first, *(effect.arm for effect in found)]))[:MOST_COLOURS]
+    return [arm for arm in arms if arm.name in names]
 
 
 def _curves(
@@ -112,27 +128,38 @@ def _curves(
             return None
         what = f"classification {LOSS}"
     colours = _colours(arms)
+    # Grey arms first, so that they lie behind.
+    order = sorted(arms, key=lambda arm: colours[arm.name] != GREY)
     figure, axes = plt.subplots(1, 2, figsize=(11, 4), sharey=True)
     for axis, split, label in zip(
         axes, ("train", "val"), ("training images", "validation images"), strict=True
     ):
         part = found[found["split"] == split]
-        for arm in part["arm"].unique():
-            rows = part[part["arm"] == arm]
+        for arm in order:
+            rows = part[part["arm"] == arm.name]
+            if rows.empty:
+                continue
             table = rows.pivot_table(index="epoch", columns="seed", values="value")
-            axis.plot(table.index, table.mean(axis=1), color=colours[arm], label=arm, lw=2)
-            axis.plot(table.index, table, color=colours[arm], lw=0.6, alpha=0.45)
+            colour, grey = colours[arm.name], colours[arm.name] == GREY
+            shown = {"lw": 0.8} if grey else {"label": arm.name, "lw": 2}
+            axis.plot(table.index, table.mean(axis=1), color=colour, **shown)
+            if not grey:
+                axis.plot(table.index, table, color=colour, lw=0.6, alpha=0.45)
         axis.set(title=label, xlabel="epoch")
         axis.xaxis.get_major_locator().set_params(integer=True)
     axes[0].set_ylabel(what)
     handles, labels = axes[0].get_legend_handles_labels()
-    axes[1].legend(handles, labels, frameon=True, fontsize="small", loc="best")
+    figure.legend(handles, labels, frameon=False, fontsize="small", loc="center left",
+                  bbox_to_anchor=(1.0, 0.5))  # fmt: skip
     figure.tight_layout()
+    grey = sum(colour == GREY for colour in colours.values())
     return Figure(
         f"{name}.{metric}",
         title,
         f"{what[0].upper()}{what[1:]} by epoch; thick: mean over seeds, thin: each seed "
-        f"({_seed_range(arms)}). {about}",
+        f"({_seed_range(arms)}). "
+        + (f"Grey: the means of the {grey} arms with the smallest effects. " if grey else "")
+        + about,
         figure,
     )
 

@@ -10,6 +10,7 @@ from bench.analysis.intervals import (
     holm,
     over_seeds,
     over_seeds_and_images,
+    over_seeds_and_other_images,
     seeds_wanted,
     wilson,
 )
@@ -49,6 +50,15 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
         estimate = over_seeds_and_images(0.3 + seeds + images + rng.normal(0, 0.5, (5, 60)))
         held += estimate.low <= 0.3 <= estimate.high
     assert 0.93 <= held / 400 <= 1.0
+
+
+def test_other_images_widen_a_difference_by_their_own_number() -> None:
+    few = np.tile([1.0, 0.0, 0.0, 0.0], (3, 1))
+    many = np.tile(np.arange(400) % 4 == 0, (3, 1)).astype(float)
+    estimate = over_seeds_and_other_images(few, many)
+    assert estimate.mean == 0 and (estimate.seeds, estimate.images) == (3, 4)
+    error = np.sqrt(0.25 / 4 + many[0].var(ddof=1) / 400)  # no seed varies
+    assert estimate.high == pytest.approx(stats.t.ppf(0.975, 3) * error, rel=0.03)
 
 
 def test_holm_by_hand() -> None:
