@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from bench.analysis.intervals import (
+    Estimate,
     holm,
     over_seeds,
     over_seeds_and_images,
@@ -42,14 +45,49 @@ def test_images_without_a_value_are_left_out() -> None:
     assert over_seeds_and_images(matrix).mean == pytest.approx(0.25)
 
 
-def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
-    rng = np.random.default_rng(0)
-    held = 0
-    for _ in range(400):
-        seeds, images = rng.normal(0, 0.05, (5, 1)), rng.normal(0, 0.6, (1, 60))
-        estimate = over_seeds_and_images(0.3 + seeds + images + rng.normal(0, 0.5, (5, 60)))
-        held += estimate.low <= 0.3 <= estimate.high
-    assert 0.93 <= held / 400 <= 1.0
+STUDIES = [
+    (seeds, of_seed, images)
+    for seeds in (3, 5, 10)
+    for of_seed in (0.01, 0.03, 0.06)
+    for images in (200, 1200)
+]
+
+
+def simulated(seeds: int, of_seed: float, images: int, shift: float = 0.0) -> list[Any]:
+    """600 paired differences like ours: seeds, images and what is neither vary."""
+    rng = np.random.default_rng([seeds, int(100 * of_seed), images])
+    return [
+        over_seeds_and_images(
+            shift
+            + rng.normal(0, of_seed, (seeds, 1))
+            + rng.normal(0, 0.2, (1, images))
+            + rng.normal(0, 0.4, (seeds, images))
+        )
+        for _ in range(600)
+    ]
+
+
+def test_intervals_hold_the_truth_and_equal_arms_are_called_different_as_often_as_said() -> None:
+    held, called = [], []
+    for study in STUDIES:
+        found = simulated(*study)
+        held.append(np.mean([e.low <= 0 <= e.high for e in found]))
+        called.append(np.mean([e.p < 0.05 for e in found]))
+        assert held[-1] >= 0.93, study
+        assert called[-1] == pytest.approx(1 - held[-1], abs=1e-9)
+    assert 0.93 <= np.mean(held) <= 0.97 and np.mean(called) <= 0.05
+
+
+def test_a_planted_difference_is_found_at_the_power_that_the_advice_states() -> None:
+    for seeds, of_seed, images in STUDIES[1::3]:
+        size = 3.5 * np.sqrt(of_seed**2 / seeds + 0.04 / images + 0.16 / (seeds * images))
+        truth = Estimate(size, 0, 0, seeds, images, 0, of_seed**2 + 0.16 / images, 0.04 / images)
+        wanted = int(seeds_wanted(truth))
+        found, fewer = (
+            np.mean([e.p < 0.05 for e in simulated(n, of_seed, images, size)])
+            for n in (wanted, wanted - 1)
+        )
+        assert found >= 0.75 and fewer <= 0.85, (seeds, of_seed, images, wanted)
 
 
 def test_other_images_widen_a_difference_by_their_own_number() -> None:
@@ -58,7 +96,7 @@ def test_other_images_widen_a_difference_by_their_own_number() -> None:
     estimate = over_seeds_and_other_images(few, many)
     assert estimate.mean == 0 and (estimate.seeds, estimate.images) == (3, 4)
     error = np.sqrt(0.25 / 4 + many[0].var(ddof=1) / 400)  # no seed varies
-    assert estimate.high == pytest.approx(stats.t.ppf(0.975, 3) * error, rel=0.03)
+    assert estimate.high == pytest.approx(stats.norm.ppf(0.975) * error, rel=1e-6)
 
 
 def test_holm_by_hand() -> None:
