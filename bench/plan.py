@@ -125,6 +125,11 @@ def study_record(
             "source": manifest.source,
             "label": data_label(manifest),
             "fingerprint": manifest.fingerprint,
+            "root": str(manifest.root.resolve()),
+            "class_counts": np.bincount(
+                manifest.category, minlength=len(manifest.class_names)
+            ).tolist(),
+            "class_names": list(manifest.class_names),
         },
         "design": design.kind,
         "axes": [

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -211,6 +212,7 @@ def _engine(
         ).resolve(),
         profile=prepared.design.profile,
         replace=request.rerun,
+        commit=_commit(),
     )
     with cluster(resources, len(pending), job.log) as shares:
         repaired: list[str] = []
@@ -219,6 +221,23 @@ def _engine(
                 repaired = extract_features(needs, job, shares, say)
         with trials_shown(len(pending), stored, names, shares) as shown:
             return run_trials(pending, job, shares, shown.event), repaired
+
+
+def _commit() -> str | None:
+    """The commit of the checkout that the bench runs from, `+` where files differ from it."""
+    folder = Path(__file__).resolve().parents[1]
+    if not (folder / ".git").exists():
+        return None
+    try:
+        head, changed = (
+            subprocess.run(
+                ["git", *words], cwd=folder, capture_output=True, text=True, check=True
+            ).stdout.strip()
+            for words in (("rev-parse", "HEAD"), ("status", "--porcelain", "--", "bench"))
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None  # no git, or not its owner: the version stands alone
+    return head + ("+" if changed else "")
 
 
 def check_only(laid: Design, request: Request) -> None:

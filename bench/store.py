@@ -4,6 +4,7 @@ results/trials/<id>/trial.json           spec, metrics, timings, environment, da
                     history.parquet      epoch, split, metric, value
                     predictions.parquet  image, label, probabilities, one row a test image
                     landmarks.parquet    image, landmark, visibility, true and predicted place
+                    gate.parquet         image, mean of the gate, energy passed, map
 results/failures/<id>/<n>.json           a failed attempt, with its traceback
 results/superseded/<id>-<n>/             what `--rerun` replaced
 results/studies/<name>.json              which trials a study's arms are made of
@@ -61,6 +62,23 @@ class Landmarks:
 
 
 @dataclass(frozen=True)
+class GateRecord:
+    """What a mask gate let through of the test images.
+
+    Args:
+        images: `(n,)` paths.
+        mean: `(n,)` float32, mean of the gate over places and channels.
+        energy: `(n,)` float32, share of the feature map's sum of squares that passed.
+        maps: `(n, h, w)` float16, mean of the gate over channels at each place.
+    """
+
+    images: np.ndarray
+    mean: np.ndarray
+    energy: np.ndarray
+    maps: np.ndarray
+
+
+@dataclass(frozen=True)
 class TrialRecord:
     """A finished trial.
 
@@ -75,6 +93,7 @@ class TrialRecord:
         history: Rows of (epoch from 1, split `train` or `val`, metric, value).
         predictions: Test answers.
         landmarks: Test landmarks, None for a model without a landmark branch.
+        gate: What the gate let through, None for a model without one.
         timings: Seconds by phase.
         environment: Versions, hardware, weights' hash and the profile it ran under.
     """
@@ -86,6 +105,7 @@ class TrialRecord:
     history: list[tuple[int, str, str, float]]
     predictions: Predictions
     landmarks: Landmarks | None = None
+    gate: GateRecord | None = None
     timings: dict[str, float] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
 
@@ -286,6 +306,20 @@ def _write_record(folder: Path, record: TrialRecord) -> None:
                 }
             ),
         )
+    if record.gate is not None:
+        gate = record.gate
+        _write_table(
+            folder / "gate.parquet",
+            pa.table(
+                {
+                    "image": pa.array([str(path) for path in gate.images], pa.string()),
+                    "mean": pa.array(gate.mean, pa.float32()),
+                    "energy": pa.array(gate.energy, pa.float32()),
+                    "map": _rows(gate.maps.reshape(len(gate.maps), -1)),
+                },
+                metadata={"side": str(gate.maps.shape[1])},
+            ),
+        )
     # Written last: a folder with a trial.json is a whole one, even in drafts/.
     write_json(
         folder / "trial.json",
@@ -315,6 +349,16 @@ def _read_record(folder: Path, plain: dict[str, Any]) -> TrialRecord:
             true=_matrix(put["true"]).reshape(len(put), -1, 2),
             predicted=_matrix(put["predicted"]).reshape(len(put), -1, 2),
         )
+    gate = None
+    if (folder / "gate.parquet").is_file():
+        passed = pq.read_table(folder / "gate.parquet")
+        side = int(passed.schema.metadata[b"side"])
+        gate = GateRecord(
+            images=np.array(passed["image"].to_pylist(), dtype=object),
+            mean=passed["mean"].to_numpy(),
+            energy=passed["energy"].to_numpy(),
+            maps=_matrix(passed["map"]).reshape(len(passed), side, -1),
+        )
     return TrialRecord(
         id=plain["id"],
         spec=plain["spec"],
@@ -335,6 +379,7 @@ def _read_record(folder: Path, plain: dict[str, Any]) -> TrialRecord:
             probabilities=_matrix(said["probabilities"]),
         ),
         landmarks=landmarks,
+        gate=gate,
         timings=plain["timings"],
         environment=plain["environment"],
     )

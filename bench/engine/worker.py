@@ -11,6 +11,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ class Job:
         log: File that everything a worker prints is added to.
         profile: Profile, for the record.
         replace: Whether a stored trial is replaced (`--rerun`).
+        commit: Version of the bench's code, where it runs from a git checkout.
     """
 
     data: Path
@@ -43,6 +45,7 @@ class Job:
     log: Path
     profile: str
     replace: bool
+    commit: str | None = None
 
 
 class TrialWorker(tune.Trainable):
@@ -86,9 +89,13 @@ class TrialWorker(tune.Trainable):
         if store.has(identity) and not job.replace:
             return  # this worker's predecessor died after storing it, or another run was faster
         manifest = _manifest(job.data, job.cache)
-        context = TrialContext(
-            manifest, job.cache, (("profile", job.profile), ("threads", _threads()))
+        provenance = (
+            ("profile", job.profile),
+            ("threads", _threads()),
+            ("commit", job.commit),
+            ("begun", datetime.now(UTC).isoformat(timespec="seconds")),
         )
+        context = TrialContext(manifest, job.cache, provenance)
         store.write(run_trial(spec, context), replace=job.replace)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 
-from bench.analysis.arms import Arm, Effect, controls, effects
+from bench.analysis.arms import Arm, controls, effects
 from bench.report.tables import by_size
 
 PAPER_COLOURS = {
@@ -79,11 +79,9 @@ def study_figures(study: dict[str, Any], arms: Sequence[Arm]) -> list[Figure]:
     history = pd.concat([arm.history() for arm in arms], ignore_index=True)
     drawn = [_accuracy(name, arms, about)]
     for number, control in enumerate(controls(list(arms)), start=1):
-        found = effects(list(arms), control, "accuracy")
-        if study["design"] in RANKED:
-            found = by_size(found)
         suffix = "effects" if number == 1 else f"effects_{number}"
-        drawn.append(_forest(f"{name}.{suffix}", found, control, about))
+        ranked = study["design"] in RANKED
+        drawn.append(_forest(f"{name}.{suffix}", arms, control, about, ranked=ranked))
     for metric, title, what in (
         ("loss", "Total loss", "total loss (nats)"),
         ("category_loss", "Classification loss", f"classification {LOSS}"),
@@ -193,25 +191,38 @@ def _accuracy(name: str, arms: Sequence[Arm], about: str) -> Figure | None:
     )
 
 
-def _forest(name: str, found: Sequence[Effect], control: str, about: str) -> Figure | None:
-    if not found:
+def _forest(
+    name: str, arms: Sequence[Arm], control: str, about: str, *, ranked: bool
+) -> Figure | None:
+    first = effects(list(arms), control, "accuracy")
+    if not first:
         return None
-    figure, axis = plt.subplots(figsize=(10, 0.45 * len(found) + 1.3))
-    places = np.arange(len(found))[::-1]
-    for place, effect in zip(places, found, strict=True):
-        colour = "tab:blue" if effect.settled else "0.45"
-        _interval(axis, place, effect.difference, 100, colour)
-    axis.axvline(0, color="0.3", lw=1)
-    axis.set_yticks(places, [effect.arm for effect in found])
-    axis.set_ylim(-0.6, len(found) - 0.4)
-    axis.set_xlabel(f"difference in top-1 accuracy from {control} (points)")
+    names = [effect.arm for effect in (by_size(first) if ranked else first)]
+    panels = [(first, 100.0, "difference in top-1 accuracy (points)")]
+    errors = effects(list(arms), control, "landmark_ne")
+    if errors:
+        panels.append((errors, 1.0, "difference in landmark error (NE)"))
+    figure, axes = plt.subplots(
+        1, len(panels), figsize=(11, 0.42 * len(names) + 1.3), sharey=True, squeeze=False
+    )
+    places = {arm: place for place, arm in enumerate(reversed(names))}
+    for axis, (found, scale, label) in zip(axes[0], panels, strict=True):
+        for effect in found:
+            colour = "tab:blue" if effect.settled else "0.45"
+            _interval(axis, places[effect.arm], effect.difference, scale, colour)
+        axis.axvline(0, color="0.3", lw=1)
+        axis.set_xlabel(label)
+    axes[0, 0].set_yticks(list(places.values()), list(places))
+    axes[0, 0].set_ylim(-0.6, len(names) - 0.4)
     figure.tight_layout()
     return Figure(
         name,
         f"Against {control}",
         "Arm minus control, paired by seed, with 95 % intervals over seeds and test images, not "
         "corrected for the number of arms; blue where the Holm-corrected verdict is settled, grey "
-        f"where it cannot be told. {about}",
+        "where it cannot be told."
+        + (" Ranked by the size of the difference in accuracy." if ranked else "")
+        + f" {about}",
         figure,
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bench.models.network import Network
-from bench.train.metrics import GateStatistics
+from bench.train.metrics import GateStatistics, PassedByImage, passed_by_image
 
 
 @dataclass(frozen=True)
@@ -19,11 +19,13 @@ class Answers:
         probabilities: `(n, classes)` float32.
         pixels: `(n, 8)` highest pixel of each landmark map; None without a landmark branch.
         metrics: Landmark loss and gate statistics, where there is a branch and a gate.
+        gate: Mean, energy passed and map of each image's gate; None without one.
     """
 
     probabilities: np.ndarray
     pixels: np.ndarray | None
     metrics: dict[str, float]
+    gate: PassedByImage | None = None
 
 
 def evaluate(network: Network, batches: Any) -> Answers:
@@ -52,7 +54,7 @@ def evaluate(network: Network, batches: Any) -> Answers:
     probabilities, pixels = [], []
     landmark_losses: list[float] = []
     sizes: list[int] = []
-    gate = GateStatistics()
+    gate, passed = GateStatistics(), []
     for images, targets in batches.in_order():
         said = answerer.predict_on_batch(images)
         probabilities.append(said["category"])
@@ -62,6 +64,7 @@ def evaluate(network: Network, batches: Any) -> Answers:
             landmark_losses.append(float(loss(targets["landmarks"], said["landmarks"])))
         if network.gate is not None:
             gate.add(said["gate"], said["features"])
+            passed.append(passed_by_image(said["gate"], said["features"]))
 
     metrics: dict[str, float] = {}
     if network.landmark_side is not None:
@@ -69,5 +72,8 @@ def evaluate(network: Network, batches: Any) -> Answers:
     if network.gate is not None:
         metrics |= gate.result()
     return Answers(
-        np.concatenate(probabilities), np.concatenate(pixels) if pixels else None, metrics
+        np.concatenate(probabilities),
+        np.concatenate(pixels) if pixels else None,
+        metrics,
+        PassedByImage(*map(np.concatenate, zip(*passed, strict=True))) if passed else None,
     )

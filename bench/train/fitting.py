@@ -12,6 +12,7 @@ from bench.models.losses import LandmarkLoss
 from bench.models.network import Network
 from bench.spec import TrialSpec
 from bench.train.balance import Balance, cross_entropy
+from bench.train.metrics import GateStatistics
 from bench.train.settings import TrainSpec
 from bench.train.tempo import Tempo, tempo_groups
 
@@ -111,6 +112,30 @@ class BestWeights(keras.callbacks.Callback):
         """Put the best epoch's weights back."""
         if self._weights is not None:
             self.model.set_weights(self._weights)
+
+
+class GateHistory(keras.callbacks.Callback):
+    """Adds to each epoch how far the gate is open and what it lets through of validation images.
+
+    Args:
+        network: A network with a gate.
+        batches: `bench.train.batches.Batches` of the validation images.
+    """
+
+    def __init__(self, network: Network, batches: Any) -> None:
+        super().__init__()
+        outputs = {"gate": network.gate, "features": network.features}
+        self._gate = keras.Model(network.model.inputs, outputs)
+        self._batches = batches
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Put `val_gate_mean` and the rest into the epoch's logs."""
+        statistics = GateStatistics()
+        for images, *_ in self._batches.in_order():
+            said = self._gate.predict_on_batch(images)
+            statistics.add(said["gate"], said["features"])
+        if logs is not None:
+            logs.update({f"val_{name}": value for name, value in statistics.result().items()})
 
 
 def _stop_at_nan(epoch: int, logs: dict[str, float]) -> None:

@@ -6,6 +6,7 @@ well as under the engine.
 
 from __future__ import annotations
 
+import os
 import platform
 import time
 from collections.abc import Callable
@@ -24,9 +25,14 @@ from bench.models.network import Network, Stem, seed_layers
 from bench.models.settings import Prior
 from bench.registry import BALANCING, load
 from bench.spec import SEMANTICS, TrialSpec, trial_id
-from bench.store import Landmarks, Predictions, TrialRecord
+from bench.store import GateRecord, Landmarks, Predictions, TrialRecord
 from bench.train.evaluate import evaluate
-from bench.train.metrics import mean_position_error, normalised_error, scored
+from bench.train.metrics import (
+    PassedByImage,
+    mean_position_error,
+    normalised_error,
+    scored,
+)
 from bench.train.splits import split_of
 
 if TYPE_CHECKING:
@@ -100,6 +106,7 @@ def run_trial(
                 outcome.landmarks,
             )
         ),
+        gate=None if outcome.gate is None else GateRecord(images, *outcome.gate),
         timings=outcome.timings | {"total": time.perf_counter() - started},
         environment=_environment() | outcome.environment | dict(context.provenance),
     )
@@ -113,6 +120,7 @@ class _Outcome:
     landmarks: np.ndarray | None
     timings: dict[str, float]
     environment: dict[str, Any]
+    gate: PassedByImage | None = None
 
 
 def _answer_prior(manifest: Manifest, split: Split) -> _Outcome:
@@ -133,7 +141,7 @@ def _train(
 
     from bench.train.balance import Balance
     from bench.train.batches import Batches, LandmarkMaps, TrainingBatches, annotation_of
-    from bench.train.fitting import callbacks, compile_network, history_rows
+    from bench.train.fitting import GateHistory, callbacks, compile_network, history_rows
     from bench.train.targets import places_of
 
     train = spec.train
@@ -153,6 +161,11 @@ def _train(
         maps = LandmarkMaps(network.landmark_side, supervision)
     common: dict[str, Any] = {"batch_size": train.batch_size, "maps": maps}
 
+    validation = Batches(source, split.val, manifest, **common) if len(split.val) else None
+    watched = (
+        [] if validation is None or network.gate is None else [GateHistory(network, validation)]
+    )
+
     begun = time.perf_counter()
     history = network.model.fit(
         TrainingBatches(
@@ -164,13 +177,11 @@ def _train(
             augmentation=train.augmentation,
             **common,
         ),
-        validation_data=(
-            Batches(source, split.val, manifest, **common) if len(split.val) else None
-        ),
+        validation_data=validation,
         epochs=train.epochs,
         shuffle=False,
         verbose=0,
-        callbacks=list(callbacks(train, progress)),
+        callbacks=[*watched, *callbacks(train, progress)],
     )
     trained = time.perf_counter()
     answer = evaluate(network, Batches(source, split.test, manifest, **common))
@@ -191,6 +202,7 @@ def _train(
             "backend": keras.backend.backend(),
             "parameters": int(network.model.count_params()) - twins,
         },
+        answer.gate,
     )
 
 
@@ -280,4 +292,5 @@ def _environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "numpy": np.__version__,
         "machine": f"{platform.system()} {platform.machine()}",
+        "cores": os.cpu_count(),
     }

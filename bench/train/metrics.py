@@ -6,6 +6,8 @@ ways (ledger rows 20 and 21), landmark error.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from bench.data.manifest import VISIBLE
@@ -135,6 +137,38 @@ def mean_position_error(
     count = np.maximum(seen.sum(axis=0), 1)
     mean = np.where(seen, train, 0.0).sum(axis=0) / count
     return normalised_error(np.broadcast_to(mean, true.shape), true, visibility)
+
+
+class PassedByImage(NamedTuple):
+    """What a gate lets through, image by image.
+
+    Args:
+        mean: `(n,)` float32, mean of the gate.
+        energy: `(n,)` float32, share of the feature map's sum of squares that passes.
+        maps: `(n, h, w)` float16, mean of the gate over channels.
+    """
+
+    mean: np.ndarray
+    energy: np.ndarray
+    maps: np.ndarray
+
+
+def passed_by_image(mask: np.ndarray, features: np.ndarray) -> PassedByImage:
+    """What a gate lets through of each image of a batch.
+
+    Args:
+        mask: `(n, h, w, c)` or `(n, h, w, 1)`, what the feature map is multiplied with.
+        features: `(n, h, w, c)`, the feature map.
+    """
+    places = (1, 2, 3)
+    energy = np.square(features, dtype=np.float64).sum(axis=places)
+    passed = np.square(features * mask, dtype=np.float64).sum(axis=places)
+    share = np.divide(passed, energy, out=np.full_like(energy, np.nan), where=energy > 0)
+    return PassedByImage(
+        mask.mean(axis=places, dtype=np.float64).astype(np.float32),
+        share.astype(np.float32),
+        mask.mean(axis=-1).astype(np.float16),
+    )
 
 
 class GateStatistics:
