@@ -139,6 +139,7 @@ def study_record(
         "control": design.control.name,
         "seeds": list(design.seeds),
         "reproduces": list(study.reproduces),
+        "margin": study.margin,
         "arms": [
             {
                 "name": arm.name,

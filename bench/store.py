@@ -25,7 +25,7 @@ import numpy as np
 
 from bench.errors import BenchError
 
-STUDY_RECORD = 2
+STUDY_RECORD = 3
 """Version of a study's record; raised whenever its keys change."""
 
 

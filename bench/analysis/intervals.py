@@ -144,15 +144,20 @@ def _estimate(
         p = 1.0 if mean == 0.0 else nan
         return Estimate(mean, nan, nan, seeds, images, p, seed_variance, image_variance)
 
-    reach = _reach(1 - LEVEL, seeds, of_seeds, image_variance)
+    half = float(reach(1 - LEVEL, seeds, of_seeds, image_variance))
     p = _least_level(abs(mean), seeds, of_seeds, image_variance)
-    return Estimate(
-        mean, mean - reach, mean + reach, seeds, images, p, seed_variance, image_variance
-    )
+    return Estimate(mean, mean - half, mean + half, seeds, images, p, seed_variance, image_variance)
 
 
-def _reach(level: Any, seeds: Any, of_seeds: Any, of_images: float) -> Any:
-    """Half the width of the interval that misses the truth with probability `level`."""
+def reach(level: float, seeds: Any, of_seeds: Any, of_images: float) -> Any:
+    """Half the width of the interval that misses the truth with probability `level`.
+
+    Args:
+        level: 0.05 for a 95 % interval.
+        seeds: Seeds that `of_seeds` was estimated from, a number or an array.
+        of_seeds: Variance of the mean by its seeds, likewise.
+        of_images: Variance of the mean by its images.
+    """
     t = stats.t.isf(level / 2, seeds - 1)
     return np.sqrt(t**2 * of_seeds + stats.norm.isf(level / 2) ** 2 * of_images)
 
@@ -161,7 +166,7 @@ def _least_level(size: float, seeds: int, of_seeds: float, of_images: float) -> 
     """The p-value: the level at which the interval just reaches 0."""
 
     def beyond(log_level: float) -> float:
-        return float(_reach(np.exp(log_level), seeds, of_seeds, of_images)) - size
+        return float(reach(np.exp(log_level), seeds, of_seeds, of_images)) - size
 
     least = -80.0
     if beyond(least) < 0:
@@ -230,11 +235,11 @@ def seeds_wanted(estimate: Estimate, comparisons: int = 1) -> float:
     freedom = error**4 / (
         (noise / seeds) ** 2 / (seeds - 1) + of_images**2 / max(estimate.images - 1, 1)
     )
-    wanted = _reach(level, seeds, noise / seeds, of_images) / error
+    wanted = reach(level, seeds, noise / seeds, of_images) / error
     power = stats.nct.sf(wanted, freedom, abs(estimate.mean) / error)
     enough = seeds[power >= POWER]
     if len(enough):
         return float(enough[0])
     # Normal approximation: with seeds without end only the images' variance is left.
-    reach = float(stats.norm.isf(level / 2) + stats.norm.ppf(POWER))
-    return float("inf") if abs(estimate.mean) < reach * np.sqrt(of_images) else MOST_SEEDS + 1.0
+    least = float(stats.norm.isf(level / 2) + stats.norm.ppf(POWER)) * np.sqrt(of_images)
+    return float("inf") if abs(estimate.mean) < least else MOST_SEEDS + 1.0

@@ -97,6 +97,7 @@ class Study(Settings):
             every axis that it leaves out.
         seeds: How many (0, 1, ...), or a list.
         reproduces: Published tables whose rows the arms of the same names are to be held against.
+        margin: Largest difference from a published figure, in points, that counts as the same.
         profiles: Profile -> what it changes.
     """
 
@@ -110,6 +111,7 @@ class Study(Settings):
     control: dict[str, Any] = {}
     seeds: Annotated[int, Field(ge=1, le=10_000)] | Annotated[list[StrictInt], Field(min_length=1)]
     reproduces: list[Literal["table_1", "table_2"]] = []
+    margin: float = Field(default=2.0, gt=0, le=50, allow_inf_nan=False)
     profiles: dict[Literal["smoke", "laptop", "paper"], Overlay] = {}
 
 

@@ -17,7 +17,10 @@ from tabulate import tabulate
 
 from bench.analysis.intervals import Estimate
 
-WORDS = ("arm", "row", "metric", "verdict", "source", "contrast", "kind")
+WORDS = (
+    "arm", "row", "metric", "verdict", "source", "contrast", "kind", "check", "calculation",
+    "item", "answer",
+)  # fmt: skip
 """Columns whose heads open so hold text and are set to the left."""
 
 

@@ -16,15 +16,17 @@ from markupsafe import Markup
 import bench
 from bench.analysis.arms import Arm, controls, effects, load_arms
 from bench.errors import BenchError
+from bench.paper.audit import audit, load_claims
 from bench.report.cells import Measured, Table, markdown_text
 from bench.report.figures import RANKED, study_figures
+from bench.report.provenance import audit_table, checklist_table
+from bench.report.published import REPRODUCIBLE, protocols_table, published_table
 from bench.report.tables import (
     arms_table,
     by_size,
     effects_table,
     factors_table,
     landmarks_table,
-    published_table,
 )
 from bench.store import Store
 
@@ -145,6 +147,7 @@ def _section(store: Store, study: dict[str, Any], draft: Path) -> _Section:
             arms_table(study["name"], arms, note),
             landmarks_table(study["name"], arms),
             *_comparisons(study, arms),
+            checklist_table(study, arms),
         )
         if table is not None
     ]
@@ -243,11 +246,15 @@ def _summary(study: dict[str, Any], arms: list[Arm]) -> list[str]:
 
 def _published(store: Store, studies: list[dict[str, Any]]) -> list[Table]:
     tables = []
-    for key in ("table_1", "table_2"):
+    for key in REPRODUCIBLE:
         study = next((s for s in studies if key in s["reproduces"]), None)
         arms = load_arms(store, study) if study is not None else []
         tables.append(published_table(key, arms, study))
-    return tables
+        if key == "table_1" and study is not None:
+            protocols = protocols_table(arms, study)
+            tables += [protocols] if protocols is not None else []
+    claims = load_claims()
+    return [*tables, audit_table(claims.paper, audit(claims))]
 
 
 def _render(draft: Path, sections: list[_Section], published: list[Table]) -> None:

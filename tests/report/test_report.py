@@ -56,7 +56,7 @@ def study(name: str, arms: dict[str, dict[str, str]], **fields: Any) -> dict[str
         "profile": "laptop", "profile_description": "small",
         "data": {"source": "phantom", "label": "phantom (not DeepFashion)", "fingerprint": "f"},
         "design": "factorial", "axes": [], "control": next(iter(arms)), "seeds": list(range(SEEDS)),
-        "reproduces": [], "bench_version": "0.1.0", "semantics": 1,
+        "reproduces": [], "margin": 5.0, "bench_version": "0.1.0", "semantics": 1,
         "arms": [{"name": n, "levels": {}, "trials": trials} for n, trials in arms.items()],
     }  # fmt: skip
     return plain | fields
@@ -133,13 +133,42 @@ def test_on_deepfashion_at_the_papers_scale_a_row_is_judged(store: Store, tmp_pa
     real = {"source": "deepfashion", "label": "DeepFashion", "fingerprint": "f"}
     tables = next(s for s in store.studies() if s["name"] == "tables")
     store.write_study("tables", tables | {"data": real, "profile": "paper"})
+
+    def verdicts() -> dict[str, str]:
+        write_report(store, tmp_path / "report", ["tables"])
+        table = pd.read_csv(tmp_path / "report" / "tables" / "table_1.csv").set_index("row")
+        return dict(table["verdict top-3 %"].dropna())
+
+    assert set(verdicts().values()) == {"not comparable (80 test images)"}
+    store.write_study("tables", tables | {"data": real, "profile": "laptop"})
+    assert set(verdicts().values()) == {"not comparable (profile laptop)"}
+
+
+def test_both_protocols_stand_side_by_side(store: Store, tmp_path: Path) -> None:
     write_report(store, tmp_path / "report", ["tables"])
-    table = pd.read_csv(tmp_path / "report" / "tables" / "table_1.csv").set_index("row")
-    for name in ("Baseline-100", "RopaNet-10000"):
-        row = table.loc[name]
-        low, high = row["measured top-3 % low"], row["measured top-3 % high"]
-        inside = low <= row["published top-3 %"] <= high
-        assert row["verdict top-3 %"] == ("consistent" if inside else "differs")
+    table = pd.read_csv(tmp_path / "report" / "tables" / "tables.protocols.csv")
+    first = table[(table["row"] == "Baseline-100") & (table["metric"] == "top-3 %")].iloc[0]
+    trials = load_arms(store, store.studies()[1])[0].trials.values()
+    hits = np.stack([trial.ranks < 3 for trial in trials])
+    assert first["whole test set mean"] == pytest.approx(100 * hits.mean())
+    assert float(first["last batch"]) == pytest.approx(100 * hits[:, -4:].mean(), abs=0.05)
+    by_batch = hits.reshape(4, 20, 4).sum(axis=2)
+    share = float(first["batches with 3 of 4"].rstrip(" %"))
+    assert share == pytest.approx(100 * (by_batch == 3).mean(), abs=0.05)
+
+
+def test_the_checklist_is_filled_from_the_records_and_the_audit_is_there(
+    store: Store, tmp_path: Path
+) -> None:
+    write_report(store, tmp_path / "report", ["gates"])
+    tables = tmp_path / "report" / "tables"
+    answers = dict(pd.read_csv(tables / "gates.checklist.csv").to_numpy())
+    assert answers["test images"] == "80" and answers["trials still missing"] == "1"
+    assert answers["failed trials"] == "gate=same, seed 2"
+    assert answers["Keras"] == "not recorded" and answers["bench"] == "0.1.0"
+    audit = pd.read_csv(tables / "audit.csv")
+    impossible = audit[audit["verdict"] == "impossible"]
+    assert set(impossible["row"]) == {"Baseline-5000", "Baseline-1000"}
 
 
 def test_the_page_is_self_contained_and_harmless(store: Store, tmp_path: Path) -> None:

@@ -1,0 +1,130 @@
+"""Which classes an arm takes for which: the paper's Figure 6."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.colors import LogNorm
+
+from bench.analysis.arms import Arm
+from bench.report.figures import Figure
+from bench.report.pictures import Picture, about, count, file_key, literal, set_style, span
+from bench.store import Predictions
+
+MOST_CLASSES = 60
+"""Classes that the matrix stays readable at."""
+
+MAP = "cividis_r"
+"""Light to dark, and the same to readers with and without colour blindness (Nuñez et al. 2018)."""
+
+
+def confusion(study: dict[str, Any], arm: Arm) -> Picture | None:
+    """An arm's confusion matrix, summed over its seeds: answers, and shares of each true class.
+
+    All test images count, under any evaluation protocol: a last batch of four fills no matrix.
+
+    Args:
+        study: The study's record.
+        arm: The arm.
+
+    Returns:
+        Data: `true class`, `answered class`, `answers` and `share of true class` (NaN where the
+        class is no image's) of every cell drawn. None for an arm without a finished trial.
+    """
+    records = [trial.record for trial in arm.trials.values()]
+    if not records:
+        return None
+    names = records[0].data["class_names"]
+    counts = np.sum([_counts(record.predictions) for record in records], axis=0)
+    true, answered = counts.sum(axis=1), counts.sum(axis=0)
+    occurs = np.flatnonzero(true + answered)
+    # lexsort's last key is its first.
+    order = occurs[np.lexsort((occurs, -answered[occurs], -true[occurs]))]
+    shown = order[:MOST_CLASSES]
+    cells = counts[np.ix_(shown, shown)]
+    of_true = true[shown][:, None]
+    shares = np.divide(cells, of_true, out=np.full(cells.shape, np.nan), where=of_true > 0)
+
+    caption = (
+        "Rows: true class, with the number of its images over all seeds; columns: the class "
+        "answered (the most probable); both by their frequency among the test images. Left: "
+        "number of answers (logarithmic colours, white: none); right: share of the row (%). "
+        f"{arm.name}, n = {count(len(records), 'seed')} summed, "
+        f"{span([len(record.predictions.labels) for record in records])} test images each. "
+        f"{_collapse(names, true, answered)} "
+        f"Left out: {count(len(names) - len(order), 'class')} that no image has and no answer "
+        "names"
+        + (f", and the {len(order) - len(shown)} rarest" if len(order) > len(shown) else "")
+        + f". {about(study)}"
+    )
+    named = np.array(names, dtype=object)[shown]
+    data = pd.DataFrame(
+        {
+            "true class": np.repeat(named, len(shown)),
+            "answered class": np.tile(named, len(shown)),
+            "answers": cells.ravel(),
+            "share of true class": shares.ravel(),
+        }
+    )
+    name = f"{study['name']}.confusion.{file_key(study, arm.name)}"
+    drawing = _draw(named, true[shown], cells, shares)
+    return Picture(Figure(name, f"Confusion matrix of {arm.name}", caption, drawing), data)
+
+
+def _counts(said: Predictions) -> np.ndarray:
+    """`(classes, classes)` answers by true and answered class."""
+    classes = said.probabilities.shape[1]
+    cell = said.labels.astype(np.int64) * classes + said.probabilities.argmax(axis=1)
+    return np.bincount(cell, minlength=classes**2).reshape(classes, classes)
+
+
+def _collapse(names: list[str], true: np.ndarray, answered: np.ndarray) -> str:
+    """Which class the answers fall onto, and how many classes they never name."""
+    most = int(answered.argmax())
+    never = int(((true > 0) & (answered == 0)).sum())
+    return (
+        f"Answered most: {names[most]}, {100 * answered[most] / answered.sum():.1f} % of the "
+        f"answers, where {100 * true[most] / true.sum():.1f} % of the images are of that class; "
+        f"never answered: {never} of the {int((true > 0).sum())} classes that occur."
+    )
+
+
+def _draw(names: np.ndarray, true: np.ndarray, cells: np.ndarray, shares: np.ndarray) -> Any:
+    set_style()
+    size = len(names)
+    side = float(np.clip(0.155 * size, 3.0, 8.5))
+    figure, axes = plt.subplots(
+        1, 2, figsize=(2 * side + 3.5, side + 1.8), sharey=True, layout="constrained"
+    )
+    norm = LogNorm(1, max(int(cells.max()), 2))
+    font = float(np.clip(72 * side / size * 0.62, 5.5, 9.5))
+    for axis, values, scale, title in (
+        (axes[0], np.ma.masked_equal(cells, 0), {"norm": norm}, "answers"),
+        (
+            axes[1],
+            np.ma.masked_where(~(shares > 0), 100 * shares),
+            {"vmin": 0, "vmax": 100},
+            "share of the true class (%)",
+        ),
+    ):
+        drawn = axis.imshow(values, cmap=MAP, interpolation="nearest", **scale)
+        bar = figure.colorbar(drawn, ax=axis, fraction=0.045, pad=0.015)
+        bar.set_label(title, fontsize=10)
+        bar.ax.tick_params(labelsize=8)
+        if axis is axes[0]:
+            bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+            bar.ax.yaxis.set_minor_formatter(lambda value, _: "")
+        axis.set_xticks(range(size), [literal(name) for name in names], rotation=90, fontsize=font)
+        axis.set_xlabel("answered class", fontsize=10)
+        axis.set_xticks(np.arange(size + 1) - 0.5, minor=True)
+        axis.set_yticks(np.arange(size + 1) - 0.5, minor=True)
+        axis.grid(visible=False, which="major")
+        axis.grid(visible=True, which="minor", color="0.93", lw=0.4)
+        axis.set_axisbelow(True)
+    labels = [f"{literal(name)} ({images:,})" for name, images in zip(names, true, strict=True)]
+    axes[0].set_yticks(range(size), labels, fontsize=font)
+    axes[0].set_ylabel("true class", fontsize=10)
+    return figure

@@ -1,0 +1,213 @@
+"""The paper's tables rebuilt: every published figure beside what was measured, and a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from bench.analysis.arms import DEPTHS, Arm
+from bench.analysis.intervals import Estimate, over_seeds, wilson
+from bench.analysis.verdicts import batch_distribution, judge, share_variance
+from bench.paper.published import PublishedRow, PublishedTable, no_information, published
+from bench.report.cells import Measured, Printed, Table
+from bench.report.tables import PERCENT, trials_of
+from bench.train.metrics import classification, ranks
+
+PUBLISHED_UNIT = {"percent": 1.0, "fraction": 100.0}
+NO_INFORMATION = "no information (training frequencies)"
+REPRODUCIBLE = ("table_1", "table_2")
+RELEASED_BATCH = 4
+"""Images whose score the released code prints (ledger rows 3 and 20)."""
+
+
+def published_table(key: str, arms: Sequence[Arm], study: dict[str, Any] | None) -> Table:
+    """A published table beside what was measured.
+
+    Args:
+        key: `table_1` or `table_2`.
+        arms: Arms of the study that reproduces it; empty without one.
+        study: That study's record.
+    """
+    table = published()[key]
+    by_name = {arm.name: arm for arm in arms}
+    rows = [_published_row(table, row, by_name.get(row.name), study) for row in table.rows]
+    rows += _bounds(table, arms)
+    if key == "table_1":
+        context = published()["context"]
+        rows += [_published_row(context, row, None, None) for row in context.rows]
+    heads = [
+        f"{kind} {PERCENT[metric]}"
+        for kind in ("published", "measured", "verdict")
+        for metric in table.metrics
+    ]
+    about, margin = "", ""
+    if study:
+        about = f" Measured on: {study['data']['label']}; profile {study['profile']}."
+        margin = f" of {study['margin']:g} points"
+    return Table(
+        key,
+        f"{table.source}: {table.title.lower()}",
+        f"{table.note}{about} Published figures are as printed, never measured here; measured ones "
+        "are means with 95 % intervals over seeds and test images (precision: over seeds alone; no "
+        "information: over test images alone). Verdicts hold the measured mean against the "
+        "published figure, itself one run on its own test images: reproduced where the interval of "
+        f"their difference, corrected for all {cells()} published cells, lies within the study's "
+        f"margin{margin}; not reproduced where it lies beyond it; else it cannot be told. Not "
+        "comparable: other data, another scale, or another test set size.",
+        ("row", "N published", "N measured", "test images", "seeds", *heads, "source"),
+        tuple(rows),
+    )
+
+
+def cells() -> int:
+    """Published cells that can be measured, which the verdicts are corrected for."""
+    tables = [published()[key] for key in REPRODUCIBLE]
+    return sum(len(t.metrics) for t in tables for row in t.rows if not row.quoted_from)
+
+
+def protocols_table(arms: Sequence[Arm], study: dict[str, Any]) -> Table | None:
+    """Both protocols side by side: the whole test set, and batches of 4 as the code prints them.
+
+    Args:
+        arms: Arms of the study that reproduces Table 1.
+        study: Its record.
+    """
+    table = published()["table_1"]
+    by_name = {arm.name: arm for arm in arms}
+    rows = [
+        {
+            "row": row.name,
+            "metric": PERCENT[metric],
+            "published": Printed(row.printed[metric], 100 * row.values[metric]),
+            **_protocols(by_name[row.name], metric),
+        }
+        for row in table.rows
+        for metric in table.metrics
+        if row.name in by_name and by_name[row.name].trials
+    ]
+    if not rows:
+        return None
+    return Table(
+        f"{study['name']}.protocols",
+        "Table 1 under both protocols",
+        "The released code prints the last batch's score alone (ledger row 20). Last batch: the "
+        f"last {RELEASED_BATCH} test images, mean over seeds and each seed's. Batches: all whole "
+        f"batches of {RELEASED_BATCH} consecutive test images of all seeds, the share that has so "
+        f"many hits: what that protocol can print, and how often. Data: {study['data']['label']}.",
+        ("row", "metric", "published", "whole test set", "last batch", "by seed", *_batch_heads()),
+        tuple(rows),
+    )
+
+
+def _batch_heads() -> list[str]:
+    return [f"batches with {hits} of {RELEASED_BATCH}" for hits in range(RELEASED_BATCH + 1)]
+
+
+def _protocols(arm: Arm, metric: str) -> dict[str, Any]:
+    hits = arm.matrix(metric)
+    if hits is None or hits.shape[1] < RELEASED_BATCH:
+        return {}
+    last = 100 * hits[:, -RELEASED_BATCH:].mean(axis=1)
+    spread = 100 * batch_distribution(hits, RELEASED_BATCH)
+    return {
+        "whole test set": Measured(arm.estimate(metric), True),
+        "last batch": f"{last.mean():.1f}",
+        "by seed": ", ".join(f"{value:g}" for value in last),
+        **{head: f"{share:.1f} %" for head, share in zip(_batch_heads(), spread, strict=True)},
+    }
+
+
+def _published_row(
+    table: PublishedTable, printed: PublishedRow, arm: Arm | None, study: dict[str, Any] | None
+) -> dict[str, Any]:
+    quoted = f"quoted: {printed.quoted_from}" if printed.quoted_from else table.source
+    row: dict[str, Any] = {"row": printed.name, "N published": printed.size, "source": quoted}
+    scale = PUBLISHED_UNIT[table.unit]
+    for metric in table.metrics:
+        text = printed.printed[metric]
+        value = round(scale * float(text), 6)
+        # Columns are in percent: a fraction as printed, such as .93, is shown as 93.
+        row[f"published {PERCENT[metric]}"] = Printed(
+            text if table.unit == "percent" else f"{value:g}", value
+        )
+    if arm is None:
+        return row
+    row["seeds"] = trials_of(arm)
+    if not arm.trials:
+        return row
+    assert study is not None, "what is measured was measured in a study"
+    row |= {"N measured": arm.sizes["train"], "test images": arm.sizes["test"]}
+    for metric in table.metrics:
+        row[f"measured {PERCENT[metric]}"] = Measured(arm.estimate(metric), True)
+        row[f"verdict {PERCENT[metric]}"] = _verdict(arm, metric, printed, study)
+    return row
+
+
+def _verdict(arm: Arm, metric: str, printed: PublishedRow, study: dict[str, Any]) -> str:
+    source, profile = study["data"]["source"], study["profile"]
+    if source != "deepfashion":
+        return f"not comparable ({source})"
+    if profile != "paper":
+        return f"not comparable (profile {profile})"
+    if arm.sizes["test"] != printed.size:
+        return f"not comparable ({arm.sizes['test']:,} test images)"
+    variance = share_variance(printed.values[metric], _published_images(metric, printed))
+    margin = study["margin"] / 100
+    found = judge(arm.estimate(metric), printed.values[metric], variance, margin, cells())
+    shown = f"{100 * found.difference:+.1f}"
+    if np.isfinite(found.low):
+        shown += f" [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
+    return f"{found.verdict} ({shown})"
+
+
+def _published_images(metric: str, printed: PublishedRow) -> float:
+    """How many test images a published share is one of; for precision, those answered at all."""
+    size = float(printed.size or 0)
+    if metric != "precision_pooled":
+        return size
+    return size * printed.values["recall_pooled"] / printed.values["precision_pooled"]
+
+
+def _bounds(table: PublishedTable, arms: Sequence[Arm]) -> Iterator[dict[str, Any]]:
+    """The no-information rows: of the paper's data, and of the data in use."""
+    bound = no_information(table.metrics)
+    if bound:
+        yield {
+            "row": "always DeepFashion's commonest classes",
+            "source": "computed from DeepFashion's class counts",
+            **{
+                f"published {PERCENT[m]}": Printed(f"{100 * value:.2f}", round(100 * value, 2))
+                for m, value in bound.items()
+            },
+        }
+    largest = max(
+        (trial for arm in arms for trial in arm.trials.values()),
+        key=lambda trial: trial.record.data["images"]["train"],
+        default=None,
+    )
+    if largest is None:
+        return
+    counts = np.array(largest.record.data["train_counts"], np.float64)
+    labels = largest.record.predictions.labels.astype(np.int64)
+    answers = np.tile(counts / counts.sum(), (len(labels), 1))
+    yield {
+        "row": NO_INFORMATION,
+        "N measured": largest.record.data["images"]["train"],
+        "test images": len(labels),
+        "source": "computed from the training frequencies",
+        **{
+            f"measured {PERCENT[m]}": Measured(_of_one_answer(m, answers, labels), True)
+            for m in table.metrics
+        },
+    }
+
+
+def _of_one_answer(metric: str, answers: np.ndarray, labels: np.ndarray) -> Estimate:
+    """A metric of an answer that no seed changes: only the test images vary."""
+    if metric not in DEPTHS:
+        return over_seeds([classification(answers, labels)[metric]])
+    hits, nan = int((ranks(answers, labels) < DEPTHS[metric]).sum()), float("nan")
+    low, high = wilson(hits, len(labels))
+    return Estimate(hits / len(labels), low, high, 0, len(labels), nan, nan, nan)
