@@ -134,16 +134,16 @@ def images_table(name: str, arms: Sequence[Arm], control: str) -> Table | None:
         name,
         f"Image by image and seed by seed against {control}",
         "Only arm right, only control right: images that one of two models of the same seed gets "
-        "right and the other does not, counted once a seed. Gained, lost: images that the arm gets "
-        "right at more, or fewer, seeds than the control. McNemar p < 0.05: seeds whose two models "
-        "differ by McNemar's exact test, uncorrected. p over images: McNemar's test over all "
-        "seeds, each image counting once (its sum over seeds, signs flipped), corrected by Holm's "
-        "method over the arms of a metric. These take the trained models as they are and say "
-        "whether those differ on other images like these, not whether training again would show "
-        "it. Seeds won: share of seeds at which the arm is better than the control, ties counting "
-        "half, with Clopper and Pearson's 95 % interval; it asks the reverse, other seeds on these "
-        "images, and lies above 50 only from 6 seeds on. For both at once, read the differences "
-        f"against {control}." + _left_out(arms, control),
+        "right and the other does not, counted once a seed. Gained, lost: images that the arm "
+        "gets right at more, or fewer, seeds than the control. Seeds with p < 0.05: those whose "
+        "two models differ by McNemar's exact test, uncorrected. p over images: McNemar's test "
+        "over all seeds, each image counting once (its sum over seeds, signs flipped), corrected "
+        "by Holm's method over the arms of a metric. These take the trained models as they are "
+        "and say whether those differ on other images like these, not whether training again "
+        "would show it. Seeds won: share of seeds at which the arm is better than the control, "
+        "ties counting half, with Clopper and Pearson's 95 % interval; it asks the reverse, other "
+        "seeds on these images, and lies above 50 only from 6 seeds on. For both at once, read "
+        f"the differences against {control}." + _left_out(arms, control),
         (
             "arm",
             "metric",
@@ -162,7 +162,7 @@ def _by_image(effect: ImageEffect | None) -> dict[str, Any]:
             "only control right",
             "gained",
             "lost",
-            "McNemar p < 0.05",
+            "seeds with p < 0.05",
             "p over images (Holm)",
         )
         return dict.fromkeys(heads)
@@ -171,7 +171,7 @@ def _by_image(effect: ImageEffect | None) -> dict[str, Any]:
         "only control right": effect.control_only,
         "gained": effect.gained,
         "lost": effect.lost,
-        "McNemar p < 0.05": sum(seed.p < ALPHA for seed in effect.by_seed),
+        "seeds with p < 0.05": sum(seed.p < ALPHA for seed in effect.by_seed),
         "p over images (Holm)": effect.p_holm,
     }
 

@@ -18,6 +18,7 @@ from bench.analysis.arms import Arm, controls, effects, load_arms
 from bench.errors import BenchError
 from bench.paper.audit import audit, load_claims
 from bench.report.cells import Measured, Table, markdown_text
+from bench.report.comparisons import images_table, tails_table
 from bench.report.figures import RANKED, study_figures
 from bench.report.provenance import audit_table, checklist_table
 from bench.report.published import REPRODUCIBLE, protocols_table, published_table
@@ -175,6 +176,8 @@ def _comparisons(study: dict[str, Any], arms: list[Arm]) -> Iterator[Table | Non
     for number, control in enumerate(controls(arms), start=1):
         suffix = "effects" if number == 1 else f"effects_{number}"
         yield effects_table(f"{name}.{suffix}", arms, control, ranked=ranked)
+        yield tails_table(f"{name}.{suffix}.tails", arms, control)
+        yield images_table(f"{name}.{suffix}.images", arms, control)
     if study["design"] in CROSSED:
         levels = next((arm.levels for arm in arms if arm.name == study["control"]), {})
         axes = {axis["name"]: axis["levels"] for axis in study["axes"] if axis["name"] in levels}

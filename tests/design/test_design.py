@@ -79,6 +79,15 @@ def test_the_shipped_studies_lay_out_under_every_profile(file: Path, profile: st
     assert laid.control.name in names(laid)
 
 
+def test_the_readmes_study_is_one(tmp_path: Path) -> None:
+    readme = (ABLATIONS.parent / "README.md").read_text()
+    text = readme.split("```yaml\n")[1].split("```")[0]
+    laid = lay_out(tmp_path, text)
+    # gate=none only with 6 units: 3 of 4 pairs; balancing none, focal 1 and focal 2.
+    assert laid.arm_count == len(names(laid)) == 9
+    jsonschema.Draft202012Validator(study_schema()).validate(parse_yaml(text, "README").value)
+
+
 FAULTS = {
     "unknown key": ("seds: 3\n", "1:1", "no key `seds`", "`seeds`"),
     "unknown preset": ("base: ropanett\n", "1:1", "no preset `ropanett`", "`ropanet`"),

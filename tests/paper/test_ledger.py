@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import keras
+import numpy as np
 import pytest
 
+from bench.data.sources import open_source
 from bench.design.design import design
 from bench.design.faults import known_settings
 from bench.design.layers import base_layers, flatten, stacked
 from bench.design.study import Study
+from bench.models.network import Stem
+from bench.models.settings import RopaNet
 from bench.paper.ledger import as_released, ledger
+from bench.registry import load
 from bench.spec import TrialSpec
+from bench.train.extract import scaling_of
+from bench.train.splits import split_of
 from bench.yaml_source import Located
 
 
@@ -89,3 +98,38 @@ def test_a_ledger_study_goes_one_row_at_a_time_in_both_directions(profile: str) 
         other = flatten(back.spec.model_dump(mode="json"))
         assert {path for path in other if other[path] != whole[path]} <= set(row.released)
     assert len(arms) == 2 + 2 * len(released)
+
+
+def test_rows_1_and_2_the_backbone_is_frozen_and_fed_with_unit_scaled_images() -> None:
+    backbone = spec("as_released", "paper").model.backbone  # type: ignore[union-attr]
+    assert backbone.frozen and (backbone.name, backbone.weights) == ("inception_v3", "imagenet")
+    images = np.array([0.0, 0.25, 1.0], np.float32).reshape(1, 1, 3, 1) * np.ones(3, np.float32)
+    np.testing.assert_array_equal(scaling_of(backbone)(images), images)
+    native = scaling_of(backbone.model_copy(update={"scaling": "native"}))(images)
+    np.testing.assert_allclose(native, 2 * images - 1, atol=1e-6)  # Inception's own [-1, 1]
+
+
+def test_rows_5_and_7_the_upsampling_path_and_the_wide_convolution() -> None:
+    for preset in ("as_published", "as_released"):
+        trial = spec(preset, "paper")
+        model = trial.model
+        assert isinstance(model, RopaNet)
+        assert [stage.filters for stage in model.upsampling] == [256, 128, 64, 32, 16, 8]
+        features = keras.Input((8, 8, 2048))
+        network = load(model.build)(trial, Stem(features, features), 50)
+        wide = network.model.get_layer("global_conv_1")
+        assert tuple(wide.kernel.shape) == (5, 5, 2048, 2048)  # 104.9 M weights
+        assert wide.activation is keras.activations.tanh
+        assert network.landmark_side == 300
+
+
+def test_row_18_by_image_one_products_photographs_fall_on_both_sides(phantom: Path) -> None:
+    manifest = open_source(phantom)
+    trial = spec("as_published", "smoke")
+
+    def shared_products(split: str) -> int:
+        data = trial.data.model_copy(update={"split": split})
+        drawn = split_of(trial.model_copy(update={"data": data}), manifest)
+        return len({*manifest.product[drawn.train]} & {*manifest.product[drawn.test]})
+
+    assert shared_products("image") > 0 == shared_products("official") == shared_products("product")

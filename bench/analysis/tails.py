@@ -1,0 +1,314 @@
+"""What an arm gains on frequent and on rare classes, apart: recall by group and by class.
+
+An overall score of long-tailed data is that of its commonest classes, so a gain or a loss on rare
+ones hardly shows in it. Groups of classes by training count are the custom of long-tailed
+recognition (Liu et al. 2019, *Large-Scale Long-Tailed Recognition in an Open World*, counts above
+100, 20 to 100 and below 20 a class); here they go by shares of the training images, so that the
+rule means the same for 100 training images and for 200,000.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bench.analysis.arms import DEPTHS, Arm, Trial
+from bench.analysis.intervals import Estimate, holm, over_seeds_and_images
+from bench.analysis.paired import PairedAnswers, compared, paired_answers
+
+GROUPS = ("head", "middle", "tail")
+HEAD_SHARE = 0.5
+"""The head holds at least this share of the training images."""
+TAIL_SHARE = 0.1
+"""The tail holds at most this share of them."""
+
+
+@dataclass(frozen=True)
+class TailGroups:
+    """Classes by how often they were trained on; each class is in exactly one group.
+
+    Args:
+        head: Classes of which the more frequent ones hold less than half the training images.
+        middle: The rest.
+        tail: Classes of which the more frequent ones hold at least nine tenths.
+        untrained: Classes without a training image.
+    """
+
+    head: tuple[int, ...]
+    middle: tuple[int, ...]
+    tail: tuple[int, ...]
+    untrained: tuple[int, ...]
+
+    def items(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """`head`, `middle` and `tail` with their classes, most frequent first."""
+        yield from zip(GROUPS, (self.head, self.middle, self.tail), strict=True)
+
+    def of(self, category: int) -> str:
+        """A class's group: `head`, `middle`, `tail` or `untrained`."""
+        return next((name for name, classes in self.items() if category in classes), "untrained")
+
+
+@dataclass(frozen=True)
+class TailEffect:
+    """An arm against its control on one group of classes.
+
+    Recall is averaged over the group's classes, each class alike, at the seeds that both finished.
+
+    Args:
+        arm: The arm.
+        group: `head`, `middle` or `tail`, by the control's training counts.
+        classes: Classes of the group that have test images: those that recall is averaged over.
+        untested: Names of the group's classes without a test image, left out.
+        train_images: Training images of all classes of the group, of the control.
+        test_images: Test images of the group.
+        seeds: Number of paired seeds.
+        recall: The arm's; None where the group has no test image.
+        control_recall: The control's; None likewise.
+        difference: Arm minus control; None likewise.
+        p_holm: p-value of no difference, corrected over all arms and groups together.
+    """
+
+    arm: str
+    group: str
+    classes: tuple[int, ...]
+    untested: tuple[str, ...]
+    train_images: int
+    test_images: int
+    seeds: int
+    recall: Estimate | None
+    control_recall: Estimate | None
+    difference: Estimate | None
+    p_holm: float = float("nan")
+
+
+@dataclass(frozen=True)
+class ClassEffect:
+    """An arm against its control on one class.
+
+    Args:
+        category: The class's index.
+        name: Its name.
+        group: `head`, `middle`, `tail` or `untrained`.
+        train_images: Its training images, of the control.
+        test_images: Its test images.
+        difference: Recall of the arm minus that of the control, paired by seed; without an
+            interval for a single test image, and None for a class without one.
+        p_holm: p-value of no difference, corrected over the classes.
+    """
+
+    category: int
+    name: str
+    group: str
+    train_images: int
+    test_images: int
+    difference: Estimate | None
+    p_holm: float = float("nan")
+
+
+def tail_groups(train_counts: Sequence[int] | np.ndarray) -> TailGroups:
+    """Classes grouped head, middle and tail by their training images.
+
+    Sorted from the most frequent class to the rarest, the head is the fewest classes that together
+    hold at least half of the training images, the tail the most classes from the rare end that
+    together hold at most a tenth, and the middle the rest. Classes of the same count go together
+    (to the more frequent group), so that the order of the classes decides nothing: data of equal
+    counts are all head. A group other than the head can be empty.
+
+    Args:
+        train_counts: `(classes,)` training images of each class.
+
+    Returns:
+        The groups, each sorted from the most frequent class (ties by index).
+    """
+    counts = np.asarray(train_counts, np.int64)
+    total = int(counts.sum())
+    found: dict[str, list[int]] = {name: [] for name in (*GROUPS, "untrained")}
+    for category in np.argsort(-counts, kind="stable").tolist():
+        before = int(counts[counts > counts[category]].sum())
+        if counts[category] == 0:
+            group = "untrained"
+        elif before < HEAD_SHARE * total:
+            group = "head"
+        elif total - before <= TAIL_SHARE * total:
+            group = "tail"
+        else:
+            group = "middle"
+        found[group].append(category)
+    return TailGroups(*(tuple(classes) for classes in found.values()))
+
+
+def tail_effects(arms: Sequence[Arm], control: str, metric: str = "accuracy") -> list[TailEffect]:
+    """Each arm's macro recall by group of classes, against its control's.
+
+    Groups go by the control's training counts, also where an arm was trained on more or fewer
+    images. Intervals count seeds and test images (`macro_matrix`); they are rough where a group has
+    few test images, and too narrow for a class whose few images are all right or all wrong.
+
+    Args:
+        arms: All arms of a study.
+        control: Name of the arm that others are compared with.
+        metric: `accuracy` for recall of the first answer, `top_3` or `top_5` for recall among the
+            first three or five.
+
+    Returns:
+        For each arm that shares finished seeds and test images with the control, one effect for
+        each group that has classes; arms tested on other images are left out.
+
+    Raises:
+        ValueError: The metric is not one of those.
+    """
+    _check(metric)
+    found: list[TailEffect] = []
+    for arm, baseline in compared(arms, control):
+        answers = paired_answers(arm, baseline, metric)
+        if answers is not None:
+            found += _by_group(arm.name, answers, baseline.trials[answers.seeds[0]])
+    corrected = holm([_p(effect.difference) for effect in found])
+    return [replace(effect, p_holm=p) for effect, p in zip(found, corrected, strict=True)]
+
+
+def class_effects(arm: Arm, control: Arm, metric: str = "accuracy") -> list[ClassEffect]:
+    """Recall of every class, arm minus control.
+
+    Args:
+        arm: The arm.
+        control: The arm that it is compared with.
+        metric: As in `tail_effects`.
+
+    Returns:
+        One effect a class with training or test images, from the most to the least trained on;
+        none where the arms share no finished seed or were tested on different images.
+
+    Raises:
+        ValueError: The metric is not one of the three.
+    """
+    _check(metric)
+    answers = paired_answers(arm, control, metric)
+    if answers is None:
+        return []
+    trial = control.trials[answers.seeds[0]]
+    labels = true_classes(trial)
+    counts = np.asarray(trial.record.data["train_counts"], np.int64)
+    groups = tail_groups(counts)
+    difference = answers.mine - answers.theirs
+    found = []
+    for category in np.argsort(-counts, kind="stable").tolist():
+        rows = labels == category
+        tested = int(rows.sum())
+        if counts[category] or tested:
+            found.append(
+                ClassEffect(
+                    category=category,
+                    name=trial.record.data["class_names"][category],
+                    group=groups.of(category),
+                    train_images=int(counts[category]),
+                    test_images=tested,
+                    difference=_estimated(difference[:, rows]) if tested else None,
+                )
+            )
+    corrected = holm([_p(effect.difference) for effect in found])
+    return [replace(effect, p_holm=p) for effect, p in zip(found, corrected, strict=True)]
+
+
+def true_classes(trial: Trial) -> np.ndarray:
+    """`(images,)` true classes of the test images that a trial's protocol scores."""
+    said = trial.record.predictions
+    labels = dict(zip(said.images.tolist(), said.labels.tolist(), strict=True))
+    return np.array([labels[image] for image in trial.images], np.int64)
+
+
+def macro_matrix(matrix: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Results laid out so that the mean over images is the mean over classes.
+
+    An image of class c has the weight n / (K n_c), for n images of K classes. Weights alone would
+    make a model that is always right look uncertain, since they differ between classes; so they are
+    laid on each result's distance from its class's mean at that seed, around the seed's macro mean.
+    Read by `over_seeds_and_images`, the choice of images then adds the variance of a stratified
+    mean, the sum over classes of s_c^2 / (K^2 n_c) (Cochran 1977, ch. 5).
+
+    The spread of a class with a single image cannot be told from that image: such classes are taken
+    together as one stratum, or with the next smallest class where there is only one of them, which
+    overstates their spread rather than leaving it out (collapsed strata, Cochran 1977, §5A.12).
+
+    Args:
+        matrix: `(seeds, images)`, such as 1 where the model was right.
+        classes: `(images,)` true classes.
+
+    Returns:
+        `(seeds, images)`; each row's mean is the unweighted mean of the classes' means.
+    """
+    _, own, sizes = np.unique(classes, return_inverse=True, return_counts=True)
+    n = len(own)
+    weights = n / (len(sizes) * sizes[own])
+    macro = (weights * matrix).mean(axis=1, keepdims=True)
+
+    stratum = _collapsed(sizes)[own]
+    member = np.eye(len(sizes))[stratum]
+    of_stratum = (member.T @ weights).clip(min=1e-12)
+    centre = (weights * matrix) @ member / of_stratum
+    held = member.sum(axis=0)[stratum]
+    # Bessel's correction a stratum, in place of the one over all images that is applied later.
+    spread = np.sqrt(held / np.maximum(held - 1, 1) * (n - 1) / n)
+    return macro + spread * weights * (matrix - centre[:, stratum])
+
+
+def _collapsed(sizes: np.ndarray) -> np.ndarray:
+    """The stratum of each class."""
+    strata = np.arange(len(sizes))
+    together = np.flatnonzero(sizes == 1)
+    if len(together) == 1:
+        together = np.argsort(sizes, kind="stable")[:2]
+    if len(together):
+        strata[together] = together[0]
+    return strata
+
+
+def _by_group(arm: str, answers: PairedAnswers, control: Trial) -> Iterator[TailEffect]:
+    data = control.record.data
+    counts = np.asarray(data["train_counts"], np.int64)
+    labels = true_classes(control)
+    for group, classes in tail_groups(counts).items():
+        if not classes:
+            continue
+        rows = np.isin(labels, classes)
+        present = set(labels[rows].tolist())
+        mine, theirs, difference = (
+            _macro(matrix[:, rows], labels[rows])
+            for matrix in (answers.mine, answers.theirs, answers.mine - answers.theirs)
+        )
+        yield TailEffect(
+            arm=arm,
+            group=group,
+            classes=tuple(c for c in classes if c in present),
+            untested=tuple(data["class_names"][c] for c in classes if c not in present),
+            train_images=int(counts[list(classes)].sum()),
+            test_images=int(rows.sum()),
+            seeds=len(answers.seeds),
+            recall=mine,
+            control_recall=theirs,
+            difference=difference,
+        )
+
+
+def _macro(matrix: np.ndarray, classes: np.ndarray) -> Estimate | None:
+    return _estimated(macro_matrix(matrix, classes)) if matrix.shape[1] else None
+
+
+def _estimated(matrix: np.ndarray) -> Estimate:
+    """Mean and interval; one image says nothing about others, so it gets no interval."""
+    estimate = over_seeds_and_images(matrix)
+    if matrix.shape[1] > 1:
+        return estimate
+    nan = float("nan")
+    return replace(estimate, low=nan, high=nan, p=nan, image_variance=nan)
+
+
+def _p(estimate: Estimate | None) -> float:
+    return float("nan") if estimate is None else estimate.p
+
+
+def _check(metric: str) -> None:
+    if metric not in DEPTHS:
+        raise ValueError(f"metric: expected one of {', '.join(DEPTHS)}, found {metric!r}")

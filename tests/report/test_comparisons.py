@@ -1,0 +1,126 @@
+"""The tables of a comparison's inside, made from a store of finished trials."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench.analysis.arms import Arm, load_arms
+from bench.analysis.mcnemar import image_effects
+from bench.analysis.tails import tail_effects
+from bench.report.comparisons import classes_table, images_table, tails_table
+from bench.store import Landmarks, Predictions, Store, TrialRecord
+
+COUNTS = [50, 30, 12, 5, 3]
+NAMES = ["tee", "dress", "skirt", "kaf|tan", "never tested"]
+TESTED = np.repeat([0, 1, 2, 3], [40, 24, 10, 6])
+SEEDS = 6
+
+
+def record(identity: str, skills: list[float], seed: int, prefix: str = "") -> TrialRecord:
+    """A trial that is right on about a share of each class's images."""
+    rng = np.random.default_rng([seed, int(1000 * sum(skills))])
+    n = len(TESTED)
+    right = np.random.default_rng(0).random(n) < np.array(skills)[TESTED] + rng.normal(0, 0.02)
+    said = np.where(right, TESTED, (TESTED + 1) % len(COUNTS))
+    probabilities = 0.8 * np.eye(len(COUNTS), dtype="f4")[said] + 0.04
+    images = np.array([f"{prefix}{i}.jpg" for i in range(n)], dtype=object)
+    places = rng.random((n, 8, 2)).astype("f4")
+    error = np.float32(0.1 - 0.05 * sum(skills) / len(skills))
+    return TrialRecord(
+        id=identity,
+        spec={},
+        data={"train_counts": COUNTS, "class_names": NAMES, "images": {"train": 100, "test": n}},
+        metrics={},
+        history=[(1, "train", "loss", 1.0)],
+        predictions=Predictions(images, TESTED, probabilities),
+        landmarks=Landmarks(images, np.zeros((n, 8), "i1"), places, places + error),
+    )
+
+
+@pytest.fixture
+def arms(tmp_path: Path) -> list[Arm]:
+    """A control, an arm better on rare classes, and one tested on other images."""
+    store = Store(tmp_path / "results")
+    plain = []
+    for name, skills, prefix in (
+        ("gate=sigmoid", [0.7, 0.6, 0.5, 0.2], ""),
+        ("gate=none", [0.9, 0.8, 0.6, 0.9], ""),
+        ("other | images", [0.7, 0.6, 0.5, 0.2], "x/"),
+    ):
+        trials = {str(seed): f"{len(plain)}{seed}" for seed in range(SEEDS)}
+        for seed, identity in trials.items():
+            store.write(record(identity, skills, int(seed), prefix))
+        plain.append({"name": name, "levels": {}, "trials": trials})
+    return load_arms(store, {"arms": plain, "control": "gate=sigmoid"})
+
+
+def test_a_row_a_group_with_recall_of_both_arms_and_their_difference(arms: list[Arm]) -> None:
+    table = tails_table("gates.tails", arms, "gate=sigmoid")
+    assert table is not None
+    raw = table.raw()
+    assert raw["kind of class"].tolist() == ["head", "middle", "tail"]
+    assert raw["classes"].tolist() == [1, 2, 1] and raw["not tested"].tolist() == [0, 0, 1]
+    assert raw["training images"].tolist() == [50, 42, 8]
+    assert raw["test images"].tolist() == [40, 34, 6]
+    difference = raw["recall % (macro) mean"] - raw["recall % of the control mean"]
+    assert raw["difference (points) mean"].tolist() == pytest.approx(difference.tolist())
+    found = tail_effects(arms, "gate=sigmoid")
+    assert raw["p (Holm)"].tolist() == pytest.approx([effect.p_holm for effect in found])
+    assert "left out: never tested." in table.note
+    assert "not compared by them: other | images." in table.note
+
+
+def test_images_and_seeds_stand_side_by_side(arms: list[Arm]) -> None:
+    table = images_table("gates.images", arms, "gate=sigmoid")
+    assert table is not None
+    raw = table.raw().set_index(["arm", "metric"])
+    row = raw.loc[("gate=none", "top-1")]
+    (effect,) = image_effects(arms, "gate=sigmoid")
+    assert row["only arm right"] == effect.arm_only > row["only control right"]
+    assert row["gained"] == effect.gained and row["lost"] == effect.lost
+    assert row["seeds with p < 0.05"] == sum(seed.p < 0.05 for seed in effect.by_seed)
+    assert row["seeds won % mean"] == 100 and row["seeds won % low"] == pytest.approx(
+        54.07, abs=0.01
+    )
+    # Landmark error is no matter of right or wrong, and lower is better.
+    landmarks = raw.loc[("gate=none", "NE")]
+    assert pd.isna(landmarks["only arm right"]) and landmarks["seeds won % mean"] == 100
+    # Other images: seeds can be compared, images cannot.
+    elsewhere = raw.loc[("other | images", "top-1")]
+    assert pd.isna(elsewhere["gained"]) and elsewhere["paired seeds"] == SEEDS
+    assert "100.0 [54.1, 100.0]" in table.shown()[0]
+
+
+def test_one_row_a_class_and_a_gap_where_nothing_was_tested(arms: list[Arm]) -> None:
+    table = classes_table("gates.classes", arms[1], arms[0])
+    assert table is not None
+    raw = table.raw().set_index("row")
+    assert raw.index.tolist() == NAMES
+    assert raw.loc["never tested", "test images"] == 0
+    assert pd.isna(raw.loc["never tested", "difference (points) mean"])
+    assert raw.loc["kaf|tan", "difference (points) mean"] > 30
+    assert classes_table("gates.classes", arms[2], arms[0]) is None
+
+
+def test_tables_are_written_escaped_with_words_to_the_left(arms: list[Arm], tmp_path: Path) -> None:
+    for table in (
+        tails_table("tails", arms, "gate=sigmoid"),
+        images_table("images", arms, "gate=sigmoid"),
+        classes_table("classes", arms[1], arms[0]),
+    ):
+        assert table is not None
+        _, markdown, latex = (path.read_text() for path in table.write(tmp_path))
+        assert "\\toprule" in latex
+        assert "other | images" not in markdown and "kaf|tan" not in markdown
+        words = {c for c, wordy in zip(table.columns, table.wordy(), strict=True) if wordy}
+        assert words <= {"arm", "row", "metric", "kind of class"}
+
+
+def test_without_anything_to_compare_there_is_no_table(arms: list[Arm]) -> None:
+    assert tails_table("t", arms[:1], "gate=sigmoid") is None
+    assert tails_table("t", [arms[0], arms[2]], "gate=sigmoid") is None
+    assert images_table("i", arms, "no such arm") is None

@@ -1,0 +1,66 @@
+"""Features on disk: extracted once, from weights by name or by file, and never trusted unread."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.data.sources import open_source
+from bench.errors import BenchError
+from bench.features import FeatureStore, feature_key
+from bench.models.settings import BackboneSettings
+from bench.registry import BACKBONES, load
+from bench.train.extract import ensure_weights, extract, open_backbone
+
+
+@pytest.mark.parametrize(("name", "side"), [("small", 64), ("inception_v3", 96)])
+def test_a_weights_file_is_what_the_backbone_computes_with(
+    name: str, side: int, tmp_path: Path
+) -> None:
+    made = load(BACKBONES[name].build)(side, None)
+    file = tmp_path / "mine.weights.h5"
+    made.save_weights(file)
+    settings = BackboneSettings(name=name, weights=str(file), input_size=side)
+    read = open_backbone(settings, tmp_path)
+    images = np.random.default_rng(0).random((2, side, side, 3)).astype("f4")
+    np.testing.assert_array_equal(made.predict_on_batch(images), read.predict_on_batch(images))
+    assert not read.trainable_variables
+    other = "inception_v3" if name == "small" else "small"
+    wrong = BackboneSettings(name=other, weights=str(file), input_size=96)
+    with pytest.raises(BenchError, match="do not fit"):
+        open_backbone(wrong, tmp_path)
+
+
+def test_weights_that_are_not_there_say_which_file_to_place_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setattr("keras.applications.InceptionV3", _no_network)
+    with pytest.raises(BenchError, match=r"place the file inception_v3_weights\S+\.h5 in"):
+        ensure_weights(BackboneSettings(), tmp_path)
+    with pytest.raises(BenchError, match="no weights file at"):
+        ensure_weights(BackboneSettings(weights=str(tmp_path / "none.h5")), tmp_path)
+
+
+def _no_network(**options: object) -> None:
+    raise OSError("no network")
+
+
+def test_maps_are_extracted_once_and_pixels_are_kept_for_a_trained_backbone(
+    phantom: Path, tmp_path: Path
+) -> None:
+    manifest = open_source(phantom)
+    frozen = BackboneSettings(name="small", weights="none", input_size=64)
+    trained = frozen.model_copy(update={"trainable": "all"})
+    asked: list[int] = []
+    for settings in (frozen, frozen, trained):
+        extract(manifest, range(40), settings, tmp_path, lambda done, total: asked.append(total))
+    assert asked == [40, 40]  # the second time, nothing was missing
+    maps = FeatureStore(tmp_path, feature_key(frozen, tmp_path, manifest.fingerprint)).reader()
+    pixels = FeatureStore(tmp_path, feature_key(trained, tmp_path, manifest.fingerprint)).reader()
+    assert maps.shape == (4, 4, 128) and pixels.shape == (64, 64, 3)
+    assert pixels.gather(np.array([3])).max() > 50  # 0 to 255
+    extract(manifest, range(60), frozen, tmp_path, lambda done, total: asked.append(total))
+    assert asked[-1] == 20
