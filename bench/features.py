@@ -25,8 +25,8 @@ import numpy as np
 from bench.errors import BenchError
 from bench.models.settings import BackboneSettings
 from bench.models.weights import weights_path
+from bench.record import write_json
 from bench.spec import file_digest
-from bench.store import write_json
 
 SHARD_ROWS = 128
 FORMAT = 1

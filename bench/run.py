@@ -19,7 +19,8 @@ from bench.data.manifest import Manifest
 from bench.data.phantom import draw_phantom, drawn_as, is_drawn
 from bench.data.settings import PhantomSource
 from bench.data.sources import open_source
-from bench.design.design import Design, design
+from bench.design.design import Design
+from bench.design.lay import lay_study
 from bench.design.study import load_study
 from bench.engine.resources import Resources, Shares
 from bench.errors import BenchError
@@ -115,7 +116,9 @@ def lay_out(request: Request, *, draw: Say | None = None) -> Prepared:
         data_source = {"kind": manifest.source}
         if manifest.source == "phantom":
             data_source |= drawn_as(request.data)
-    laid = design(study, file, profile=profile, data_source=data_source, settings=request.settings)
+    laid = lay_study(
+        study, file, profile=profile, data_source=data_source, settings=request.settings
+    )
     if request.data is not None:
         assert manifest is not None
         return Prepared(laid, manifest, request.data.resolve())

@@ -15,7 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.design.design import Design, design
+from bench.design.design import Design
+from bench.design.lay import lay_study
 from bench.design.study import load_study
 
 GRID = """
@@ -38,7 +39,7 @@ def laid_out(folder: Path) -> Design:
     """The grid as a run or a plan lays it out, checks included."""
     file = folder / "grid.yaml"
     file.write_text(GRID)
-    return design(*load_study(file), profile="laptop")
+    return lay_study(*load_study(file), profile="laptop")
 
 
 def main() -> None:

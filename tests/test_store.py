@@ -12,7 +12,8 @@ import pytest
 
 from bench.errors import BenchError
 from bench.features import FeatureKey, FeatureStore
-from bench.store import Landmarks, Predictions, Store, TrialRecord
+from bench.record import Landmarks, Predictions, TrialRecord
+from bench.store import Store
 
 KEY = FeatureKey("small", "sha256:0", 96, "unit", "fingerprint")
 
@@ -63,14 +64,15 @@ def test_a_process_killed_while_writing_leaves_no_trial(tmp_path: Path) -> None:
     script = f"""
 import dataclasses, os, signal, sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
+import bench.record as records
 import bench.store as store
 from test_store import record
-write = store.write_json
+write = records.write_json
 def killed(path, plain):
     if path.name == "trial.json":
         os.kill(os.getpid(), signal.SIGKILL)
     write(path, plain)
-store.write_json = killed
+records.write_json = killed
 store.Store(store.Path({str(tmp_path)!r})).write(record())
 """
     died = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True)

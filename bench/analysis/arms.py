@@ -17,7 +17,8 @@ from bench.analysis.intervals import (
     over_seeds_and_other_images,
     seeds_wanted,
 )
-from bench.store import Landmarks, Store, TrialRecord
+from bench.record import Landmarks, TrialRecord
+from bench.store import Store
 from bench.train.metrics import (
     normalised_error,
     ranks,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
@@ -17,11 +17,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from bench.design import cells
-from bench.design.axes import Axis, Level, check_preset, ledger_axes, parse_axis, parse_control
-from bench.design.faults import explain, known_settings
-from bench.design.layers import Layer, base_layers, flatten, stacked
-from bench.design.study import DesignChoice, Fractional, RandomCells, Study, seed_list
-from bench.design.where import Condition, Lookup, parse_condition
+from bench.design.axes import Axis, Level
+from bench.design.faults import explain
+from bench.design.layers import Layer, base_layers, stacked
+from bench.design.study import DesignChoice, Fractional, RandomCells, Study
+from bench.design.where import Condition, Lookup
 from bench.errors import BenchError
 from bench.paper.ledger import ledger
 from bench.spec import TrialSpec
@@ -352,117 +352,8 @@ class Design:
         return f"{AS_RELEASED}, but {kept}"
 
 
-def design(
-    study: Study,
-    source: Located,
-    *,
-    profile: str,
-    data_source: dict[str, Any] | None = None,
-    settings: Mapping[str, Any] | None = None,
-) -> Design:
-    """Lay a study out under a profile and a data source.
-
-    Args:
-        study: The study.
-        source: Its file, for the positions of what is wrong.
-        profile: `smoke`, `laptop` or `paper`.
-        data_source: Settings of the source that `--data` points to; None for the study's own.
-        settings: Dotted path -> value, above everything else (the command line's `--set`).
-
-    Raises:
-        BenchError: With file, line and column.
-    """
-    overlay = study.profiles.get(profile)  # type: ignore[call-overload]
-    preset, base = _base(study.base, source)
-    layers, choice = [base], study.design
-    axes_from: tuple[str | int, ...] = ("axes",)
-    axes, seeds = study.axes, study.seeds
-    if overlay is not None:
-        at: tuple[str | int, ...] = ("profiles", profile)
-        layers.append(Layer(flatten(overlay.base), source, (*at, "base")))
-        if overlay.axes:
-            axes, axes_from = overlay.axes, (*at, "axes")
-        seeds = overlay.seeds if overlay.seeds is not None else seeds
-        choice = overlay.design or choice
-    known = known_settings()
-    parsed = tuple(parse_axis(name, axes[name], source, (*axes_from, name), known) for name in axes)
-    if choice == "ledger":
-        parsed = _ledger(study, parsed, preset, source)
-    _check_choice(choice, parsed, source)
-    laid = Design(
-        study=study,
-        profile=profile,
-        choice=choice,
-        axes=parsed,
-        seeds=tuple(_checked_seeds(seed_list(seeds), source)),
-        source=source,
-        preset=preset,
-        layers=tuple(layers),
-        last=Layer(dict(settings or {}), None, ()),
-        conditions=tuple(
-            parse_condition(text, str(source.where(("where", index))), known)
-            for index, text in enumerate(study.where)
-        ),
-        data_source=data_source,
-        _control=parse_control(study, parsed, source),
-    )
-    laid.check()
-    return laid
-
-
-def _ledger(study: Study, axes: tuple[Axis, ...], preset: str, source: Located) -> tuple[Axis, ...]:
-    for key, given in (("axes", axes), ("control", study.control), ("where", study.where)):
-        if given:
-            raise BenchError(
-                f"a ledger design takes the ledger's rows and has no `{key}` of its own",
-                where=str(source.where((key,))),
-                fix="see the rows with `bench ledger`",
-            )
-    if preset != "as_published":
-        raise BenchError(
-            f"a ledger design starts from as_published; found {preset}",
-            where=str(source.where(("base",))),
-            fix="base: as_published",
-        )
-    return ledger_axes()
-
-
-def _check_choice(choice: DesignChoice, axes: tuple[Axis, ...], source: Located) -> None:
-    where = str(source.where(("design",)))
-    if choice == "leave_one_out":
-        cells.two_levels(axes, "leave_one_out", where)
-    if isinstance(choice, Fractional):
-        cells.two_levels(axes, "fractional", where)
-        most = 2 ** len(axes)
-        if choice.runs & (choice.runs - 1) or choice.runs >= most:
-            raise BenchError(
-                f"runs of a fractional design must be a power of two below the {most} cells of "
-                f"the grid; found {choice.runs}",
-                where=where,
-            )
-        try:
-            cells.fraction(len(axes), choice.runs)
-        except ValueError as error:
-            raise BenchError(str(error), where=where, fix="give it more runs") from None
-
-
 def _unverified() -> frozenset[str]:
     return frozenset(row.name for row in ledger() if row.unverified)
-
-
-def _base(base: Any, source: Located) -> tuple[str, Layer]:
-    overrides = dict(base) if isinstance(base, dict) else {"preset": base}
-    name = check_preset(overrides.pop("preset", None), source, ("base", "preset"))
-    return name, Layer(flatten(overrides), source, ("base",))
-
-
-def _checked_seeds(seeds: list[int], source: Located) -> list[int]:
-    if len(set(seeds)) < len(seeds) or min(seeds) < 0:
-        raise BenchError(
-            f"seeds must be distinct and not negative; found {seeds}",
-            where=str(source.where(("seeds",))),
-        )
-    return seeds
 
 
 def _overlap(one: str, other: str) -> bool:

@@ -21,8 +21,9 @@ from ray import tune
 from bench.data.manifest import Manifest
 from bench.data.sources import open_source
 from bench.models.settings import BackboneSettings
+from bench.record import write_json
 from bench.spec import TrialSpec
-from bench.store import Store, write_json
+from bench.store import Store
 
 
 @dataclass(frozen=True)

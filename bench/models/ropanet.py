@@ -135,33 +135,32 @@ def _upsampling(settings: RopaNet) -> list[Any]:
 
 
 def _local_branch(settings: RopaNet, channels: int) -> list[Any]:
-    convolutions = [
-        layers.Conv2D(
-            settings.local_filters or channels,
-            settings.local_kernel or 3,
-            padding="same",
-            activation=settings.global_activation,
-            name=f"local_conv_{index}",
-        )
-        for index in range(1, settings.local_depth + 1)
-    ]
+    filters, kernel = settings.local_filters or channels, settings.local_kernel or 3
+    convolutions = _convolutions("local", settings.local_depth, filters, kernel, settings)
     pool = load(POOLINGS[settings.local_pooling])("local_pool")
     return [*convolutions, pool, _branch_end("local", settings)]
 
 
 def _global_branch(settings: RopaNet) -> list[Any]:
-    convolutions = [
-        layers.Conv2D(
-            settings.global_filters,
-            settings.global_kernel,
-            padding="same",
-            activation=settings.global_activation,
-            name=f"global_conv_{index}",
-        )
-        for index in range(1, settings.global_depth + 1)
-    ]
+    filters, kernel = settings.global_filters, settings.global_kernel
+    convolutions = _convolutions("global", settings.global_depth, filters, kernel, settings)
     pool = load(POOLINGS[settings.global_pooling])("global_pool")
     return [*convolutions, pool, _branch_end("global", settings)]
+
+
+def _convolutions(
+    branch: str, depth: int, filters: int, kernel: int, settings: RopaNet
+) -> list[Any]:
+    return [
+        layers.Conv2D(
+            filters,
+            kernel,
+            padding="same",
+            activation=settings.global_activation,
+            name=f"{branch}_conv_{index}",
+        )
+        for index in range(1, depth + 1)
+    ]
 
 
 def _branch_end(branch: str, settings: RopaNet) -> Any:

@@ -14,8 +14,8 @@ import numpy as np
 from bench.analysis.arms import Arm
 from bench.display import duration
 from bench.paper.audit import Finding
+from bench.record import TrialRecord
 from bench.report.cells import Table
-from bench.store import TrialRecord
 
 NOT_RECORDED = "not recorded"
 

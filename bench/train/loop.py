@@ -23,9 +23,9 @@ from bench.errors import BenchError
 from bench.features import FeatureReader, FeatureStore, feature_key, weights_digest
 from bench.models.network import Network, Stem, seed_layers
 from bench.models.settings import Prior
+from bench.record import GateRecord, Landmarks, Predictions, TrialRecord
 from bench.registry import BALANCING, load
 from bench.spec import SEMANTICS, TrialSpec, trial_id
-from bench.store import GateRecord, Landmarks, Predictions, TrialRecord
 from bench.train.evaluate import evaluate
 from bench.train.metrics import (
     PassedByImage,

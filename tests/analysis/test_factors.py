@@ -10,7 +10,7 @@ import pytest
 
 from bench.analysis.arms import Arm, Trial
 from bench.analysis.factors import factor_effects
-from bench.store import Predictions, TrialRecord
+from bench.record import Predictions, TrialRecord
 
 AXES = {"gate": ["on", "off"], "depth": ["1", "2", "3"]}
 CONTROL = {"gate": "on", "depth": "1"}

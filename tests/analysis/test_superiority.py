@@ -8,7 +8,7 @@ from scipy import stats
 
 from bench.analysis.arms import Arm, Trial
 from bench.analysis.superiority import share_won, superiority
-from bench.store import Predictions, TrialRecord
+from bench.record import Predictions, TrialRecord
 
 RECORD = TrialRecord(
     "x", {}, {}, {}, [], Predictions(np.array(["a"]), np.array([0]), np.ones((1, 1)))

@@ -9,7 +9,7 @@ from scipy import stats
 from bench.analysis.arms import Arm, Trial
 from bench.analysis.intervals import over_seeds_and_images
 from bench.analysis.tails import class_effects, macro_matrix, tail_effects, tail_groups
-from bench.store import Predictions, TrialRecord
+from bench.record import Predictions, TrialRecord
 from bench.train.metrics import classification
 
 COUNTS = [50, 30, 12, 5, 3]

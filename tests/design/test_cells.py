@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from bench.design.cells import fraction
-from bench.design.design import Design, design
+from bench.design.design import Design
+from bench.design.lay import lay_study
 from bench.design.study import load_study
 from bench.errors import BenchError
 
@@ -28,7 +29,7 @@ axes:
 
 def lay_out(folder: Path, text: str, **options: Any) -> Design:
     (folder / "study.yaml").write_text(text)
-    return design(*load_study(folder / "study.yaml"), profile="laptop", **options)
+    return lay_study(*load_study(folder / "study.yaml"), profile="laptop", **options)
 
 
 def names(laid: Design) -> list[str]:

@@ -10,7 +10,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from bench.design.design import Design, design
+from bench.design.design import Design
+from bench.design.lay import lay_study
 from bench.design.study import load_study
 from bench.errors import BenchError
 from bench.schema import study_schema
@@ -24,7 +25,7 @@ SHIPPED = sorted(ABLATIONS.glob("*.yaml"))
 def lay_out(folder: Path, text: str, profile: str = "laptop", **options: Any) -> Design:
     file = folder / "study.yaml"
     file.write_text(text)
-    return design(*load_study(file), profile=profile, **options)
+    return lay_study(*load_study(file), profile=profile, **options)
 
 
 def names(laid: Design) -> list[str]:
@@ -75,7 +76,7 @@ def test_a_million_cells_are_laid_out_without_being_built(tmp_path: Path) -> Non
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
 @pytest.mark.parametrize("profile", ["smoke", "laptop", "paper"])
 def test_the_shipped_studies_lay_out_under_every_profile(file: Path, profile: str) -> None:
-    laid = design(*load_study(file), profile=profile)
+    laid = lay_study(*load_study(file), profile=profile)
     assert laid.control.name in names(laid)
 
 

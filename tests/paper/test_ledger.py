@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from bench.data.sources import open_source
-from bench.design.design import design
 from bench.design.faults import known_settings
+from bench.design.lay import lay_study
 from bench.design.layers import base_layers, flatten, stacked
 from bench.design.study import Study
 from bench.models.network import Stem
@@ -80,7 +80,7 @@ def test_as_published_is_the_paper_and_the_ledgers_defaults() -> None:
 @pytest.mark.parametrize("profile", ["smoke", "laptop", "paper"])
 def test_a_ledger_study_goes_one_row_at_a_time_in_both_directions(profile: str) -> None:
     study = Study(name="ledger", base="as_published", design="ledger", seeds=1)
-    laid = design(study, Located({}, {}, "x"), profile=profile)
+    laid = lay_study(study, Located({}, {}, "x"), profile=profile)
     arms = {arm.name: arm for arm in laid.arms()}
     released = {row.row: row for row in ledger() if row.released}
     published = flatten(arms["as published"].spec.model_dump(mode="json"))

@@ -11,8 +11,9 @@ import pytest
 from bench.analysis.arms import Arm, load_arms
 from bench.analysis.mcnemar import image_effects
 from bench.analysis.tails import tail_effects
+from bench.record import Landmarks, Predictions, TrialRecord
 from bench.report.comparisons import classes_table, images_table, tails_table
-from bench.store import Landmarks, Predictions, Store, TrialRecord
+from bench.store import Store
 
 COUNTS = [50, 30, 12, 5, 3]
 NAMES = ["tee", "dress", "skirt", "kaf|tan", "never tested"]

@@ -13,8 +13,9 @@ import pytest
 from bench.analysis.arms import effects, load_arms
 from bench.errors import BenchError
 from bench.paper.published import no_information, published
+from bench.record import Landmarks, Predictions, TrialRecord
 from bench.report.page import write_report
-from bench.store import Landmarks, Predictions, Store, TrialRecord
+from bench.store import Store
 from bench.train.metrics import classification
 
 CLASSES, IMAGES, SEEDS = 6, 80, 4

@@ -7,9 +7,9 @@ import pytest
 
 from bench.data.phantom import draw_phantom
 from bench.data.sources import open_source
-from bench.design.design import design
+from bench.design.lay import lay_study
 from bench.design.study import Study
-from bench.store import TrialRecord
+from bench.record import TrialRecord
 from bench.train.extract import extract
 from bench.train.loop import TrialContext, run_trial
 from bench.train.splits import split_of
@@ -30,7 +30,7 @@ def trained(preset: str, context: TrialContext, seed: int = 0) -> TrialRecord:
     if preset == "prior":
         sizes["data.validation_size"] = 0
     source = {"data.source": {"kind": "phantom", "images": 1600, "seed": 0}}
-    laid = design(study, Located({}, {}, "x"), profile="laptop", settings=sizes | source)
+    laid = lay_study(study, Located({}, {}, "x"), profile="laptop", settings=sizes | source)
     spec = laid.control.trial(seed)
     if spec.train is not None:
         split = split_of(spec, context.manifest)

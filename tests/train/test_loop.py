@@ -11,9 +11,9 @@ import pytest
 from bench.data.sources import open_source
 from bench.design.layers import base_layers, put, stacked
 from bench.features import FeatureStore, feature_key
+from bench.record import TrialRecord
 from bench.registry import BALANCING, load
 from bench.spec import TrialSpec, trial_id
-from bench.store import TrialRecord
 from bench.train.batches import LandmarkMaps, Source, TrainingBatches
 from bench.train.extract import extract
 from bench.train.loop import TrialContext, run_trial
