@@ -7,21 +7,21 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.colors import LogNorm
 
 from bench.analysis.arms import Arm
-from bench.report.figures import Figure
-from bench.report.pictures import Picture, about, count, file_key, literal, set_style, span
-from bench.store import Predictions
+from bench.record import Predictions
+from bench.report.drawing import Figure, about, count, file_key, literal, set_style, settle, span
 
 MOST_CLASSES = 60
 """Classes that the matrix stays readable at."""
 
-MAP = "cividis_r"
-"""Light to dark, and the same to readers with and without colour blindness (Nuñez et al. 2018)."""
+MAP = sns.color_palette("mako_r", as_cmap=True)
+"""White to dark by lightness, which every reader sees alike: dark cells are the full ones."""
 
 
-def confusion(study: dict[str, Any], arm: Arm) -> Picture | None:
+def confusion(study: dict[str, Any], arm: Arm) -> Figure | None:
     """An arm's confusion matrix, summed over its seeds: answers, and shares of each true class.
 
     All test images count, under any evaluation protocol: a last batch of four fills no matrix.
@@ -52,13 +52,10 @@ def confusion(study: dict[str, Any], arm: Arm) -> Picture | None:
         "Rows: true class, with the number of its images over all seeds; columns: the class "
         "answered (the most probable); both by their frequency among the test images. Left: "
         "number of answers (logarithmic colours, white: none); right: share of the row (%). "
-        f"{arm.name}, n = {count(len(records), 'seed')} summed, "
+        f"{arm.name}, n = {count(len(records), 'seed')} added up, "
         f"{span([len(record.predictions.labels) for record in records])} test images each. "
         f"{_collapse(names, true, answered)} "
-        f"Left out: {count(len(names) - len(order), 'class')} that no image has and no answer "
-        "names"
-        + (f", and the {len(order) - len(shown)} rarest" if len(order) > len(shown) else "")
-        + f". {about(study)}"
+        f"{_left_out(len(names) - len(order), len(order) - len(shown))}{about(study)}"
     )
     named = np.array(names, dtype=object)[shown]
     data = pd.DataFrame(
@@ -71,7 +68,7 @@ def confusion(study: dict[str, Any], arm: Arm) -> Picture | None:
     )
     name = f"{study['name']}.confusion.{file_key(study, arm.name)}"
     drawing = _draw(named, true[shown], cells, shares)
-    return Picture(Figure(name, f"Confusion matrix of {arm.name}", caption, drawing), data)
+    return Figure(name, f"Confusion matrix of {arm.name}", caption, drawing, data)
 
 
 def _counts(said: Predictions) -> np.ndarray:
@@ -92,6 +89,16 @@ def _collapse(names: list[str], true: np.ndarray, answered: np.ndarray) -> str:
     )
 
 
+def _left_out(neither: int, rarest: int) -> str:
+    """Which classes have no row and column."""
+    parts = []
+    if neither:
+        parts.append(f"{count(neither, 'class')} that no image has and no answer names")
+    if rarest:
+        parts.append(f"the {rarest} rarest of the others")
+    return f"Left out: {' and '.join(parts)}. " if parts else ""
+
+
 def _draw(names: np.ndarray, true: np.ndarray, cells: np.ndarray, shares: np.ndarray) -> Any:
     set_style()
     size = len(names)
@@ -102,7 +109,7 @@ def _draw(names: np.ndarray, true: np.ndarray, cells: np.ndarray, shares: np.nda
     norm = LogNorm(1, max(int(cells.max()), 2))
     font = float(np.clip(72 * side / size * 0.62, 5.5, 9.5))
     for axis, values, scale, title in (
-        (axes[0], np.ma.masked_equal(cells, 0), {"norm": norm}, "answers"),
+        (axes[0], np.ma.masked_equal(cells, 0), {"norm": norm}, "number of answers"),
         (
             axes[1],
             np.ma.masked_where(~(shares > 0), 100 * shares),
@@ -112,13 +119,14 @@ def _draw(names: np.ndarray, true: np.ndarray, cells: np.ndarray, shares: np.nda
     ):
         drawn = axis.imshow(values, cmap=MAP, interpolation="nearest", **scale)
         bar = figure.colorbar(drawn, ax=axis, fraction=0.045, pad=0.015)
-        bar.set_label(title, fontsize=10)
+        axis.set_title(title, fontsize=11)
         bar.ax.tick_params(labelsize=8)
         if axis is axes[0]:
             bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
             bar.ax.yaxis.set_minor_formatter(lambda value, _: "")
         axis.set_xticks(range(size), [literal(name) for name in names], rotation=90, fontsize=font)
         axis.set_xlabel("answered class", fontsize=10)
+        axis.plot([-0.5, size - 0.5], [-0.5, size - 0.5], color="0.6", lw=0.8, ls=":")
         axis.set_xticks(np.arange(size + 1) - 0.5, minor=True)
         axis.set_yticks(np.arange(size + 1) - 0.5, minor=True)
         axis.grid(visible=False, which="major")
@@ -127,4 +135,5 @@ def _draw(names: np.ndarray, true: np.ndarray, cells: np.ndarray, shares: np.nda
     labels = [f"{literal(name)} ({images:,})" for name, images in zip(names, true, strict=True)]
     axes[0].set_yticks(range(size), labels, fontsize=font)
     axes[0].set_ylabel("true class", fontsize=10)
+    settle(figure)
     return figure

@@ -1,66 +1,23 @@
-"""The report's figures, drawn from stored histories and predictions; PNG and SVG of each."""
+"""A study's figures, drawn from stored histories and metrics."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-import matplotlib
-
-matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 
 from bench.analysis.arms import Arm, controls, effects
+from bench.analysis.intervals import Estimate
+from bench.report.drawing import GREY, Figure, about, colours_of, literal, set_style
 from bench.report.tables import by_size
-
-PAPER_COLOURS = {
-    "Baseline-100": "tab:blue",
-    "Baseline-1000": "tab:orange",
-    "Baseline-5000": "tab:red",
-}
-"""Figure 7's colours."""
-
-GREY = "0.75"
-MOST_COLOURS = 8
-"""Colours that a reader can tell apart."""
 
 RANKED = ("ledger", "leave_one_out")
 """Designs whose arms are ranked by the size of their effect: their order means nothing."""
 
 LOSS = "cross-entropy (nats)"
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A figure of the report.
-
-    Args:
-        name: File name without ending.
-        title: Heading.
-        caption: Axes, units, data and number of seeds, in words.
-        figure: The drawing.
-    """
-
-    name: str
-    title: str
-    caption: str
-    figure: Any
-
-    def write(self, folder: Path) -> Path:
-        """Write `<name>.png` and `<name>.svg`; returns the PNG."""
-        png = folder / f"{self.name}.png"
-        self.figure.savefig(png, dpi=150, bbox_inches="tight")
-        self.figure.savefig(
-            png.with_suffix(".svg"), bbox_inches="tight", metadata={"Date": None, "Creator": None}
-        )
-        plt.close(self.figure)
-        return png
 
 
 def study_figures(study: dict[str, Any], arms: Sequence[Arm]) -> list[Figure]:
@@ -70,45 +27,23 @@ def study_figures(study: dict[str, Any], arms: Sequence[Arm]) -> list[Figure]:
         study: Its record.
         arms: Its arms as measured.
     """
-    plt.rcdefaults()
-    sns.set_theme(context="notebook", style="whitegrid", palette="colorblind")
-    plt.rcParams["svg.hashsalt"] = "ropanet-bench"
-    plt.rcParams["svg.fonttype"] = "none"
-    about = f"Data: {study['data']['label']}; profile {study['profile']}."
-    name = study["name"]
+    set_style()
+    words, name = about(study), study["name"]
     history = pd.concat([arm.history() for arm in arms], ignore_index=True)
-    drawn = [_accuracy(name, arms, about)]
+    drawn = [_accuracy(name, arms, words)]
     for number, control in enumerate(controls(list(arms)), start=1):
         suffix = "effects" if number == 1 else f"effects_{number}"
         ranked = study["design"] in RANKED
-        drawn.append(_forest(f"{name}.{suffix}", arms, control, about, ranked=ranked))
+        drawn.append(_forest(f"{name}.{suffix}", arms, control, words, ranked=ranked))
     for metric, title, what in (
         ("loss", "Total loss", "total loss (nats)"),
         ("category_loss", "Classification loss", f"classification {LOSS}"),
         ("landmarks_loss", "Landmark loss", f"landmark {LOSS}"),
         ("accuracy", "Accuracy by epoch", "top-1 accuracy"),
     ):
-        drawn.append(_curves(name, history, arms, metric, title, what, about))
-    drawn.append(_gates(name, arms, about))
+        drawn.append(_curves(name, history, arms, metric, title, what, words))
+    drawn.append(_gates(name, arms, words))
     return [figure for figure in drawn if figure is not None]
-
-
-def _colours(arms: Sequence[Arm]) -> dict[str, Any]:
-    """A colour an arm; grey for those beyond what colours can tell apart."""
-    palette = [*sns.color_palette("colorblind", MOST_COLOURS)]
-    chosen = {arm.name: GREY for arm in arms}
-    chosen |= {arm.name: colour for arm, colour in zip(_told_apart(arms), palette, strict=False)}
-    return chosen | {name: PAPER_COLOURS[name] for name in chosen if name in PAPER_COLOURS}
-
-
-def _told_apart(arms: Sequence[Arm]) -> list[Arm]:
-    """The arms that have a colour: all of a few; of many, the controls and the largest effects."""
-    if len(arms) <= MOST_COLOURS:
-        return list(arms)
-    first = controls(list(arms))
-    found = by_size([e for c in first for e in effects(list(arms), c, "accuracy")])
-    names = list(dict.fromkeys([*first, *(effect.arm for effect in found)]))[:MOST_COLOURS]
-    return [arm for arm in arms if arm.name in names]
 
 
 def _curves(
@@ -118,14 +53,14 @@ def _curves(
     metric: str,
     title: str,
     what: str,
-    about: str,
+    words: str,
 ) -> Figure | None:
     found = history[history["metric"] == metric]
     if found.empty or (metric == "loss" and "category_loss" not in set(history["metric"])):
         if metric != "loss" or found.empty:
             return None
         what = f"classification {LOSS}"
-    colours = _colours(arms)
+    colours = colours_of(arms)
     # Grey arms first, so that they lie behind.
     order = sorted(arms, key=lambda arm: colours[arm.name] != GREY)
     figure, axes = plt.subplots(1, 2, figsize=(11, 4), sharey=True)
@@ -139,7 +74,7 @@ def _curves(
                 continue
             table = rows.pivot_table(index="epoch", columns="seed", values="value")
             colour, grey = colours[arm.name], colours[arm.name] == GREY
-            shown = {"lw": 0.8} if grey else {"label": arm.name, "lw": 2}
+            shown = {"lw": 0.8} if grey else {"label": literal(arm.name, 60), "lw": 2}
             axis.plot(table.index, table.mean(axis=1), color=colour, **shown)
             if not grey:
                 axis.plot(table.index, table, color=colour, lw=0.6, alpha=0.45)
@@ -157,18 +92,19 @@ def _curves(
         f"{what[0].upper()}{what[1:]} by epoch; thick: mean over seeds, thin: each seed "
         f"({_seed_range(arms)}). "
         + (f"Grey: the means of the {grey} arms with the smallest effects. " if grey else "")
-        + about,
+        + words,
         figure,
+        found.drop(columns="metric"),
     )
 
 
-def _accuracy(name: str, arms: Sequence[Arm], about: str) -> Figure | None:
+def _accuracy(name: str, arms: Sequence[Arm], words: str) -> Figure | None:
     shown = [arm for arm in arms if arm.trials]
     if not shown:
         return None
     figure, axes = plt.subplots(1, 3, figsize=(11, 0.5 * len(shown) + 1.5), sharey=True)
     places = np.arange(len(shown))[::-1]
-    colours = _colours(arms)
+    colours = colours_of(arms)
     for axis, metric, label in zip(
         axes, ("accuracy", "top_3", "top_5"), ("top-1", "top-3", "top-5"), strict=True
     ):
@@ -178,7 +114,7 @@ def _accuracy(name: str, arms: Sequence[Arm], about: str) -> Figure | None:
             axis.plot(values, [place] * len(values), "o", color=colours[arm.name], alpha=0.4, ms=5)
             _interval(axis, place, estimate, 100, colours[arm.name])
         axis.set(xlabel=f"{label} accuracy (%)")
-    axes[0].set_yticks(places, [arm.name for arm in shown])
+    axes[0].set_yticks(places, [literal(arm.name, 60) for arm in shown])
     axes[0].set_ylim(-0.6, len(shown) - 0.4)
     figure.tight_layout()
     images = ", ".join(sorted({f"{arm.sizes['test']:,}" for arm in shown}))
@@ -186,13 +122,18 @@ def _accuracy(name: str, arms: Sequence[Arm], about: str) -> Figure | None:
         f"{name}.arms",
         "Accuracy of each arm",
         f"Dots: seeds ({_seed_range(arms)}); diamonds and bars: mean and 95 % interval over seeds "
-        f"and test images ({images} images). {about}",
+        f"and test images ({images} images). {words}",
         figure,
+        pd.DataFrame(
+            {"arm": arm.name, "metric": metric, **_ends(arm.estimate(metric))}
+            for arm in shown
+            for metric in ("accuracy", "top_3", "top_5")
+        ),
     )
 
 
 def _forest(
-    name: str, arms: Sequence[Arm], control: str, about: str, *, ranked: bool
+    name: str, arms: Sequence[Arm], control: str, words: str, *, ranked: bool
 ) -> Figure | None:
     first = effects(list(arms), control, "accuracy")
     if not first:
@@ -212,7 +153,7 @@ def _forest(
             _interval(axis, places[effect.arm], effect.difference, scale, colour)
         axis.axvline(0, color="0.3", lw=1)
         axis.set_xlabel(label)
-    axes[0, 0].set_yticks(list(places.values()), list(places))
+    axes[0, 0].set_yticks(list(places.values()), [literal(arm, 60) for arm in places])
     axes[0, 0].set_ylim(-0.6, len(names) - 0.4)
     figure.tight_layout()
     return Figure(
@@ -222,12 +163,17 @@ def _forest(
         "corrected for the number of arms; blue where the Holm-corrected verdict is settled, grey "
         "where it cannot be told."
         + (" Ranked by the size of the difference in accuracy." if ranked else "")
-        + f" {about}",
+        + f" {words}",
         figure,
+        pd.DataFrame(
+            {"arm": effect.arm, "metric": effect.metric, **_ends(effect.difference)}
+            for found, _, _ in panels
+            for effect in found
+        ),
     )
 
 
-def _gates(name: str, arms: Sequence[Arm], about: str) -> Figure | None:
+def _gates(name: str, arms: Sequence[Arm], words: str) -> Figure | None:
     shown = [arm for arm in arms if np.isfinite(arm.estimate("gate_mean").mean)]
     if not shown:
         return None
@@ -239,22 +185,31 @@ def _gates(name: str, arms: Sequence[Arm], about: str) -> Figure | None:
     }
     figure, axes = plt.subplots(1, 4, figsize=(12, 0.5 * len(shown) + 1.5), sharey=True)
     places = np.arange(len(shown))[::-1]
-    colours = _colours(arms)
+    colours = colours_of(arms)
     for axis, (metric, label) in zip(axes, metrics.items(), strict=True):
         for place, arm in zip(places, shown, strict=True):
             values = [trial.metrics[metric] for trial in arm.trials.values()]
             axis.plot(values, [place] * len(values), "o", color=colours[arm.name], alpha=0.6)
         axis.set_xlabel(label)
-    axes[0].set_yticks(places, [arm.name for arm in shown])
+    axes[0].set_yticks(places, [literal(arm.name, 60) for arm in shown])
     axes[0].set_ylim(-0.6, len(shown) - 0.4)
     figure.tight_layout()
     return Figure(
         f"{name}.gates",
         "How far the gates are open",
         f"Over all test images, one dot a seed ({_seed_range(arms)}); energy: share of the feature "
-        f"map's sum of squares that passes. {about}",
+        f"map's sum of squares that passes. {words}",
         figure,
+        pd.DataFrame(
+            {"arm": arm.name, "seed": seed, **{m: trial.metrics[m] for m in metrics}}
+            for arm in shown
+            for seed, trial in arm.trials.items()
+        ),
     )
+
+
+def _ends(estimate: Estimate) -> dict[str, float]:
+    return {"mean": estimate.mean, "low": estimate.low, "high": estimate.high}
 
 
 def _interval(axis: Any, place: float, estimate: Any, scale: float, colour: Any) -> None:

@@ -17,9 +17,15 @@ import bench
 from bench.analysis.arms import Arm, controls, effects, load_arms
 from bench.errors import BenchError
 from bench.paper.audit import audit, load_claims
+from bench.paper.published import published as published_tables
 from bench.report.cells import Measured, Table, markdown_text
+from bench.report.classes import class_distribution
 from bench.report.comparisons import images_table, tails_table
+from bench.report.confusion import confusion
+from bench.report.drawing import Figure
+from bench.report.examples import examples, gate_maps
 from bench.report.figures import RANKED, study_figures
+from bench.report.gates import gate_energy, gate_energy_by_epoch, openness
 from bench.report.provenance import audit_table, checklist_table
 from bench.report.published import REPRODUCIBLE, protocols_table, published_table
 from bench.report.tables import (
@@ -97,10 +103,10 @@ def write_report(store: Store, out: Path, studies: Sequence[str] | None = None) 
         for folder in ("tables", "figures"):
             (draft / folder).mkdir()
         sections = [_section(store, study, draft) for study in chosen]
-        published = _published(store, chosen)
-        for table in published:
+        tables = _published(store, chosen)
+        for table in tables:
             table.write(draft / "tables")
-        _render(draft, sections, published)
+        _render(draft, sections, tables)
         (draft / MARK).write_text(f"bench {bench.__version__}\n")
         draft.chmod(0o755)
         if out.exists():
@@ -111,7 +117,7 @@ def write_report(store: Store, out: Path, studies: Sequence[str] | None = None) 
     return ReportSummary(
         page=out / "index.html",
         studies=tuple(study["name"] for study in chosen),
-        tables=len(published) + sum(len(section.tables) for section in sections),
+        tables=len(tables) + sum(len(section.tables) for section in sections),
         figures=sum(len(section.figures) for section in sections),
     )
 
@@ -155,7 +161,7 @@ def _section(store: Store, study: dict[str, Any], draft: Path) -> _Section:
     for table in tables:
         table.write(draft / "tables")
     drawn = []
-    for figure in study_figures(study, arms) if counts["finished"] else []:
+    for figure in _figures(study, arms) if counts["finished"] else []:
         png = figure.write(draft / "figures")
         encoded = base64.b64encode(png.read_bytes()).decode()
         drawn.append(_Drawn(figure.name, figure.title, figure.caption, encoded))
@@ -168,6 +174,17 @@ def _section(store: Store, study: dict[str, Any], draft: Path) -> _Section:
         tables=tables,
         figures=drawn,
     )
+
+
+def _figures(study: dict[str, Any], arms: list[Arm]) -> Iterator[Figure]:
+    """The study's figures; single arms are shown of the control and of published rows."""
+    yield from study_figures(study, arms)
+    rows = {row.name for key in study["reproduces"] for row in published_tables()[key].rows}
+    featured = [arm for arm in arms if arm.trials and arm.name in {study["control"], *rows}]
+    drawn = [gate_energy(study, arms), gate_energy_by_epoch(study, arms), openness(study, arms)]
+    drawn += [draw(study, arm) for arm in featured for draw in (confusion, examples, gate_maps)]
+    drawn.append(class_distribution(study))
+    yield from (figure for figure in drawn if figure is not None)
 
 
 def _comparisons(study: dict[str, Any], arms: list[Arm]) -> Iterator[Table | None]:

@@ -1,0 +1,151 @@
+"""What every figure of the report shares: the figure with its data, its look, and its words.
+
+Text that comes from data (names of classes, arms and files) is drawn letter by letter, whatever it
+holds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+
+from bench.analysis.arms import Arm, controls, effects
+from bench.report.tables import by_size
+
+PAPER_COLOURS = {
+    "Baseline-100": "tab:blue",
+    "Baseline-1000": "tab:orange",
+    "Baseline-5000": "tab:red",
+}
+"""Figure 7's colours."""
+
+GREY = "0.75"
+MOST_COLOURS = 8
+"""Colours that a reader can tell apart."""
+
+LONGEST = 30
+"""Characters of a name that a drawing has room for."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of the report.
+
+    Args:
+        name: File name without ending.
+        title: Heading.
+        caption: Axes, units, data and number of seeds, in words.
+        figure: The drawing.
+        data: The numbers drawn, one row a mark or a group of marks.
+    """
+
+    name: str
+    title: str
+    caption: str
+    figure: Any
+    data: pd.DataFrame
+
+    def write(self, folder: Path) -> Path:
+        """Write `<name>.png`, `<name>.svg` and `<name>.csv`; returns the PNG."""
+        png = folder / f"{self.name}.png"
+        self.figure.savefig(png, dpi=150, bbox_inches="tight")
+        self.figure.savefig(
+            png.with_suffix(".svg"), bbox_inches="tight", metadata={"Date": None, "Creator": None}
+        )
+        plt.close(self.figure)
+        self.data.to_csv(png.with_suffix(".csv"), index=False, lineterminator="\n")
+        return png
+
+
+def set_style() -> None:
+    """The look of the report's figures, and what makes their files the same on every run."""
+    plt.rcdefaults()
+    sns.set_theme(context="notebook", style="whitegrid", palette="colorblind")
+    plt.rcParams["svg.hashsalt"] = "ropanet-bench"
+    plt.rcParams["svg.fonttype"] = "none"
+
+
+def settle(figure: Any) -> None:
+    """Lay a constrained figure out once and for all, to a ten-thousandth of its size.
+
+    The solver of constrained layouts gives places that differ between runs by rounding, and the
+    names inside an SVG are made of them.
+    """
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axis in figure.axes:
+        axis.set_position(np.round(axis.get_position(original=True).bounds, 4))
+
+
+def about(study: dict[str, Any]) -> str:
+    """The sentence on data and profile that ends every caption."""
+    return f"Data: {study['data']['label']}; profile {study['profile']}."
+
+
+def literal(text: str, longest: int = LONGEST) -> str:
+    """Text from data as Matplotlib draws it letter by letter: no formula, no line break.
+
+    Args:
+        text: The text.
+        longest: Characters to keep; the last one becomes `…` where there are more.
+    """
+    plain = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+    plain = plain if len(plain) <= longest else plain[: longest - 1] + "…"
+    # An escaped dollar opens no formula, and is drawn as a plain one.
+    return plain.replace("$", r"\$")
+
+
+def file_key(study: dict[str, Any], arm: str) -> str:
+    """An arm's name as part of a file's name, different for each arm of the study."""
+    names = [plain["name"] for plain in study["arms"]]
+    keys = [re.sub(r"[^a-z0-9=.]+", "-", name.lower()).strip("-.")[:60] for name in names]
+    place = names.index(arm)
+    unlike = keys[place] and keys.count(keys[place]) == 1
+    return keys[place] if unlike else f"{keys[place]}_{place + 1}"
+
+
+def count(number: int, what: str) -> str:
+    """`1 seed`, `1,200 images`, `4 classes`."""
+    plural = what + ("es" if what.endswith("s") else "s")
+    return f"{number:,} {what if number == 1 else plural}"
+
+
+def span(numbers: Sequence[int]) -> str:
+    """`5`, or `3 to 5` where they differ."""
+    ends = sorted({min(numbers), max(numbers)})
+    return " to ".join(f"{number:,}" for number in ends)
+
+
+def lowest_seed(arm: Arm) -> int | None:
+    """The seed that single images are shown of; None for an arm without a finished trial."""
+    return min(arm.trials, default=None)
+
+
+def colours_of(arms: Sequence[Arm]) -> dict[str, Any]:
+    """A colour an arm; grey for those beyond what colours can tell apart."""
+    palette = [*sns.color_palette("colorblind", MOST_COLOURS)]
+    chosen = {arm.name: GREY for arm in arms}
+    chosen |= {arm.name: colour for arm, colour in zip(_told_apart(arms), palette, strict=False)}
+    return chosen | {name: PAPER_COLOURS[name] for name in chosen if name in PAPER_COLOURS}
+
+
+def _told_apart(arms: Sequence[Arm]) -> list[Arm]:
+    """The arms that have a colour: all of a few; of many, the controls and the largest effects."""
+    if len(arms) <= MOST_COLOURS:
+        return list(arms)
+    first = controls(list(arms))
+    found = by_size([e for c in first for e in effects(list(arms), c, "accuracy")])
+    names = list(dict.fromkeys([*first, *(effect.arm for effect in found)]))[:MOST_COLOURS]
+    return [arm for arm in arms if arm.name in names]
