@@ -176,25 +176,38 @@ def plan(
         print_plan(out, overview)
 
 
-@app.command(epilog="Example:\n\n  bench report --out report/")
+@app.command(
+    epilog="Examples:\n\n  bench report --out report/\n\n"
+    "  bench report --study mask_gate --format markdown --out docs/results"
+)
 def report(
     to: Annotated[Path, typer.Option("--out", help="Folder to write.")] = Path("report"),
     results: Results = RESULTS,
     study: Annotated[
         list[str] | None, typer.Option(help="Only this study; repeat for more.")
     ] = None,
+    forms: Annotated[
+        list[str] | None,
+        typer.Option("--format", help="html, markdown or latex; repeat for more. All by default."),
+    ] = None,
+    open_it: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Rebuild tables, figures and comparisons from what is in the store."""
-    from bench.report.page import write_report
+    from bench.report.page import PAGES, write_report
     from bench.store import Store
 
+    for form in forms or ():
+        if form not in PAGES:
+            raise BenchError(f"no format `{form}`", fix=f"formats: {', '.join(PAGES)}")
     with err.status("Reading the store and drawing ...") if err.is_terminal else _nothing():
-        summary = write_report(Store(results), to, study)
+        summary = write_report(Store(results), to, study, forms)
     if as_json:
         _print_json({"out": str(to), **{k: str(v) for k, v in summary.__dict__.items()}})
     else:
-        out.print(f"Report: {to / 'index.html'}")
+        out.print(f"Report: {summary.page}")
+    if open_it:
+        typer.launch(str(summary.page.resolve()))
 
 
 @app.command(epilog="Example:\n\n  bench status --json")

@@ -23,6 +23,11 @@ WORDS = (
 )  # fmt: skip
 """Columns whose heads open so hold text and are set to the left."""
 
+LATEX_ESCAPES = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -164,7 +169,7 @@ class Table:
             disable_numparse=True,
             colalign=self._align(),
         )
-        return text.replace("±", "$\\pm$").replace("–", "--")
+        return _in_latin(text)
 
     def _align(self) -> list[str]:
         return ["left" if wordy else "right" for wordy in self.wordy()]
@@ -176,6 +181,18 @@ def markdown_text(text: Any) -> str:
     for sign in "\\`*_[]|":
         plain = plain.replace(sign, f"\\{sign}")
     return plain.replace("&", "&amp;").replace("<", "&lt;")
+
+
+def latex_text(text: Any) -> str:
+    """Text that came from a study, harmless in LaTeX and on one line."""
+    plain = " ".join(str(text).split())
+    return _in_latin("".join(LATEX_ESCAPES.get(sign, sign) for sign in plain))
+
+
+def _in_latin(text: str) -> str:
+    """What every LaTeX engine has a letter for; anything else becomes a question mark."""
+    known = text.replace("±", "$\\pm$").replace("–", "--").replace("…", "...")
+    return "".join(sign if ord(sign) < 256 else "?" for sign in known)
 
 
 def _no_minus_zero(value: float, digits: int) -> float:

@@ -18,7 +18,7 @@ from bench.analysis.arms import Arm, controls, effects, load_arms
 from bench.errors import BenchError
 from bench.paper.audit import audit, load_claims
 from bench.paper.published import published as published_tables
-from bench.report.cells import Measured, Table, markdown_text
+from bench.report.cells import Measured, Table, latex_text, markdown_text
 from bench.report.classes import class_distribution
 from bench.report.comparisons import images_table, tails_table
 from bench.report.confusion import confusion
@@ -38,6 +38,11 @@ from bench.report.tables import (
 from bench.store import Store
 
 MARK = ".bench-report"
+PAGES = {"html": "index.html", "markdown": "report.md", "latex": "report.tex"}
+"""Forms of the page, and their files."""
+
+TEMPLATES = {"html": "report.html.j2", "markdown": "report.md.j2", "latex": "report.tex.j2"}
+
 CROSSED = ("factorial", "fractional", "random")
 """Designs that cross their axes, so that factors have effects apart from the arms'."""
 
@@ -47,7 +52,7 @@ class ReportSummary:
     """What was written.
 
     Args:
-        page: The HTML page.
+        page: The first page asked for.
         studies: Names of the studies in it.
         tables: Number of tables.
         figures: Number of figures.
@@ -78,7 +83,12 @@ class _Section:
     figures: list[_Drawn]
 
 
-def write_report(store: Store, out: Path, studies: Sequence[str] | None = None) -> ReportSummary:
+def write_report(
+    store: Store,
+    out: Path,
+    studies: Sequence[str] | None = None,
+    formats: Sequence[str] | None = None,
+) -> ReportSummary:
     """Write a report of what is in a store.
 
     Written beside `out` first and then put in its place, so that a reader never sees half of one.
@@ -87,6 +97,8 @@ def write_report(store: Store, out: Path, studies: Sequence[str] | None = None) 
         store: The store.
         out: Folder to write; made, or replaced where it is an earlier report.
         studies: Names of the studies to report; None for all.
+        formats: Of `html`, `markdown` and `latex`, the pages to write; None for all. Tables and
+            figures are written in every form all the same.
 
     Raises:
         BenchError: The store holds no such study, a trial in it cannot be read, or `out` is a
@@ -106,7 +118,7 @@ def write_report(store: Store, out: Path, studies: Sequence[str] | None = None) 
         tables = _published(store, chosen)
         for table in tables:
             table.write(draft / "tables")
-        _render(draft, sections, tables)
+        _render(draft, sections, tables, formats or tuple(PAGES))
         (draft / MARK).write_text(f"bench {bench.__version__}\n")
         draft.chmod(0o755)
         if out.exists():
@@ -115,7 +127,7 @@ def write_report(store: Store, out: Path, studies: Sequence[str] | None = None) 
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return ReportSummary(
-        page=out / "index.html",
+        page=out / PAGES[(formats or tuple(PAGES))[0]],
         studies=tuple(study["name"] for study in chosen),
         tables=len(tables) + sum(len(section.tables) for section in sections),
         figures=sum(len(section.figures) for section in sections),
@@ -277,7 +289,9 @@ def _published(store: Store, studies: list[dict[str, Any]]) -> list[Table]:
     return [*tables, audit_table(claims.paper, audit(claims))]
 
 
-def _render(draft: Path, sections: list[_Section], published: list[Table]) -> None:
+def _render(
+    draft: Path, sections: list[_Section], published: list[Table], formats: Sequence[str]
+) -> None:
     environment = Environment(
         loader=PackageLoader("bench.report"),
         autoescape=lambda name: name is not None and ".html" in name,
@@ -286,13 +300,13 @@ def _render(draft: Path, sections: list[_Section], published: list[Table]) -> No
         lstrip_blocks=True,
     )
     environment.filters["png"] = lambda data: Markup(f"data:image/png;base64,{data}")
-    environment.filters["md"] = markdown_text
+    environment.filters |= {"md": markdown_text, "tex": latex_text}
     measured = any(section.study["reproduces"] for section in sections)
-    for template, name in (("report.html.j2", "index.html"), ("report.md.j2", "report.md")):
-        text = environment.get_template(template).render(
+    for form in formats:
+        text = environment.get_template(TEMPLATES[form]).render(
             sections=sections,
             published=published,
             reproduced=measured,
             version=bench.__version__,
         )
-        (draft / name).write_text(text, encoding="utf-8")
+        (draft / PAGES[form]).write_text(text, encoding="utf-8")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +184,24 @@ def test_the_page_is_self_contained_and_harmless(store: Store, tmp_path: Path) -
     figures = sorted(path.name for path in (tmp_path / "report" / "figures").glob("*.png"))
     assert "gates.effects.png" in figures and "tables.category_loss.png" in figures
     assert all((tmp_path / "report" / "figures" / f).with_suffix(".svg").exists() for f in figures)
+
+
+def test_the_latex_compiles_whatever_the_names_hold(store: Store, tmp_path: Path) -> None:
+    hostile = next(s for s in store.studies() if s["name"] == "gates")
+    title = r"\input{/etc/passwd} $x_1^2$ 50 % & #1 {~} 日本"
+    store.write_study("gates", hostile | {"title": title})
+    write_report(store, tmp_path / "report", formats=["latex"])
+    assert not (tmp_path / "report" / "index.html").exists()
+    text = (tmp_path / "report" / "report.tex").read_text()
+    assert r"\textbackslash{}input\{/etc/passwd\}" in text and r"\$x\_1" in text
+    engine = shutil.which("pdflatex")
+    if engine is None:
+        pytest.skip("no pdflatex on this machine: the LaTeX was written and not compiled")
+    done = subprocess.run(
+        [engine, "-interaction=nonstopmode", "-halt-on-error", "report.tex"],
+        cwd=tmp_path / "report", capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-2000:]
 
 
 def test_the_same_store_gives_the_same_report(store: Store, tmp_path: Path) -> None:
