@@ -152,6 +152,7 @@ def _forest(
             colour = "tab:blue" if effect.settled else "0.45"
             _interval(axis, places[effect.arm], effect.difference, scale, colour)
         axis.axvline(0, color="0.3", lw=1)
+        axis.locator_params(axis="x", nbins=5)
         axis.set_xlabel(label)
     axes[0, 0].set_yticks(list(places.values()), [literal(arm, 60) for arm in places])
     axes[0, 0].set_ylim(-0.6, len(names) - 0.4)
