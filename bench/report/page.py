@@ -26,6 +26,7 @@ from bench.report.drawing import Figure
 from bench.report.examples import examples, gate_maps
 from bench.report.figures import RANKED, study_figures
 from bench.report.gates import gate_energy, gate_energy_by_epoch, openness
+from bench.report.levels import by_level
 from bench.report.provenance import audit_table, checklist_table
 from bench.report.published import REPRODUCIBLE, protocols_table, published_table
 from bench.report.tables import (
@@ -191,6 +192,8 @@ def _section(store: Store, study: dict[str, Any], draft: Path) -> _Section:
 def _figures(study: dict[str, Any], arms: list[Arm]) -> Iterator[Figure]:
     """The study's figures; single arms are shown of the control and of published rows."""
     yield from study_figures(study, arms)
+    if study["design"] in CROSSED:
+        yield from by_level(study, arms)
     rows = {row.name for key in study["reproduces"] for row in published_tables()[key].rows}
     featured = [arm for arm in arms if arm.trials and arm.name in {study["control"], *rows}]
     drawn = [gate_energy(study, arms), gate_energy_by_epoch(study, arms), openness(study, arms)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 import subprocess
@@ -184,6 +185,29 @@ def test_the_page_is_self_contained_and_harmless(store: Store, tmp_path: Path) -
     figures = sorted(path.name for path in (tmp_path / "report" / "figures").glob("*.png"))
     assert "gates.effects.png" in figures and "tables.category_loss.png" in figures
     assert all((tmp_path / "report" / "figures" / f).with_suffix(".svg").exists() for f in figures)
+
+
+def test_an_axis_of_numbers_is_drawn_as_a_curve(store: Store, tmp_path: Path) -> None:
+    sizes, gates = ["1000", "100", "10"], ["sigmoid", "none"]
+    arms: dict[str, dict[str, str]] = {}
+    for gate, size in itertools.product(gates, sizes):
+        name = f"{gate}, train_size={size}"
+        arms[name] = {str(seed): f"{gate}{size}{seed}" for seed in range(2)}
+        for seed in range(2):
+            skill = 0.2 * len(size) + 0.1 * (gate == "none")
+            store.write(record(f"{gate}{size}{seed}", skill, seed))
+    axes = [{"name": "gate", "levels": gates}, {"name": "data.train_size", "levels": sizes}]
+    plain = study("sizes", arms, axes=axes, seeds=[0, 1])
+    for arm, (gate, size) in zip(plain["arms"], itertools.product(gates, sizes), strict=True):
+        arm["levels"] = {"gate": gate, "data.train_size": size}
+    store.write_study("sizes", plain)
+    write_report(store, tmp_path / "report", ["sizes"])
+    drawn = pd.read_csv(tmp_path / "report" / "figures" / "sizes.by_data.train_size.csv")
+    assert sorted(drawn["data.train_size"].unique()) == [10, 100, 1000]
+    measured = {arm.name: arm.estimate("accuracy").mean for arm in load_arms(store, plain)}
+    row = drawn[(drawn["line"] == "none") & (drawn["data.train_size"] == 100)].iloc[0]
+    assert row["mean"] == pytest.approx(100 * measured["none, train_size=100"])
+    assert not (tmp_path / "report" / "figures" / "sizes.by_gate.csv").exists()
 
 
 def test_the_latex_compiles_whatever_the_names_hold(store: Store, tmp_path: Path) -> None:
