@@ -92,12 +92,37 @@ def feature_needs(specs: Iterable[TrialSpec], manifest: Manifest, cache: Path) -
     return [_need(backbone, wanted, manifest, cache) for backbone, wanted in rows.items()]
 
 
+def drop_damaged(needs: Sequence[FeatureNeed], manifest: Manifest, cache: Path) -> list[str]:
+    """Compare the features on disk with their checksums; what differs counts as missing again.
+
+    Returns:
+        Names of the shards dropped.
+    """
+    return [
+        shard
+        for need in needs
+        if _weights_ready(need.backbone, cache)
+        for shard in FeatureStore(
+            cache, feature_key(need.backbone, cache, manifest.fingerprint)
+        ).verify()
+    ]
+
+
+def unprepared(needs: Sequence[FeatureNeed], cache: Path) -> list[FeatureNeed]:
+    """Those that lack features or weights, and so a process that makes them."""
+    return [need for need in needs if need.missing or not _weights_ready(need.backbone, cache)]
+
+
+def _weights_ready(backbone: BackboneSettings, cache: Path) -> bool:
+    path = weights_path(backbone, cache)
+    return path is None or path.is_file()
+
+
 def _need(
     backbone: BackboneSettings, rows: set[int], manifest: Manifest, cache: Path
 ) -> FeatureNeed:
-    path = weights_path(backbone, cache)
     missing = len(rows)
-    if not backbone.frozen or path is None or path.is_file():
+    if not backbone.frozen or _weights_ready(backbone, cache):
         key = feature_key(backbone, cache, manifest.fingerprint)
         missing = len(FeatureStore(cache, key).missing(list(rows)))
     entry = BACKBONES[backbone.name]

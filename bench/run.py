@@ -24,7 +24,14 @@ from bench.design.lay import lay_study
 from bench.design.study import load_study
 from bench.engine.resources import Resources, Shares
 from bench.errors import BenchError
-from bench.plan import PlannedTrial, feature_needs, planned, study_record
+from bench.plan import (
+    PlannedTrial,
+    drop_damaged,
+    feature_needs,
+    planned,
+    study_record,
+    unprepared,
+)
 from bench.store import Store
 from bench.yaml_source import nearest
 
@@ -201,7 +208,9 @@ def _engine(
     trials_shown: Callable[[int, int, dict[str, str], Shares], Any],
 ) -> tuple[dict[str, str], list[str]]:
     assert prepared.manifest is not None
-    needs = feature_needs([t.spec for t in pending], prepared.manifest, request.cache)
+    manifest, specs = prepared.manifest, [trial.spec for trial in pending]
+    repaired = drop_damaged(feature_needs(specs, manifest, request.cache), manifest, request.cache)
+    needs = unprepared(feature_needs(specs, manifest, request.cache), request.cache)
     from bench.engine.tune import cluster, extract_features, run_trials
     from bench.engine.worker import Job
 
@@ -218,10 +227,9 @@ def _engine(
         commit=_commit(),
     )
     with cluster(resources, len(pending), job.log) as shares:
-        repaired: list[str] = []
         if needs:
             with phases() as say:
-                repaired = extract_features(needs, job, shares, say)
+                extract_features(needs, job, shares, say)
         with trials_shown(len(pending), stored, names, shares) as shown:
             return run_trials(pending, job, shares, shown.event), repaired
 

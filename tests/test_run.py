@@ -68,7 +68,12 @@ def test_what_is_stored_is_never_trained_again_in_whatever_study_it_turns_up(des
     bench(desk, "report", "--out", "report")
     assert "gate=spatial" in (desk / "report" / "index.html").read_text()
 
+    shard = next(desk.glob(".cache/features/*/*.npy"))
+    flipped = bytearray(shard.read_bytes())
+    flipped[-7] ^= 1
+    shard.write_bytes(flipped)
     again = run_json(desk, "study.yaml", "--rerun", "--only", "gate=none")
+    assert again["repaired"] == [shard.name]
     assert again["finished"] == 1 and len(list(desk.glob("results/superseded/*"))) == 1
 
 

@@ -79,12 +79,8 @@ def extract_features(
     job: Job,
     shares: Shares,
     progress: Callable[[str, int, int], None],
-) -> list[str]:
-    """Make weights and extract features in a process of its own, with all cores or one GPU.
-
-    Returns:
-        Names of damaged shards that were found and extracted anew.
-    """
+) -> None:
+    """Make weights and extract features in a process of its own, with all cores or one GPU."""
     with tempfile.TemporaryDirectory(dir=job.cache, prefix=".progress-") as scratch:
         said = Path(scratch) / "progress.json"
         task = ray.remote(
@@ -101,12 +97,13 @@ def extract_features(
                     progress(now["phase"], now["done"], now["total"])
                     last = now
             if done:
-                return list(_result(pending))
+                _raise_cause(pending)
+                return
 
 
-def _result(pending: Any) -> Any:
+def _raise_cause(pending: Any) -> None:
     try:
-        return ray.get(pending)
+        ray.get(pending)
     except ray.exceptions.RayTaskError as error:
         # What the task raised is what the user should read, not Ray's wrapping of it.
         raise error.cause from None

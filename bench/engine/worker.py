@@ -102,7 +102,7 @@ class TrialWorker(tune.Trainable):
 
 def prepare_features(
     needs: Sequence[tuple[BackboneSettings, list[int]]], job: Job, progress: Path, threads: int
-) -> list[str]:
+) -> None:
     """Make weights and extract features; says how far it is in a small file.
 
     Args:
@@ -110,33 +110,19 @@ def prepare_features(
         job: Where to read and write.
         progress: JSON file of `phase`, `done` and `total`, rewritten as work proceeds.
         threads: CPU threads to use.
-
-    Returns:
-        Names of damaged shards that were dropped and extracted anew.
     """
     redirect_output(job.log)
     limit_threads(threads)
-    from bench.features import FeatureStore, feature_key
     from bench.train.extract import ensure_weights, extract
 
     def say(phase: str, done: int, total: int) -> None:
         write_json(progress, {"phase": phase, "done": done, "total": total})
 
     manifest = _manifest(job.data, job.cache)
-    dropped = []
     for settings, rows in needs:
-        phase = f"features of {settings.name}"
         ensure_weights(settings, job.cache, say)
-        key = feature_key(settings, job.cache, manifest.fingerprint)
-        dropped += FeatureStore(job.cache, key).verify()
-        extract(
-            manifest,
-            rows,
-            settings,
-            job.cache,
-            partial(say, phase),
-        )
-    return dropped
+        phase = f"features of {settings.name}" if settings.frozen else "pixels"
+        extract(manifest, rows, settings, job.cache, partial(say, phase))
 
 
 def limit_threads(threads: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -196,10 +197,13 @@ def _figures(study: dict[str, Any], arms: list[Arm]) -> Iterator[Figure]:
         yield from by_level(study, arms)
     rows = {row.name for key in study["reproduces"] for row in published_tables()[key].rows}
     featured = [arm for arm in arms if arm.trials and arm.name in {study["control"], *rows}]
-    drawn = [gate_energy(study, arms), gate_energy_by_epoch(study, arms), openness(study, arms)]
-    drawn += [draw(study, arm) for arm in featured for draw in (confusion, examples, gate_maps)]
-    drawn.append(class_distribution(study))
-    yield from (figure for figure in drawn if figure is not None)
+    # One at a time: an open figure holds megabytes.
+    of_study = (draw(study, arms) for draw in (gate_energy, gate_energy_by_epoch, openness))
+    of_arms = (draw(study, arm) for arm in featured for draw in (confusion, examples, gate_maps))
+    of_data = (draw(study) for draw in (class_distribution,))
+    for figure in itertools.chain(of_study, of_arms, of_data):
+        if figure is not None:
+            yield figure
 
 
 def _comparisons(study: dict[str, Any], arms: list[Arm]) -> Iterator[Table | None]:
