@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from keras import ops
+
 
 @dataclass(frozen=True)
 class Stem:
@@ -47,6 +50,20 @@ class Network:
     twins: tuple[tuple[Any, Any], ...] = ()
     landmark_side: int | None = None
     gate: Any = None
+
+
+def answers(model: Any, images: Any) -> dict[str, np.ndarray]:
+    """What a model with named outputs says of a batch.
+
+    Called directly: Keras' `predict` on the JAX backend gives the weights' memory away, and they
+    are shared with the network in training.
+
+    Args:
+        model: The model.
+        images: A batch of its input.
+    """
+    said = model(ops.convert_to_tensor(images), training=False)
+    return {name: ops.convert_to_numpy(value) for name, value in said.items()}
 
 
 def seed_layers(layers: Iterable[Any], seed: int) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.models.network import Network
+from bench.models.network import Network, answers
 from bench.train.metrics import GateStatistics, PassedByImage, passed_by_image
 
 
@@ -56,7 +56,7 @@ def evaluate(network: Network, batches: Any) -> Answers:
     sizes: list[int] = []
     gate, passed = GateStatistics(), []
     for images, targets in batches.in_order():
-        said = answerer.predict_on_batch(images)
+        said = answers(answerer, images)
         probabilities.append(said["category"])
         sizes.append(len(images))
         if network.landmark_side is not None:

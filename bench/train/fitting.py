@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from bench.models.losses import LandmarkLoss
-from bench.models.network import Network
+from bench.models.network import Network, answers
 from bench.spec import TrialSpec
 from bench.train.balance import Balance, cross_entropy
 from bench.train.metrics import GateStatistics
@@ -130,9 +130,10 @@ class GateHistory(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Put `val_gate_mean` and the rest into the epoch's logs."""
+        _ = self.model  # on JAX, asking for it puts the trained weights into the variables
         statistics = GateStatistics()
         for images, *_ in self._batches.in_order():
-            said = self._gate.predict_on_batch(images)
+            said = answers(self._gate, images)
             statistics.add(said["gate"], said["features"])
         if logs is not None:
             logs.update({f"val_{name}": value for name, value in statistics.result().items()})

@@ -148,7 +148,7 @@ class Tempo(keras.optimizers.Optimizer):
             if trainable_variables is None:
                 raise ValueError("build the optimiser, or pass the variables, before applying")
             self.build(list(trainable_variables))
-        batch = self.iterations + 1
+        batch = self.iterations.value + 1
         for part, group in zip(self._parts, self._groups, strict=True):
             if group.always:
                 self._steps(part, group, grads)
@@ -156,10 +156,10 @@ class Tempo(keras.optimizers.Optimizer):
             remainders = sorted({turn % group.period for turn in group.turns})
             due = ops.any(ops.equal(batch % group.period, ops.convert_to_tensor(remainders)))
             state = self._state(part, group)
-            before = [ops.copy(variable) for variable in state]
+            before = [ops.copy(variable.value) for variable in state]
             self._steps(part, group, grads)
             for variable, old in zip(state, before, strict=True):
-                variable.assign(ops.where(due, variable, old))
+                variable.assign(ops.where(due, variable.value, old))
         self._iterations.assign_add(1)
 
     def _steps(self, part: Any, group: Group, grads: Sequence[Any]) -> None:
@@ -167,7 +167,7 @@ class Tempo(keras.optimizers.Optimizer):
         if group.twins:
             self._step(part, [(grads[self._index[id(t)]], v) for v, t in group.twins])
             for variable, twin in group.twins:
-                twin.assign(variable)
+                twin.assign(variable.value)
 
     def _step(self, part: Any, pairs: Sequence[tuple[Any, Any]]) -> None:
         pairs = [(gradient, variable) for gradient, variable in pairs if gradient is not None]
@@ -178,7 +178,7 @@ class Tempo(keras.optimizers.Optimizer):
         if self._shared_count:
             for other in self._parts:
                 if other is not part:
-                    other.iterations.assign(part.iterations)
+                    other.iterations.assign(part.iterations.value)
 
     def _state(self, part: Any, group: Group) -> list[Any]:
         """All that a group's step changes."""
