@@ -18,6 +18,7 @@ import bench
 from bench.analysis.arms import Arm, controls, effects, load_arms
 from bench.errors import BenchError
 from bench.paper.audit import audit, load_claims
+from bench.paper.ledger import ledger
 from bench.paper.published import published as published_tables
 from bench.report.cells import Measured, Table, latex_text, markdown_text
 from bench.report.classes import class_distribution
@@ -211,13 +212,24 @@ def _comparisons(study: dict[str, Any], arms: list[Arm]) -> Iterator[Table | Non
     ranked = study["design"] in RANKED
     for number, control in enumerate(controls(arms), start=1):
         suffix = "effects" if number == 1 else f"effects_{number}"
-        yield effects_table(f"{name}.{suffix}", arms, control, ranked=ranked)
+        yield effects_table(
+            f"{name}.{suffix}",
+            arms,
+            control,
+            ranked=ranked,
+            unchanged=_unchanged_rows() if study["design"] == "ledger" else (),
+        )
         yield tails_table(f"{name}.{suffix}.tails", arms, control)
         yield images_table(f"{name}.{suffix}.images", arms, control)
     if study["design"] in CROSSED:
         levels = next((arm.levels for arm in arms if arm.name == study["control"]), {})
         axes = {axis["name"]: axis["levels"] for axis in study["axes"] if axis["name"] in levels}
         yield factors_table(name, arms, axes, levels)
+
+
+def _unchanged_rows() -> list[str]:
+    """Rows of the ledger that the released code takes as the paper does."""
+    return [row.name for row in ledger() if not row.released]
 
 
 def _facts(study: dict[str, Any], arms: list[Arm], counts: dict[str, int]) -> dict[str, str]:

@@ -66,7 +66,12 @@ def landmarks_table(name: str, arms: Sequence[Arm]) -> Table | None:
 
 
 def effects_table(
-    name: str, arms: Sequence[Arm], control: str, *, ranked: bool = False
+    name: str,
+    arms: Sequence[Arm],
+    control: str,
+    *,
+    ranked: bool = False,
+    unchanged: Sequence[str] = (),
 ) -> Table | None:
     """Every arm's difference from its control, paired by seed, Holm-corrected.
 
@@ -75,8 +80,9 @@ def effects_table(
         arms: Arms of the study.
         control: The arm that others are compared with.
         ranked: Whether arms stand by the size of their difference in accuracy.
+        unchanged: What has no arm because it would be the control itself; named at the end.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     for metric, head in EFFECTS.items():
         found = effects(list(arms), control, metric)
         for effect in by_size(found) if ranked else found:
@@ -93,6 +99,7 @@ def effects_table(
             )
     if not rows:
         return None
+    rows += [{"arm": what, "verdict": "the same as the control: no effect"} for what in unchanged]
     return Table(
         name,
         f"Against {control}",

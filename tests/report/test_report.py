@@ -187,6 +187,19 @@ def test_the_page_is_self_contained_and_harmless(store: Store, tmp_path: Path) -
     assert all((tmp_path / "report" / "figures" / f).with_suffix(".svg").exists() for f in figures)
 
 
+def test_a_ledger_study_ranks_its_rows_and_names_those_without_a_difference(
+    store: Store, tmp_path: Path
+) -> None:
+    gates = next(s for s in store.studies() if s["name"] == "gates")
+    store.write_study("gates", gates | {"design": "ledger"})
+    write_report(store, tmp_path / "report", ["gates"])
+    table = pd.read_csv(tmp_path / "report" / "tables" / "gates.effects.csv")
+    sizes = table[table["metric"] == "top-1 (points)"]["difference mean"].abs()
+    assert sizes.is_monotonic_decreasing and len(sizes) == 2
+    same = table[table["verdict"].str.startswith("the same")]["arm"]
+    assert [name.split(":")[0] for name in same] == [f"row {n}" for n in (1, 2, 5, 7, 22)]
+
+
 def test_an_axis_of_numbers_is_drawn_as_a_curve(store: Store, tmp_path: Path) -> None:
     sizes, gates = ["1000", "100", "10"], ["sigmoid", "none"]
     arms: dict[str, dict[str, str]] = {}
