@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,12 +23,13 @@ def files_of_the_guide() -> dict[str, str]:
 def test_what_the_guide_adds_is_trained_by_a_run(tmp_path: Path, cache: Path) -> None:
     files = files_of_the_guide()
     assert {"hard_gate.py", "tiny_backbone.py", "tempered.py", "extended.yaml"} <= files.keys()
+    shutil.copytree(cache, tmp_path / ".cache")
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     environment = os.environ | {
         "PYTHONPATH": str(tmp_path),
         "ROPANET_BENCH_PLUGINS": "hard_gate,tiny_backbone,tempered",
-        "BENCH_CACHE": str(cache),
+        "BENCH_CACHE": str(tmp_path / ".cache"),
     }
 
     def bench(*words: str) -> subprocess.CompletedProcess[str]:

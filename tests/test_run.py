@@ -68,7 +68,7 @@ def test_what_is_stored_is_never_trained_again_in_whatever_study_it_turns_up(des
     bench(desk, "report", "--out", "report")
     assert "gate=spatial" in (desk / "report" / "index.html").read_text()
 
-    shard = next(desk.glob(".cache/features/*/*.npy"))
+    shard = next(desk.glob(".cache/features/small-*/*.npy"))
     flipped = bytearray(shard.read_bytes())
     flipped[-7] ^= 1
     shard.write_bytes(flipped)
