@@ -78,6 +78,7 @@ class _Drawn:
 @dataclass(frozen=True)
 class _Section:
     study: dict[str, Any]
+    arms: list[Arm]
     counts: dict[str, int]
     facts: dict[str, str]
     warnings: list[str]
@@ -118,7 +119,7 @@ def write_report(
         for folder in ("tables", "figures"):
             (draft / folder).mkdir()
         sections = [_section(store, study, draft) for study in chosen]
-        tables = _published(store, chosen)
+        tables = _published(sections)
         for table in tables:
             table.write(draft / "tables")
         _render(draft, sections, tables, formats or tuple(PAGES))
@@ -182,6 +183,7 @@ def _section(store: Store, study: dict[str, Any], draft: Path) -> _Section:
         drawn.append(_Drawn(figure.name, figure.title, figure.caption, encoded))
     return _Section(
         study=study,
+        arms=arms,
         counts=counts,
         facts=_facts(study, arms, counts),
         warnings=_warnings(arms, counts),
@@ -295,11 +297,11 @@ def _summary(study: dict[str, Any], arms: list[Arm]) -> list[str]:
     return sentences
 
 
-def _published(store: Store, studies: list[dict[str, Any]]) -> list[Table]:
+def _published(sections: Sequence[_Section]) -> list[Table]:
     tables = []
     for key in REPRODUCIBLE:
-        study = next((s for s in studies if key in s["reproduces"]), None)
-        arms = load_arms(store, study) if study is not None else []
+        section = next((s for s in sections if key in s.study["reproduces"]), None)
+        arms, study = ([], None) if section is None else (section.arms, section.study)
         tables.append(published_table(key, arms, study))
         if key == "table_1" and study is not None:
             protocols = protocols_table(arms, study)
