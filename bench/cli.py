@@ -17,7 +17,8 @@ import bench
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
-    from bench.run import Request
+    from bench.request import Request
+    from bench.run import Result
 
 app = typer.Typer(
     name="bench",
@@ -37,6 +38,7 @@ out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
 Study = Annotated[Path, typer.Argument(help="A study's YAML file.", show_default=False)]
+Studies = Annotated[list[Path], typer.Argument(help="Studies' YAML files.", show_default=False)]
 Data = Annotated[
     Path | None,
     typer.Option(
@@ -82,10 +84,11 @@ def _options(
 @app.command(
     epilog="Examples:\n\n  bench run ablations/mask_gate.yaml\n\n"
     "  bench run ablations/mask_gate.yaml --data /data/DeepFashion --gpus-per-trial 0.5\n\n"
-    "  bench run ablations/tables.yaml --only Baseline-1000 --set train.epochs=3"
+    "  bench run ablations/tables.yaml --only Baseline-1000 --set train.epochs=3\n\n"
+    "  bench run ablations/*.yaml --profile smoke"
 )
 def run(
-    study: Study,
+    studies: Studies,
     data: Data = None,
     profile: Profile = None,
     results: Results = RESULTS,
@@ -105,12 +108,21 @@ def run(
     settings: Set = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train whatever of a study is not in the store yet."""
-    from bench.display import TrialDisplay, duration, phase_bar
+    """Train whatever of one or more studies is not in the store yet."""
+    from bench.display import TrialDisplay, phase_bar
     from bench.engine.resources import Resources
-    from bench.run import run as run_study
+    from bench.run import run as run_studies
 
-    request = _request(study, data, profile, results, cache, only, settings, limit, rerun)
+    if only and len(studies) > 1:
+        raise BenchError(
+            "names arms of one study, and several studies were given",
+            where="--only",
+            fix="run that study alone",
+        )
+    requests = [
+        _request(study, data, profile, results, cache, only, settings, limit, rerun)
+        for study in studies
+    ]
     screen = err if as_json else out
 
     def trials_shown(total: int, stored: int, names: dict[str, str], shares: Any) -> TrialDisplay:
@@ -119,8 +131,8 @@ def run(
         return TrialDisplay(screen, total, stored, names)
 
     try:
-        result = run_study(
-            request,
+        found = run_studies(
+            requests,
             Resources(workers, gpus_per_trial, address),
             phases=lambda: phase_bar(screen),
             trials_shown=trials_shown,
@@ -131,27 +143,33 @@ def run(
         )
         raise typer.Exit(130) from None
     if as_json:
-        _print_json(result.__dict__)
+        _print_json([result.__dict__ for result in found])
     else:
+        _print_run(found, results)
+    if any(result.failed for result in found):
+        raise typer.Exit(1)
+
+
+def _print_run(found: list[Result], results: Path) -> None:
+    from bench.display import duration
+
+    for result in found:
         parts = [f"{result.finished} trained", f"{result.stored} in the store already"]
         if result.failed:
             parts.append(f"[red]{len(result.failed)} failed[/]")
         if result.held_back:
             parts.append(f"{result.held_back} left for later")
-        out.print(
-            f"[bold]{result.study}[/] ({request_profile(request)}): {', '.join(parts)}, "
-            f"in {duration(result.seconds)}"
-        )
-        for shard in result.repaired:
-            out.print(f"  a damaged feature file was found and made anew: {shard}")
-        if not result.finished and not result.failed and not result.held_back:
-            out.print("Nothing to train: every trial is in the store.")
-        if result.failed:
-            out.print(f"Why: `bench status --results {results}`, and {results / 'failures'}")
-        else:
-            out.print(f"Next: bench report --results {results} --out report/")
-    if result.failed:
-        raise typer.Exit(1)
+        out.print(f"[bold]{result.study}[/] (profile {result.profile}): {', '.join(parts)}")
+    for shard in found[0].repaired:
+        out.print(f"  a damaged feature file was found and made anew: {shard}")
+    if not any(result.finished or result.failed or result.held_back for result in found):
+        out.print("Nothing to train: every trial is in the store.")
+    elif found[0].seconds >= 1:
+        out.print(f"In {duration(found[0].seconds)}.")
+    if any(result.failed for result in found):
+        out.print(f"Why: `bench status --results {results}`, and {results / 'failures'}")
+    else:
+        out.print(f"Next: bench report --results {results} --out report/")
 
 
 @app.command(epilog="Example:\n\n  bench plan ablations/mask_gate.yaml --data /data/DeepFashion")
@@ -341,11 +359,6 @@ def main() -> None:
         sys.exit(141)
 
 
-def request_profile(request: Request) -> str:
-    """The profile that a request runs under, named or by default."""
-    return f"profile {request.profile or ('paper' if request.data else 'laptop')}"
-
-
 def _request(
     study: Path,
     data: Path | None,
@@ -358,7 +371,7 @@ def _request(
     rerun: bool = False,
 ) -> Request:
     from bench.design.study import PROFILES
-    from bench.run import Request
+    from bench.request import Request
 
     if profile is not None and profile not in PROFILES:
         raise BenchError(f"no profile `{profile}`", fix=f"profiles: {', '.join(PROFILES)}")

@@ -24,7 +24,7 @@ from bench.store import Store
 if TYPE_CHECKING:
     from bench.data.check import CheckReport
     from bench.paper.audit import Finding
-    from bench.run import Request
+    from bench.request import Request
 
 SHOWN_ARMS = 40
 COUNTED_TRIALS = 20_000
@@ -39,7 +39,7 @@ def plan_overview(request: Request) -> dict[str, Any]:
     Raises:
         BenchError: The study or its data is at fault.
     """
-    from bench.run import check_only, lay_out
+    from bench.request import check_only, lay_out
 
     prepared = lay_out(request)
     laid, manifest = prepared.design, prepared.manifest
@@ -222,14 +222,17 @@ def print_status(console: Console, overview: list[dict[str, Any]], results: Path
     if not overview:
         console.print(f"No study in {results} yet. Try: bench run ablations/mask_gate.yaml")
         return
-    columns = ("study", "profile", "data", "trials", "done", "failed", "missing")
-    table = Table(box=None, padding=(0, 2), header_style="bold")
-    for name in columns:
-        numeric = name in ("trials", "done", "failed", "missing")
-        table.add_column(name, justify="right" if numeric else "left")
-    for study in overview:
-        table.add_row(*(escape(str(study[name])) for name in columns))
-    console.print(table)
+    columns = ("study", "profile", "trials", "done", "failed", "missing")
+    for data in dict.fromkeys(study["data"] for study in overview):
+        table = Table(box=None, padding=(0, 2), header_style="bold")
+        for name in columns:
+            numeric = name not in ("study", "profile")
+            table.add_column(name, justify="right" if numeric else "left", no_wrap=numeric)
+        for study in overview:
+            if study["data"] == data:
+                table.add_row(*(escape(str(study[name])) for name in columns))
+        console.print(f"[dim]Data: {escape(data)}[/]")
+        console.print(table)
     for study in overview:
         for error in study["errors"]:
             console.print(f"[red]failed[/] {escape(error['name'])}: {escape(error['error'])}")

@@ -46,6 +46,11 @@ class PlannedTrial:
     spec: TrialSpec
     stored: bool
 
+    @property
+    def name(self) -> str:
+        """How it is named to a person."""
+        return f"{self.arm}, seed {self.seed}"
+
 
 @dataclass(frozen=True)
 class FeatureNeed:
@@ -92,13 +97,15 @@ def feature_needs(specs: Iterable[TrialSpec], manifest: Manifest, cache: Path) -
     return [_need(backbone, wanted, manifest, cache) for backbone, wanted in rows.items()]
 
 
-def drop_damaged(needs: Sequence[FeatureNeed], manifest: Manifest, cache: Path) -> list[str]:
+def drop_damaged(
+    needs: Sequence[FeatureNeed], manifest: Manifest, cache: Path
+) -> tuple[list[str], list[FeatureNeed]]:
     """Compare the features on disk with their checksums; what differs counts as missing again.
 
     Returns:
-        Names of the shards dropped.
+        Names of the shards dropped, and the needs as they are then.
     """
-    return [
+    dropped = [
         shard
         for need in needs
         if _weights_ready(need.backbone, cache)
@@ -106,6 +113,9 @@ def drop_damaged(needs: Sequence[FeatureNeed], manifest: Manifest, cache: Path) 
             cache, feature_key(need.backbone, cache, manifest.fingerprint)
         ).verify()
     ]
+    if not dropped:
+        return [], list(needs)
+    return dropped, [_need(n.backbone, set(n.rows.tolist()), manifest, cache) for n in needs]
 
 
 def unprepared(needs: Sequence[FeatureNeed], cache: Path) -> list[FeatureNeed]:

@@ -5,96 +5,42 @@ Light until there is something to train: Ray and Keras are imported only then.
 
 from __future__ import annotations
 
-import itertools
 import os
 import subprocess
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import bench
 from bench.data.manifest import Manifest
-from bench.data.phantom import draw_phantom, drawn_as, is_drawn
-from bench.data.settings import PhantomSource
-from bench.data.sources import open_source
 from bench.design.design import Design
-from bench.design.lay import lay_study
-from bench.design.study import load_study
 from bench.engine.resources import Resources, Shares
 from bench.errors import BenchError
-from bench.plan import (
-    PlannedTrial,
-    drop_damaged,
-    feature_needs,
-    planned,
-    study_record,
-    unprepared,
-)
+from bench.plan import PlannedTrial, drop_damaged, feature_needs, planned, study_record, unprepared
+from bench.request import Prepared, Request, check_only, lay_out
 from bench.store import Store
-from bench.yaml_source import nearest
-
-Say = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the user asked for.
-
-    Args:
-        study: The study's YAML.
-        data: Folder of the data; None for the phantom.
-        profile: `smoke`, `laptop` or `paper`; None for `paper` with data and `laptop` without.
-        results: Results folder.
-        cache: Cache folder.
-        only: Names of the only arms to run; empty for all.
-        limit: Most trials to run; None for all.
-        rerun: Train again what is in the store, and replace it.
-        settings: Dotted path -> value, above the study's own.
-    """
-
-    study: Path
-    data: Path | None = None
-    profile: str | None = None
-    results: Path = Path("results")
-    cache: Path = Path(".cache")
-    only: tuple[str, ...] = ()
-    limit: int | None = None
-    rerun: bool = False
-    settings: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A study laid out over its data.
-
-    Args:
-        design: The study under its profile.
-        manifest: The data; None for a phantom that is not drawn yet.
-        data_root: Where the data lies, or will.
-    """
-
-    design: Design
-    manifest: Manifest | None
-    data_root: Path
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a run.
+    """What became of a study.
 
     Args:
         study: Name of the study.
-        stored: Trials that were in the store already.
+        profile: Profile that it ran under.
+        stored: Trials that were in the store already, or that an earlier study of the same run
+            trained.
         finished: Trials trained now.
         failed: Names of the trials that failed.
         held_back: Trials left for later by `limit`.
-        repaired: Damaged feature shards that were extracted anew.
-        seconds: How long it took.
+        repaired: Damaged feature shards that the run extracted anew, for all of its studies.
+        seconds: How long the run took, all of its studies together.
     """
 
     study: str
+    profile: str
     stored: int
     finished: int
     failed: tuple[str, ...]
@@ -103,135 +49,197 @@ class Result:
     seconds: float
 
 
-def lay_out(request: Request, *, draw: Say | None = None) -> Prepared:
-    """Read the study and open its data.
+@dataclass(frozen=True)
+class _Share:
+    """One study of a run: `pending` are its own trials to train, `shared` an earlier study's."""
 
-    Args:
-        request: What the user asked for.
-        draw: Draw the phantom if it is not there, telling this of the progress; None leaves it
-            undrawn, for a plan.
+    prepared: Prepared
+    manifest: Manifest
+    stored: int
+    pending: list[PlannedTrial]
+    shared: list[PlannedTrial]
+    held_back: int
 
-    Raises:
-        BenchError: With file, line and column where the study is at fault.
-    """
-    study, file = load_study(request.study)
-    profile = request.profile or ("paper" if request.data else "laptop")
-    manifest = None
-    data_source: dict[str, Any] | None = None
-    if request.data is not None:
-        manifest = open_source(request.data, cache=request.cache, progress=_named(draw, "sizes"))
-        data_source = {"kind": manifest.source}
-        if manifest.source == "phantom":
-            data_source |= drawn_as(request.data)
-    laid = lay_study(
-        study, file, profile=profile, data_source=data_source, settings=request.settings
-    )
-    if request.data is not None:
-        assert manifest is not None
-        return Prepared(laid, manifest, request.data.resolve())
-    root = _phantom_root(laid, request.cache, request.study)
-    source = laid.control.spec.data.source
-    assert isinstance(source, PhantomSource)
-    if draw is not None:
-        root.parent.mkdir(parents=True, exist_ok=True)
-        draw_phantom(root, images=source.images, seed=source.seed, progress=_named(draw, "drawing"))
-    if is_drawn(root, images=source.images, seed=source.seed):
-        manifest = open_source(root, cache=request.cache)
-    return Prepared(laid, manifest, root.resolve())
+    @property
+    def study(self) -> str:
+        return self.prepared.design.study.name
 
 
 def run(
-    request: Request,
+    requests: Sequence[Request],
     resources: Resources,
     *,
     phases: Callable[[], Any],
     trials_shown: Callable[[int, int, dict[str, str], Shares], Any],
-) -> Result:
-    """Train whatever of a study is not in the store.
+) -> list[Result]:
+    """Train whatever of some studies is not in the store, all of them in one Ray session.
 
     Args:
-        request: What the user asked for.
+        requests: What the user asked for: a study each, all else alike. Their `limit` is for all
+            of them together.
         resources: What may be used.
         phases: Makes a context manager that yields `say(phase, done, total)`.
         trials_shown: Called with (trials to run, trials stored, names by id, shares); makes a
             context manager with `event(trial id, what)`.
 
+    Returns:
+        What became of each study.
+
     Raises:
-        BenchError: Something in the study, the data or the weights is not as it must be.
+        BenchError: Something in a study, the data or the weights is not as it must be; nothing
+            was trained then.
     """
     begun = time.monotonic()
     with phases() as say:
-        prepared = lay_out(request, draw=say)
-    manifest = prepared.manifest
-    assert manifest is not None
-    store = Store(request.results)
-    wanted = _chosen(prepared.design, request, manifest, store)
-    pending = [trial for trial in wanted if request.rerun or not trial.stored]
-    store.write_study(
-        prepared.design.study.name,
-        study_record(
-            prepared.design,
-            planned(prepared.design, manifest, store),
-            manifest,
-            bench.__version__,
-        ),
+        laid = [lay_out(request, draw=say) for request in requests]
+    _refuse_namesakes(laid, requests)
+    shares = _shares(laid, requests)
+    outcomes, repaired = _engine(requests[0], resources, shares, phases, trials_shown)
+    seconds = time.monotonic() - begun
+    return [_result(share, outcomes, repaired, seconds) for share in shares]
+
+
+def _result(
+    share: _Share, outcomes: dict[str, str], repaired: tuple[str, ...], seconds: float
+) -> Result:
+    finished, shared = (
+        sum(outcomes.get(trial.id) == "finished" for trial in trials)
+        for trials in (share.pending, share.shared)
     )
-    held_back = max(len(pending) - request.limit, 0) if request.limit is not None else 0
-    pending = pending[: request.limit] if request.limit is not None else pending
-    stored = len(wanted) - len(pending) - held_back
-    outcomes: dict[str, str] = {}
-    repaired: list[str] = []
-    names = {trial.id: f"{trial.arm}, seed {trial.seed}" for trial in pending}
-    if pending:
-        outcomes, repaired = _engine(
-            request, resources, prepared, pending, stored, names, phases, trials_shown
-        )
     return Result(
-        study=prepared.design.study.name,
-        stored=stored,
-        finished=sum(outcome == "finished" for outcome in outcomes.values()),
-        failed=tuple(names[i] for i in names if pending and outcomes.get(i) != "finished"),
-        held_back=held_back,
-        repaired=tuple(repaired),
-        seconds=time.monotonic() - begun,
+        study=share.study,
+        profile=share.prepared.design.profile,
+        stored=share.stored + shared,
+        finished=finished,
+        failed=tuple(
+            trial.name
+            for trial in (*share.pending, *share.shared)
+            if outcomes.get(trial.id) != "finished"
+        ),
+        held_back=share.held_back,
+        repaired=repaired,
+        seconds=seconds,
     )
+
+
+def _refuse_namesakes(laid: Sequence[Prepared], requests: Sequence[Request]) -> None:
+    """Studies of one name would overwrite each other's record."""
+    seen: dict[str, Path] = {}
+    for prepared, request in zip(laid, requests, strict=True):
+        name = prepared.design.study.name
+        if name in seen:
+            raise BenchError(
+                f"is named `{name}`, as is {seen[name]}",
+                where=str(request.study),
+                fix="give one of them another `name`, or name it once",
+            )
+        seen[name] = request.study
+
+
+def _shares(laid: Sequence[Prepared], requests: Sequence[Request]) -> list[_Share]:
+    taken: set[str] = set()
+    room = requests[0].limit
+    shares = []
+    for prepared, request in zip(laid, requests, strict=True):
+        assert prepared.manifest is not None, "a run draws its phantom"
+        store = Store(request.results)
+        wanted = _chosen(prepared.design, request, prepared.manifest, store)
+        missing = [trial for trial in wanted if request.rerun or not trial.stored]
+        shared = [trial for trial in missing if trial.id in taken]
+        pending = [trial for trial in missing if trial.id not in taken]
+        kept = pending if room is None else pending[: max(room - len(taken), 0)]
+        taken |= {trial.id for trial in kept}
+        shares.append(
+            _Share(
+                prepared,
+                prepared.manifest,
+                stored=len(wanted) - len(missing),
+                pending=kept,
+                shared=shared,
+                held_back=len(pending) - len(kept),
+            )
+        )
+        store.write_study(
+            prepared.design.study.name,
+            study_record(
+                prepared.design,
+                planned(prepared.design, prepared.manifest, store),
+                prepared.manifest,
+                bench.__version__,
+            ),
+        )
+    return shares
+
+
+def _chosen(laid: Design, request: Request, manifest: Manifest, store: Store) -> list[PlannedTrial]:
+    check_only(laid, request)
+    chosen: dict[str, PlannedTrial] = {}
+    for trial in planned(laid, manifest, store):
+        if not request.only or trial.arm in request.only:
+            chosen.setdefault(trial.id, trial)
+    return list(chosen.values())
 
 
 def _engine(
     request: Request,
     resources: Resources,
-    prepared: Prepared,
-    pending: list[PlannedTrial],
-    stored: int,
-    names: dict[str, str],
+    shares: Sequence[_Share],
     phases: Callable[[], Any],
     trials_shown: Callable[[int, int, dict[str, str], Shares], Any],
-) -> tuple[dict[str, str], list[str]]:
-    assert prepared.manifest is not None
-    manifest, specs = prepared.manifest, [trial.spec for trial in pending]
-    repaired = drop_damaged(feature_needs(specs, manifest, request.cache), manifest, request.cache)
-    needs = unprepared(feature_needs(specs, manifest, request.cache), request.cache)
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Train what is pending; outcomes by trial, and the damaged shards that were made anew."""
+    pending = [trial for share in shares for trial in share.pending]
+    if not pending:
+        return {}, ()
     from bench.engine.tune import cluster, extract_features, run_trials
-    from bench.engine.worker import Job
 
     request.cache.mkdir(parents=True, exist_ok=True)
-    job = Job(
-        data=prepared.data_root,
+    log = (request.results / "logs" / f"{_log_name(shares)}.{os.getpid()}.log").resolve()
+    outcomes: dict[str, str] = {}
+    repaired: list[str] = []
+    # One batch for each place that data lies in, as a rule one: its workers are started once.
+    batches: dict[Path, list[_Share]] = {}
+    for share in shares:
+        if share.pending:
+            batches.setdefault(share.prepared.data_root, []).append(share)
+    work = []
+    for batch in batches.values():
+        trials = [trial for share in batch for trial in share.pending]
+        specs, manifest = [trial.spec for trial in trials], batch[0].manifest
+        dropped, needs = drop_damaged(
+            feature_needs(specs, manifest, request.cache), manifest, request.cache
+        )
+        repaired += dropped
+        work.append((_job(request, batch[0], log), trials, unprepared(needs, request.cache)))
+    names = {trial.id: trial.name for trial in pending}
+    stored = sum(share.stored for share in shares)
+    with cluster(resources, len(pending), log) as divided:
+        for job, _, needs in work:
+            if needs:
+                with phases() as say:
+                    extract_features(needs, job, divided, say)
+        with trials_shown(len(pending), stored, names, divided) as shown:
+            for job, trials, _ in work:
+                outcomes |= run_trials(trials, job, divided, shown.event)
+    return outcomes, tuple(repaired)
+
+
+def _job(request: Request, share: _Share, log: Path) -> Any:
+    from bench.engine.worker import Job
+
+    return Job(
+        data=share.prepared.data_root,
         cache=request.cache.resolve(),
         results=request.results.resolve(),
-        log=(
-            request.results / "logs" / f"{prepared.design.study.name}.{os.getpid()}.log"
-        ).resolve(),
-        profile=prepared.design.profile,
+        log=log,
+        profile=share.prepared.design.profile,
         replace=request.rerun,
         commit=_commit(),
     )
-    with cluster(resources, len(pending), job.log) as shares:
-        if needs:
-            with phases() as say:
-                extract_features(needs, job, shares, say)
-        with trials_shown(len(pending), stored, names, shares) as shown:
-            return run_trials(pending, job, shares, shown.event), repaired
+
+
+def _log_name(shares: Sequence[_Share]) -> str:
+    return shares[0].study if len(shares) == 1 else f"{len(shares)}-studies"
 
 
 def _commit() -> str | None:
@@ -249,55 +257,3 @@ def _commit() -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None  # no git, or not its owner: the version stands alone
     return head + ("+" if changed else "")
-
-
-def check_only(laid: Design, request: Request) -> None:
-    """Make sure that every arm named by `--only` is in the design.
-
-    Raises:
-        BenchError: One is not.
-    """
-    if not request.only:
-        return
-    known = [arm.name for arm in laid.arms()]
-    for name in request.only:
-        if name not in known:
-            meant = nearest(name, known)
-            raise BenchError(
-                f"the study has no arm `{name}`",
-                where=str(request.study),
-                fix=f"did you mean `{meant}`?" if meant else f"its arms: {'; '.join(known[:20])}",
-            )
-
-
-def _chosen(laid: Design, request: Request, manifest: Manifest, store: Store) -> list[PlannedTrial]:
-    check_only(laid, request)
-    chosen: dict[str, PlannedTrial] = {}
-    for trial in planned(laid, manifest, store):
-        if not request.only or trial.arm in request.only:
-            chosen.setdefault(trial.id, trial)
-    return list(chosen.values())
-
-
-def _phantom_root(laid: Design, cache: Path, study: Path) -> Path:
-    sources = {arm.spec.data.source for arm in itertools.islice(laid.arms(), 1000)}
-    other = next((source for source in sources if not isinstance(source, PhantomSource)), None)
-    if other is not None:
-        raise BenchError(
-            f"the study asks for {other.kind} data, and no folder was given",
-            where=str(study),
-            fix="add `--data DIR`",
-        )
-    if len(sources) > 1:
-        raise BenchError(
-            "the arms ask for different phantoms; a run has one data source",
-            where=str(study),
-            fix="set data.source in `base`, and run the study once for each phantom",
-        )
-    source = next(iter(sources))
-    assert isinstance(source, PhantomSource)
-    return cache / "phantom" / f"{source.images}-images-seed-{source.seed}"
-
-
-def _named(say: Say | None, phase: str) -> Callable[[int, int], None] | None:
-    return None if say is None else lambda done, total: say(phase, done, total)

@@ -38,12 +38,12 @@ def bench(desk: Path, *words: str, code: int = 0) -> str:
     )
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
-    return done.stdout + done.stderr
+    return done.stdout if "--json" in words else done.stdout + done.stderr
 
 
 def run_json(desk: Path, *words: str, code: int = 0) -> dict[str, Any]:
-    text = bench(desk, "run", *words, "--profile", "smoke", "--json", code=code)
-    return dict(json.loads(text[text.index("{\n") :].split("\n}")[0] + "\n}"))
+    (result,) = json.loads(bench(desk, "run", *words, "--profile", "smoke", "--json", code=code))
+    return dict(result)
 
 
 def test_what_is_stored_is_never_trained_again_in_whatever_study_it_turns_up(desk: Path) -> None:
@@ -57,9 +57,13 @@ def test_what_is_stored_is_never_trained_again_in_whatever_study_it_turns_up(des
         "base: {train: {epochs: 1}, preset: ropanet}\n"
     )
     assert run_json(desk, "reordered.yaml")["finished"] == 0
-    (desk / "shared.yaml").write_text(STUDY.replace("[sigmoid, none]", "[none, spatial]"))
-    shared = run_json(desk, "shared.yaml")
+    for name, levels in (("shared", "[none, spatial]"), ("also", "[spatial, random]")):
+        (desk / f"{name}.yaml").write_text(STUDY.replace("[sigmoid, none]", levels))
+    both = ("run", "shared.yaml", "also.yaml", "--profile", "smoke")
+    shared, also = json.loads(bench(desk, *both, "--json"))
     assert (shared["finished"], shared["stored"]) == (1, 1)
+    assert (also["finished"], also["stored"]) == (1, 1)
+    assert "Nothing to train" in bench(desk, *both)
     assert {path: path.stat().st_mtime_ns for path in trials} == trials
 
     plan = json.loads(bench(desk, "plan", "shared.yaml", "--profile", "smoke", "--json"))
