@@ -37,6 +37,10 @@ class Store:
         """Whether a finished trial is in the store."""
         return (self.trials / trial_id / "trial.json").is_file()
 
+    def has_gate(self, trial_id: str) -> bool:
+        """Whether a finished trial has a record of what its gate let through."""
+        return (self.trials / trial_id / "gate.parquet").is_file()
+
     def ids(self) -> Iterator[str]:
         """Identities of all finished trials, sorted."""
         if self.trials.is_dir():
@@ -71,8 +75,12 @@ class Store:
             shutil.rmtree(draft, ignore_errors=True)
         return target
 
-    def read(self, trial_id: str) -> TrialRecord:
+    def read(self, trial_id: str, *, gates: bool = True) -> TrialRecord:
         """A finished trial, whole.
+
+        Args:
+            trial_id: Its identity.
+            gates: Whether to read what its gate let through as well, the largest part of some.
 
         Raises:
             BenchError: It is not in the store, or cannot be read.
@@ -80,7 +88,7 @@ class Store:
         plain = self.summary(trial_id)
         folder = self.trials / trial_id
         try:
-            return read_record(folder, plain)
+            return read_record(folder, plain, gates=gates)
         except (OSError, ValueError, KeyError) as error:
             raise _damaged(folder, error) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,15 +18,7 @@ from bench.analysis.intervals import (
     over_seeds_and_other_images,
     seeds_wanted,
 )
-from bench.record import Landmarks, TrialRecord
-from bench.store import Store
-from bench.train.metrics import (
-    normalised_error,
-    ranks,
-    scored,
-    scored_rows,
-    trained_landmarks,
-)
+from bench.record import TrialRecord
 
 DEPTHS = {"accuracy": 1, "top_3": 3, "top_5": 5}
 LOWER_IS_BETTER = {"landmark_ne", "landmark_loss", "loss"}
@@ -36,25 +29,54 @@ ALPHA = 0.05
 
 @dataclass(frozen=True)
 class Trial:
-    """What the analysis needs of a finished trial.
+    """What the analysis keeps of a finished trial; a store of thousands of them fits in memory.
 
     Args:
-        record: The trial, whole.
-        images: The test images that its evaluation protocol scores.
+        about: Its `trial.json`: spec, data, metrics, timings, environment.
+        images: The test images that its evaluation protocol scores; one tuple for all trials that
+            were tested on the same.
+        labels: `(images,)` true classes.
         ranks: `(images,)` classes ranked before the true one.
         errors: `(images,)` normalised landmark error of each image, NaN where no landmark is
             visible; None for a model without landmarks.
         confident: `(images,)` whether the true class has a probability above 0.5: the images that
             pooled recall counts.
         metrics: Metric -> value; classification recomputed from the predictions.
+        history: Columns `epoch`, `split`, `metric`, `value`, a row a measurement.
+        gated: Whether it has a record of what its gate let through.
+        read: Reads it whole from the store, every prediction and map.
     """
 
-    record: TrialRecord
+    about: dict[str, Any]
     images: tuple[str, ...]
+    labels: np.ndarray
     ranks: np.ndarray
     errors: np.ndarray | None
     confident: np.ndarray
     metrics: dict[str, float]
+    history: dict[str, np.ndarray]
+    gated: bool
+    read: Callable[[], TrialRecord]
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """Its spec as plain data."""
+        return dict(self.about["spec"])
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What it was trained and tested on (`bench.record.TrialRecord`)."""
+        return dict(self.about["data"])
+
+    @property
+    def timings(self) -> dict[str, float]:
+        """Seconds by phase."""
+        return dict(self.about["timings"])
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """Versions, hardware and the profile it ran under."""
+        return dict(self.about["environment"])
 
 
 @dataclass(frozen=True)
@@ -95,7 +117,7 @@ class Arm:
             None where the metric is not a mean over images, or the seeds do not share them.
         """
         trials = [self.trials[s] for s in (seeds if seeds is not None else self.trials)]
-        if not trials or len({t.images for t in trials}) > 1:
+        if not trials or any(t.images != trials[0].images for t in trials):
             return None
         if metric in DEPTHS:
             return np.stack([t.ranks < DEPTHS[metric] for t in trials]).astype(np.float64)
@@ -110,17 +132,16 @@ class Arm:
     def sizes(self) -> dict[str, int]:
         """Images by split, of any of its trials."""
         for trial in self.trials.values():
-            return dict(trial.record.data["images"])
+            return dict(trial.data["images"])
         return {}
 
     def history(self) -> pd.DataFrame:
         """All seeds' histories: columns arm, seed, epoch, split, metric, value."""
-        rows = [
-            (self.name, seed, *row)
-            for seed, trial in self.trials.items()
-            for row in trial.record.history
-        ]
-        return pd.DataFrame(rows, columns=["arm", "seed", "epoch", "split", "metric", "value"])
+        parts = [pd.DataFrame(t.history).assign(seed=seed) for seed, t in self.trials.items()]
+        columns = ["arm", "seed", "epoch", "split", "metric", "value"]
+        if not parts:
+            return pd.DataFrame(columns=columns)
+        return pd.concat(parts, ignore_index=True).assign(arm=self.name)[columns]
 
 
 @dataclass(frozen=True)
@@ -144,76 +165,9 @@ class Effect:
     settled: bool
 
 
-def load_arms(store: Store, study: dict[str, Any]) -> list[Arm]:
-    """A study's arms with every finished trial.
-
-    Args:
-        store: The store.
-        study: The study's record.
-
-    Raises:
-        BenchError: A stored trial cannot be read.
-    """
-    arms = []
-    for plain in study["arms"]:
-        trials, failed = {}, {}
-        for seed, identity in sorted(plain["trials"].items(), key=lambda item: int(item[0])):
-            if store.has(identity):
-                trials[int(seed)] = _trial(store.read(identity))
-            elif failures := store.failures(identity):
-                failed[int(seed)] = failures[-1]["error"]
-        arms.append(
-            Arm(
-                name=plain["name"],
-                levels=plain["levels"],
-                against=_against(plain, study["control"]),
-                trials=trials,
-                planned=len(plain["trials"]),
-                failed=failed,
-            )
-        )
-    return arms
-
-
-def _against(plain: dict[str, Any], control: str) -> str | None:
-    name: str = plain.get("against") or control
-    return None if plain["name"] == name else name
-
-
 def controls(arms: list[Arm]) -> list[str]:
     """Names of the arms that others are compared with, the study's control first."""
     return list(dict.fromkeys(arm.against for arm in arms if arm.against is not None))
-
-
-def _trial(record: TrialRecord) -> Trial:
-    evaluation = record.spec.get("eval", {})
-    batch_size = (record.spec.get("train") or {}).get("batch_size", 1)
-    said = record.predictions
-    labels = said.labels.astype(np.int64)
-    metrics = record.metrics | scored(said.probabilities, labels, evaluation, batch_size)
-    errors = None
-    if record.landmarks is not None:
-        put = record.landmarks
-        errors = _image_errors(put)
-        metrics["landmark_ne"] = normalised_error(put.predicted, put.true, put.visibility)
-    rows = scored_rows(len(labels), evaluation.get("protocol", "whole_split"), batch_size)
-    labels, probabilities = labels[rows], said.probabilities[rows]
-    return Trial(
-        record=record,
-        images=tuple(said.images[rows]),
-        ranks=ranks(probabilities, labels),
-        errors=errors,
-        confident=probabilities[np.arange(len(labels)), labels] > 0.5,
-        metrics=metrics,
-    )
-
-
-def _image_errors(landmarks: Landmarks) -> np.ndarray:
-    scored = trained_landmarks(landmarks.visibility)
-    distance = np.linalg.norm(landmarks.predicted - landmarks.true, axis=-1)
-    total = np.where(scored, distance, 0.0).sum(axis=1)
-    count = scored.sum(axis=1)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def effects(arms: list[Arm], control: str, metric: str) -> list[Effect]:

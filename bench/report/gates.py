@@ -211,7 +211,7 @@ def _told_apart(arms: Sequence[Arm], wanted: list[Arm]) -> tuple[list[Arm], int]
 
 
 def _gated(arm: Arm) -> dict[int, Trial]:
-    return {seed: t for seed, t in arm.trials.items() if t.record.gate is not None}
+    return {seed: trial for seed, trial in arm.trials.items() if trial.gated}
 
 
 def _places(arms: Sequence[Arm]) -> dict[str, int]:
@@ -220,13 +220,14 @@ def _places(arms: Sequence[Arm]) -> dict[str, int]:
 
 def _passed(trial: Trial) -> pd.DataFrame:
     """`image`, `class`, `right`, `gate` and `energy` of each test image with a gate on record."""
-    said, gate = trial.record.predictions, trial.record.gate
+    record = trial.read()
+    said, gate = record.predictions, record.gate
     assert gate is not None  # of the caller's choice
     labels = said.labels.astype(np.int64)
     answers = pd.DataFrame(
         {
             "image": said.images,
-            "class": np.array(trial.record.data["class_names"], dtype=object)[labels],
+            "class": np.array(trial.data["class_names"], dtype=object)[labels],
             "right": ranks(said.probabilities, labels) == 0,
         }
     )
@@ -301,7 +302,7 @@ def _seeds(arms: Sequence[Arm]) -> str:
 
 
 def _images(arms: Sequence[Arm]) -> str:
-    return span([len(t.record.predictions.labels) for arm in arms for t in _gated(arm).values()])
+    return span([t.data["images"]["test"] for arm in arms for t in _gated(arm).values()])
 
 
 def _split_images(arms: Sequence[Arm], split: str) -> str:

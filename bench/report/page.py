@@ -15,7 +15,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 import bench
-from bench.analysis.arms import Arm, controls, effects, load_arms
+from bench.analysis.arms import Arm, controls, effects
+from bench.analysis.load import load_arms
 from bench.errors import BenchError
 from bench.paper.audit import audit, load_claims
 from bench.paper.ledger import ledger
@@ -236,19 +237,17 @@ def _unchanged_rows() -> list[str]:
 
 def _facts(study: dict[str, Any], arms: list[Arm], counts: dict[str, int]) -> dict[str, str]:
     """The section's header."""
-    records = [trial.record for arm in arms for trial in arm.trials.values()]
+    trials = [trial for arm in arms for trial in arm.trials.values()]
 
     def span(values: set[int]) -> str:
         return " to ".join(f"{v:,}" for v in sorted({min(values), max(values)})) if values else "–"
 
     sizes = {
-        split: span({record.data["images"][split] for record in records})
+        split: span({trial.data["images"][split] for trial in trials})
         for split in ("train", "val", "test")
     }
     versions = {
-        name: ", ".join(
-            sorted({str(r.environment[name]) for r in records if name in r.environment})
-        )
+        name: ", ".join(sorted({str(t.environment[name]) for t in trials if name in t.environment}))
         for name in ("bench", "keras", "backend", "python", "machine")
     }
     seeds = ", ".join(str(seed) for seed in study["seeds"])
@@ -275,7 +274,7 @@ def _warnings(arms: list[Arm], counts: dict[str, int]) -> list[str]:
         image["image"]
         for arm in arms
         for trial in arm.trials.values()
-        for image in trial.record.data["unreadable"]
+        for image in trial.data["unreadable"]
     }
     if unreadable:
         named = ", ".join(sorted(unreadable)[:5])

@@ -45,9 +45,9 @@ def landmarks_table(name: str, arms: Sequence[Arm]) -> Table | None:
     """Landmark error beside that of the mean position, and how far each gate is open."""
     rows = []
     for arm in arms:
-        if not any(trial.record.landmarks is not None for trial in arm.trials.values()):
+        if not any(trial.errors is not None for trial in arm.trials.values()):
             continue
-        bound = next(iter(arm.trials.values())).record.data.get("mean_position_error")
+        bound = next(iter(arm.trials.values())).data.get("mean_position_error")
         row: dict[str, Any] = {"arm": arm.name, "NE of the mean position": bound}
         row |= {head: Measured(arm.estimate(m), False) for m, head in LANDMARKS.items()}
         rows.append(row)

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.analysis.arms import Arm, load_arms
+from bench.analysis.arms import Arm
+from bench.analysis.load import load_arms
 from bench.analysis.mcnemar import image_effects
 from bench.analysis.tails import tail_effects
 from bench.record import Landmarks, Predictions, TrialRecord

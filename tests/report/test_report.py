@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.analysis.arms import effects, load_arms
+from bench.analysis.arms import effects
+from bench.analysis.load import load_arms
 from bench.errors import BenchError
 from bench.paper.published import no_information, published
 from bench.record import Landmarks, Predictions, TrialRecord
