@@ -209,6 +209,9 @@ def report(
         typer.Option("--format", help="html, markdown or latex; repeat for more. All by default."),
     ] = None,
     open_it: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    fresh: Annotated[
+        bool, typer.Option(help="Draw everything anew, also what has not changed.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Rebuild tables, figures and comparisons from what is in the store."""
@@ -219,11 +222,11 @@ def report(
         if form not in PAGES:
             raise BenchError(f"no format `{form}`", fix=f"formats: {', '.join(PAGES)}")
     with err.status("Reading the store and drawing ...") if err.is_terminal else _nothing():
-        summary = write_report(Store(results), to, study, forms)
+        summary = write_report(Store(results), to, study, forms, fresh=fresh)
     if as_json:
         _print_json({"out": str(to), **{k: str(v) for k, v in summary.__dict__.items()}})
     else:
-        out.print(f"Report: {summary.page}")
+        out.print(f"Report: {summary.page}" + (" (unchanged)" if summary.unchanged else ""))
     if open_it:
         typer.launch(str(summary.page.resolve()))
 

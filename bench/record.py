@@ -281,11 +281,11 @@ def _read_table(path: Path) -> Any:
     return pq.ParquetFile(pa.BufferReader(path.read_bytes())).read(use_threads=False)
 
 
-def write_json(path: Path, plain: Any) -> None:
+def write_json(path: Path, plain: Any, *, sort_keys: bool = True) -> None:
     """Write JSON whole or not at all (NaN becomes null, as JSON has none)."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     with draft.open("w", encoding="utf-8") as file:
-        json.dump(_without_nan(plain), file, indent=1, sort_keys=True, allow_nan=False)
+        json.dump(_without_nan(plain), file, indent=1, sort_keys=sort_keys, allow_nan=False)
         file.write("\n")
         file.flush()
         os.fsync(file.fileno())

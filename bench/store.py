@@ -37,6 +37,14 @@ class Store:
         """Whether a finished trial is in the store."""
         return (self.trials / trial_id / "trial.json").is_file()
 
+    def stamp(self, trial_id: str) -> str:
+        """Changes whenever a trial is stored, stored anew, or fails once more."""
+        try:
+            about = (self.trials / trial_id / "trial.json").stat()
+            return f"{about.st_size} {about.st_mtime_ns}"
+        except FileNotFoundError:
+            return f"failed {len(self.failures(trial_id))}"
+
     def has_gate(self, trial_id: str) -> bool:
         """Whether a finished trial has a record of what its gate let through."""
         return (self.trials / trial_id / "gate.parquet").is_file()

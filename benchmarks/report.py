@@ -105,7 +105,7 @@ def record_of(identity: str, spec: TrialSpec, manifest: Manifest) -> TrialRecord
             "unreadable": [],
             "mean_position_error": 0.2,
         },
-        metrics=classification(probabilities, labels) | {"landmark_loss": 5.0, "gate_mean": 0.5},
+        metrics=classification(probabilities, labels) | {"landmark_loss": 5.0},
         history=[
             (epoch, split, metric, float(1 / epoch + rng.normal(0, 0.01)))
             for epoch in range(1, EPOCHS + 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -98,9 +98,35 @@ class Arm:
     trials: dict[int, Trial]
     planned: int
     failed: dict[int, str]
+    _known: dict[Any, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
+    """What was estimated before: tables and figures ask for the same again and again."""
 
     def estimate(self, metric: str) -> Estimate:
         """A metric's mean and interval; over seeds and images where it is a mean over images."""
+        found: Estimate = self._once(metric, lambda: self._estimated(metric))
+        return found
+
+    def against_control(self, control: Arm, metric: str) -> Estimate | None:
+        """The difference from another arm in a metric, paired by seed.
+
+        Args:
+            control: The other arm.
+            metric: Metric name.
+
+        Returns:
+            None where they share no finished seed.
+        """
+        found: Estimate | None = self._once(
+            (control.name, metric), lambda: _paired(self, control, metric)
+        )
+        return found
+
+    def _once(self, key: Any, find: Callable[[], Any]) -> Any:
+        if key not in self._known:
+            self._known[key] = find()
+        return self._known[key]
+
+    def _estimated(self, metric: str) -> Estimate:
         matrix = self.matrix(metric)
         if matrix is not None:
             return over_seeds_and_images(matrix)
@@ -187,7 +213,7 @@ def effects(arms: list[Arm], control: str, metric: str) -> list[Effect]:
         return []
     found = []
     for arm in arms:
-        difference = _paired(arm, baseline, metric) if arm.against == control else None
+        difference = arm.against_control(baseline, metric) if arm.against == control else None
         if difference is not None and np.isfinite(difference.mean):
             found.append((arm.name, difference))
     corrected = holm([difference.p for _, difference in found])

@@ -108,14 +108,16 @@ def gate_energy_by_epoch(study: dict[str, Any], arms: Sequence[Arm]) -> Figure |
         Data: `arm`, `seed`, `epoch`, `energy passed`. None where no arm's history has it, such as
         in records of an older version.
     """
-    history = pd.concat([arm.history() for arm in arms], ignore_index=True) if arms else None
-    if history is None:
-        return None
-    found = history[(history["metric"] == "gate_energy") & (history["split"] == "val")]
-    gated = set(found["arm"])
-    shown, left_out = _told_apart(arms, [arm for arm in arms if arm.name in gated])
+    gated = [
+        arm
+        for arm in arms
+        if any("gate_energy" in t.history["metric"] for t in arm.trials.values())
+    ]
+    shown, left_out = _told_apart(arms, gated)
     if not shown:
         return None
+    history = pd.concat([arm.history() for arm in shown], ignore_index=True)
+    found = history[(history["metric"] == "gate_energy") & (history["split"] == "val")]
     set_style()
     colours = colours_of(arms)
     figure, axis = plt.subplots(figsize=(8.5, 4))
@@ -137,8 +139,7 @@ def gate_energy_by_epoch(study: dict[str, Any], arms: Sequence[Arm]) -> Figure |
         f"(n = {span(counts)} an arm, {_split_images(shown, 'val')} validation images). "
         f"{_of_others(left_out)}{about(study)}"
     )
-    data = found[found["arm"].isin([arm.name for arm in shown])]
-    data = data.rename(columns={"value": "energy passed"}).drop(columns=["split", "metric"])
+    data = found.rename(columns={"value": "energy passed"}).drop(columns=["split", "metric"])
     name, title = f"{study['name']}.gate_energy_epochs", "Energy that the gates pass, by epoch"
     return Figure(name, title, caption, figure, data.reset_index(drop=True))
 
