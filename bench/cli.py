@@ -231,6 +231,39 @@ def report(
         typer.launch(str(summary.page.resolve()))
 
 
+@app.command(
+    epilog="Example:\n\n  bench export mask_gate --to shared/results --compact\n\n"
+    "  bench report --results shared/results --out report/"
+)
+def export(
+    studies: Annotated[list[str], typer.Argument(help="Names of studies.", show_default=False)],
+    to: Annotated[Path, typer.Option("--to", help="Results folder to add them to.")],
+    results: Results = RESULTS,
+    compact: Annotated[
+        bool,
+        typer.Option(help="Round probabilities as far as no answer and no rank changes."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Copy studies and their trials into a results folder of their own."""
+    from bench.display import phase_bar
+    from bench.export import export as copy
+    from bench.store import Store
+
+    with phase_bar(err) as say:
+        trials = copy(
+            Store(results),
+            to,
+            studies,
+            compact=compact,
+            progress=lambda done, total: say("copying", done, total),
+        )
+    if as_json:
+        _print_json({"studies": studies, "trials": trials, "to": str(to)})
+    else:
+        out.print(f"{trials} trials of {', '.join(studies)} in {to}")
+
+
 @app.command(epilog="Example:\n\n  bench status --json")
 def status(results: Results = RESULTS, as_json: AsJson = False) -> None:
     """Show the studies in the store: trials done, failed and missing."""

@@ -259,15 +259,18 @@ def _write_table(path: Path, table: Any) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    # Numbers compress better by their bytes' places than by a dictionary of their values.
-    floats = [
-        f"{field.name}.list.element"
+    names = [
+        f"{field.name}.list.element" if pa.types.is_fixed_size_list(field.type) else field.name
         for field in table.schema
-        if pa.types.is_fixed_size_list(field.type) and pa.types.is_float32(field.type.value_type)
     ]
-    texts = [field.name for field in table.schema if pa.types.is_string(field.type)]
+    # No two probabilities are alike: they compress by their bytes' places, not by a dictionary.
+    split = [name for name in names if name.startswith("probabilities.")]
     pq.write_table(
-        table, path, compression="zstd", use_dictionary=texts, use_byte_stream_split=floats
+        table,
+        path,
+        compression="zstd",
+        use_dictionary=[name for name in names if name not in split],
+        use_byte_stream_split=split,
     )
     with path.open("rb") as file:
         os.fsync(file.fileno())

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +159,26 @@ class Store:
                 )
             found.append(study)
         return found
+
+    def chosen(self, names: Sequence[str] | None) -> list[dict[str, Any]]:
+        """The records of some studies, in the order named; of all, by name, for None.
+
+        Raises:
+            BenchError: There is no study, or none of that name, or one cannot be read.
+        """
+        recorded = {study["name"]: study for study in self.studies()}
+        if not recorded:
+            raise BenchError(
+                "holds no study", where=str(self.root), fix="bench run ablations/mask_gate.yaml"
+            )
+        for name in names or ():
+            if name not in recorded:
+                raise BenchError(
+                    f"holds no study `{name}`",
+                    where=str(self.root),
+                    fix=f"studies: {', '.join(recorded)}",
+                )
+        return [recorded[name] for name in names] if names else list(recorded.values())
 
     def _draft(self, trial_id: str) -> Path:
         drafts = self.root / "drafts"

@@ -73,7 +73,7 @@ def write_report(
         BenchError: The store holds no such study, a trial in it cannot be read, or `out` is a
             folder of something else.
     """
-    chosen = _chosen(store, studies)
+    chosen = store.chosen(studies)
     forms = tuple(formats or PAGES)
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / MARK).exists())):
         raise BenchError(
@@ -151,22 +151,6 @@ def _drawn_before(figures: Sequence[dict[str, str]], out: Path, draft: Path) -> 
         png = base64.b64encode((draft / names[0]).read_bytes()).decode()
         drawn.append(Drawn(**figure, png=png))
     return drawn
-
-
-def _chosen(store: Store, names: Sequence[str] | None) -> list[dict[str, Any]]:
-    recorded = {study["name"]: study for study in store.studies()}
-    if not recorded:
-        raise BenchError(
-            "holds no study", where=str(store.root), fix="bench run ablations/mask_gate.yaml"
-        )
-    for name in names or ():
-        if name not in recorded:
-            raise BenchError(
-                f"holds no study `{name}`",
-                where=str(store.root),
-                fix=f"studies: {', '.join(recorded)}",
-            )
-    return [recorded[name] for name in names] if names else list(recorded.values())
 
 
 def _published(sections: Sequence[Section]) -> list[Table]:
