@@ -22,7 +22,7 @@ def store(tmp_path: Path) -> Store:
     rng = np.random.default_rng(0)
     labels = rng.integers(0, CLASSES, IMAGES)
     odds = np.exp(rng.normal(0, 0.05, (IMAGES, CLASSES)))
-    odds[:50, 3] = odds[:50].sum(1) - odds[:50, 3]
+    odds[:50, 3] = (odds[:50].sum(1) - odds[:50, 3]) * rng.uniform(0.99, 1.01, 50)
     probabilities = (odds / odds.sum(1, keepdims=True)).astype("f4")
     names = np.array([f"{i}.jpg" for i in range(IMAGES)])
     true = rng.random((IMAGES, 8, 2)).astype("f4")
