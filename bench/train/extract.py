@@ -90,7 +90,7 @@ def extract(
         images, unreadable = decode_batch(
             manifest.root, [str(manifest.paths[row]) for row in shard], settings.side
         )
-        maps = [applied(images[i : i + BATCH]) for i in range(0, len(shard), BATCH)]
+        maps = [_in_full(applied, images[i : i + BATCH]) for i in range(0, len(shard), BATCH)]
         store.write(
             shard,
             np.concatenate(maps),
@@ -99,6 +99,16 @@ def extract(
         if progress is not None:
             progress(min(start + SHARD_ROWS, len(missing)), len(missing))
     return store
+
+
+def _in_full(applied: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> np.ndarray:
+    """The maps of a batch that is filled up to `BATCH` images.
+
+    A kernel is chosen by the size of its batch, and another kernel rounds otherwise: an image's map
+    must not depend on how many are extracted with it.
+    """
+    filled = np.concatenate([images, np.repeat(images[-1:], BATCH - len(images), axis=0)])
+    return applied(filled)[: len(images)]
 
 
 def _as_pixels(images: np.ndarray) -> np.ndarray:
