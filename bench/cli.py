@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -96,6 +97,14 @@ def run(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Trials at the same time; as many as fit by default.")
     ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="CPU threads a trial; 1 by default, so that a trial gives the same bytes whatever "
+            "runs beside it.",
+        ),
+    ] = None,
     gpus_per_trial: Annotated[
         float | None, typer.Option(min=0.0, help="GPUs a trial, fractions too.")
     ] = None,
@@ -105,6 +114,13 @@ def run(
         int | None, typer.Option(min=0, help="Train at most this many trials.")
     ] = None,
     rerun: Annotated[bool, typer.Option(help="Train stored trials again.")] = False,
+    trial_timeout: Annotated[
+        float | None,
+        typer.Option(min=1, help="Seconds that a trial may take; a trial that hangs then fails."),
+    ] = None,
+    checkpoint_every: Annotated[
+        float, typer.Option(min=0, help="Seconds between checkpoints of a trial in training.")
+    ] = 60.0,
     settings: Set = None,
     as_json: AsJson = False,
 ) -> None:
@@ -120,7 +136,13 @@ def run(
             fix="run that study alone",
         )
     requests = [
-        _request(study, data, profile, results, cache, only, settings, limit, rerun)
+        replace(
+            _request(study, data, profile, results, cache, only, settings),
+            limit=limit,
+            rerun=rerun,
+            trial_timeout=trial_timeout,
+            checkpoint_seconds=checkpoint_every,
+        )
         for study in studies
     ]
     screen = err if as_json else out
@@ -133,7 +155,7 @@ def run(
     try:
         found = run_studies(
             requests,
-            Resources(workers, gpus_per_trial, address),
+            Resources(workers, threads, gpus_per_trial, address),
             phases=lambda: phase_bar(screen),
             trials_shown=trials_shown,
         )
@@ -155,6 +177,8 @@ def _print_run(found: list[Result], results: Path) -> None:
 
     for result in found:
         parts = [f"{result.finished} trained", f"{result.stored} in the store already"]
+        if result.diverged:
+            parts.append(f"[yellow]{len(result.diverged)} diverged[/]")
         if result.failed:
             parts.append(f"[red]{len(result.failed)} failed[/]")
         if result.held_back:
@@ -403,8 +427,6 @@ def _request(
     cache: Path,
     only: list[str] | None,
     settings: list[str] | None,
-    limit: int | None = None,
-    rerun: bool = False,
 ) -> Request:
     from bench.design.study import PROFILES
     from bench.request import Request
@@ -418,8 +440,6 @@ def _request(
         results=results,
         cache=cache,
         only=tuple(only or ()),
-        limit=limit,
-        rerun=rerun,
         settings=_settings(settings or []),
     )
 

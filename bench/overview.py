@@ -19,7 +19,7 @@ from bench.display import duration
 from bench.paper.ledger import ledger
 from bench.plan import PlannedTrial, cost_of, data_label, feature_needs
 from bench.spec import trial_id
-from bench.store import Store
+from bench.store import CRASHED, DIVERGED, Store
 
 if TYPE_CHECKING:
     from bench.data.check import CheckReport
@@ -188,7 +188,7 @@ def _bytes(count: float) -> str:
 
 
 def status_overview(store: Store) -> list[dict[str, Any]]:
-    """Each study in a store with its trials done, failed and missing, as plain data."""
+    """Each study in a store with its trials done, diverged, failed and missing, as plain data."""
     overview = []
     for study in store.studies():
         trials = {
@@ -198,7 +198,8 @@ def status_overview(store: Store) -> list[dict[str, Any]]:
         }
         done = {identity for identity in trials if store.has(identity)}
         failures = {i: store.failures(i) for i in trials if i not in done}
-        failed = {identity: found[-1]["error"] for identity, found in failures.items() if found}
+        ended = {identity: found[-1] for identity, found in failures.items() if found}
+        diverged = sum(failure.get("kind") == DIVERGED for failure in ended.values())
         overview.append(
             {
                 "study": study["name"],
@@ -206,11 +207,17 @@ def status_overview(store: Store) -> list[dict[str, Any]]:
                 "data": study["data"]["label"],
                 "trials": len(trials),
                 "done": len(done),
-                "failed": len(failed),
-                "missing": len(trials) - len(done) - len(failed),
+                "diverged": diverged,
+                "failed": len(ended) - diverged,
+                "missing": len(trials) - len(done) - len(ended),
                 "errors": [
-                    {"trial": identity, "name": trials[identity], "error": error}
-                    for identity, error in failed.items()
+                    {
+                        "trial": identity,
+                        "name": trials[identity],
+                        "kind": failure.get("kind", CRASHED),
+                        "error": failure["error"],
+                    }
+                    for identity, failure in ended.items()
                 ],
             }
         )
@@ -222,7 +229,7 @@ def print_status(console: Console, overview: list[dict[str, Any]], results: Path
     if not overview:
         console.print(f"No study in {results} yet. Try: bench run ablations/mask_gate.yaml")
         return
-    columns = ("study", "profile", "trials", "done", "failed", "missing")
+    columns = ("study", "profile", "trials", "done", "diverged", "failed", "missing")
     for data in dict.fromkeys(study["data"] for study in overview):
         table = Table(box=None, padding=(0, 2), header_style="bold")
         for name in columns:
@@ -235,7 +242,10 @@ def print_status(console: Console, overview: list[dict[str, Any]], results: Path
         console.print(table)
     for study in overview:
         for error in study["errors"]:
-            console.print(f"[red]failed[/] {escape(error['name'])}: {escape(error['error'])}")
+            colour = "yellow" if error["kind"] == DIVERGED else "red"
+            console.print(
+                f"[{colour}]{error['kind']}[/] {escape(error['name'])}: {escape(error['error'])}"
+            )
             console.print(f"       {results / 'failures' / error['trial']}")
 
 

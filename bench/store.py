@@ -3,20 +3,26 @@
 results/trials/<id>/                     a finished trial (`bench.record`)
 results/failures/<id>/<n>.json           a failed attempt, with its traceback
 results/superseded/<id>-<n>/             what `--rerun` replaced
+results/checkpoints/<id>/                where a trial in training stands
+results/claims/<id>                      the lock of whoever trains a trial
 results/studies/<name>.json              which trials a study's arms are made of
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
 from bench.record import TrialRecord, read_record, sync, write_json, write_record
+
+DIVERGED, CRASHED, TIMED_OUT = "diverged", "crashed", "timed out"
+"""Kinds of failure."""
 
 STUDY_RECORD = 3
 """Version of a study's record; raised whenever its keys change."""
@@ -65,18 +71,40 @@ class Store:
         Returns:
             The trial's folder.
         """
-        target = self.trials / record.id
-        draft = self._draft(record.id)
+        return self._place(record.id, lambda draft: write_record(draft, record), replace)
+
+    def adopt(self, trial_id: str, files: dict[str, bytes], *, replace: bool = False) -> Path:
+        """Put a trial into the store that was laid down elsewhere; see `write`.
+
+        Args:
+            trial_id: Its identity.
+            files: Name -> bytes of the files that `write_record` made.
+            replace: As in `write`.
+        """
+
+        def lay(draft: Path) -> None:
+            for name in sorted(files, key=lambda name: name == "trial.json"):
+                with (draft / name).open("wb") as file:
+                    file.write(files[name])
+                    file.flush()
+                    os.fsync(file.fileno())
+            sync(draft)
+
+        return self._place(trial_id, lay, replace)
+
+    def _place(self, trial_id: str, lay: Callable[[Path], None], replace: bool) -> Path:
+        target = self.trials / trial_id
+        draft = self._draft(trial_id)
         try:
-            write_record(draft, record)
+            lay(draft)
             if replace and target.exists():
-                self._supersede(record.id)
+                self._supersede(trial_id)
             self.trials.mkdir(parents=True, exist_ok=True)
             try:
                 draft.rename(target)
             except OSError:
                 # Another run finished the same trial first: its record stands.
-                if not self.has(record.id):
+                if not self.has(trial_id):
                     raise
             sync(self.trials)
         finally:
@@ -117,8 +145,24 @@ class Store:
             raise _damaged(path.parent, ValueError("trial.json names another trial"))
         return plain
 
+    def claim(self, trial_id: str) -> Path:
+        """The lock that whoever trains a trial holds (`bench.locks`)."""
+        return self.root / "claims" / trial_id
+
+    def checkpoint(self, trial_id: str) -> Path:
+        """Folder of the state that a trial in training goes on from."""
+        return self.root / "checkpoints" / trial_id
+
+    def diverged(self, trial_id: str) -> bool:
+        """Whether the last attempt at a trial ended with a loss that is no number.
+
+        Training it again would end the same, so it counts as settled until it is asked for anew.
+        """
+        attempts = self.failures(trial_id)
+        return bool(attempts) and attempts[-1].get("kind") == DIVERGED
+
     def write_failure(self, trial_id: str, failure: dict[str, Any]) -> Path:
-        """Record a failed attempt: `spec`, `error`, `traceback`."""
+        """Record a failed attempt: `spec`, `kind`, `error`, `traceback`."""
         folder = self.root / "failures" / trial_id
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{sum(1 for _ in folder.glob('*.json')) + 1}.json"

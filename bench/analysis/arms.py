@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -79,6 +79,18 @@ class Trial:
         return dict(self.about["environment"])
 
 
+class Failure(NamedTuple):
+    """How a trial without a result ended.
+
+    Args:
+        kind: Such as `diverged` or `crashed` (`bench.store`).
+        error: The error, in a line.
+    """
+
+    kind: str
+    error: str
+
+
 @dataclass(frozen=True)
 class Arm:
     """An arm as measured.
@@ -89,7 +101,7 @@ class Arm:
         against: Name of the arm it is compared with; None for the study's control.
         trials: Seed -> finished trial.
         planned: Trials planned.
-        failed: Errors of the trials that failed, by seed.
+        failed: How the trials that have no result ended, by seed.
     """
 
     name: str
@@ -97,7 +109,7 @@ class Arm:
     against: str | None
     trials: dict[int, Trial]
     planned: int
-    failed: dict[int, str]
+    failed: dict[int, Failure]
     _known: dict[Any, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
     """What was estimated before: tables and figures ask for the same again and again."""
 

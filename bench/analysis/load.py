@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from bench.analysis.arms import Arm, Trial
+from bench.analysis.arms import Arm, Failure, Trial
 from bench.record import Landmarks
-from bench.store import Store
+from bench.store import CRASHED, Store
 from bench.train.metrics import normalised_error, ranks, scored, scored_rows, trained_landmarks
 
 
@@ -39,7 +39,8 @@ def load_arms(store: Store, study: dict[str, Any]) -> list[Arm]:
             if identity in found:
                 trials[int(seed)] = found[identity]
             elif failures := store.failures(identity):
-                failed[int(seed)] = failures[-1]["error"]
+                last = failures[-1]
+                failed[int(seed)] = Failure(last.get("kind", CRASHED), last["error"])
         arms.append(
             Arm(
                 name=plain["name"],

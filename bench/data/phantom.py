@@ -103,6 +103,17 @@ def draw_phantom(
     return root
 
 
+def phantom_folder(images: int, seed: int) -> Path:
+    """Where in a cache folder a phantom is drawn."""
+    return Path("phantom", f"{images}-images-seed-{seed}")
+
+
+def size_and_seed(root: Path) -> tuple[int, int]:
+    """How many images a `phantom_folder` is for, and their seed, by its name."""
+    images, _, _, seed = root.name.split("-")
+    return int(images), int(seed)
+
+
 def is_drawn(root: Path, *, images: int, seed: int) -> bool:
     """Whether a folder holds this very phantom, whole."""
     try:

@@ -82,14 +82,17 @@ class Trials:
         finished: In the store.
         planned: In the study.
         failed: Tried, and not in the store.
+        diverged: Ended with a loss that is no number.
     """
 
     finished: int
     planned: int
     failed: int
+    diverged: int = 0
 
     def __str__(self) -> str:
         text = f"{self.finished} of {self.planned}"
+        text += f", {self.diverged} diverged" if self.diverged else ""
         return f"{text}, {self.failed} failed" if self.failed else text
 
 
@@ -236,6 +239,7 @@ def _expanded(
         elif isinstance(value, Trials):
             yield column, value.finished
             yield f"{column} planned", value.planned
+            yield f"{column} diverged", value.diverged
             yield f"{column} failed", value.failed
         elif isinstance(value, Printed):
             yield column, value.value

@@ -15,6 +15,7 @@ from bench.analysis.arms import Arm, Trial
 from bench.display import duration
 from bench.paper.audit import Finding
 from bench.report.cells import Table
+from bench.store import DIVERGED
 
 NOT_RECORDED = "not recorded"
 
@@ -76,8 +77,14 @@ def _items(
     yield "commit of the bench", _listed(_environment(trials, "commit"))
     dates = sorted(_environment(trials, "begun"))
     yield "dates", f"{dates[0]} to {dates[-1]}" if dates else NOT_RECORDED
-    failed = {f"{arm.name}, seed {seed}" for arm in arms for seed in arm.failed}
-    yield "failed trials", ", ".join(sorted(failed)) or "none"
+    for what, diverged in (("diverged trials", True), ("failed trials", False)):
+        named = {
+            f"{arm.name}, seed {seed}"
+            for arm in arms
+            for seed, failure in arm.failed.items()
+            if (failure.kind == DIVERGED) == diverged
+        }
+        yield what, ", ".join(sorted(named)) or "none"
     missing = sum(arm.planned - len(arm.trials) - len(arm.failed) for arm in arms)
     yield "trials still missing", f"{missing:,}"
 

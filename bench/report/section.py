@@ -32,11 +32,14 @@ from bench.report.tables import (
     factors_table,
     landmarks_table,
 )
-from bench.store import Store
+from bench.store import DIVERGED, Store
 
 CROSSED = ("factorial", "fractional", "random")
 """Designs that cross their axes, so that factors have effects apart from the arms'."""
 
+
+ENDED = ("finished", "diverged", "failed")
+"""What becomes of a planned trial."""
 
 MOST_SENTENCES = 40
 """Comparisons that are said in words; the tables have all."""
@@ -84,9 +87,10 @@ def make_section(
     counts = {
         "planned": sum(arm.planned for arm in arms),
         "finished": sum(len(arm.trials) for arm in arms),
-        "failed": sum(len(arm.failed) for arm in arms),
+        "diverged": sum(f.kind == DIVERGED for arm in arms for f in arm.failed.values()),
+        "failed": sum(f.kind != DIVERGED for arm in arms for f in arm.failed.values()),
     }
-    counts["missing"] = counts["planned"] - counts["finished"] - counts["failed"]
+    counts["missing"] = counts["planned"] - sum(counts[how] for how in ENDED)
     note = f"Data: {study['data']['label']}. Means with 95 % intervals over seeds and test images "
     note += "(precision and recall: over seeds alone)."
     tables = [
@@ -196,11 +200,16 @@ def _facts(study: dict[str, Any], arms: list[Arm], counts: dict[str, int]) -> di
 
 def _warnings(arms: list[Arm], counts: dict[str, int]) -> list[str]:
     warnings = []
+    if counts["diverged"]:
+        warnings.append(
+            f"{counts['diverged']} trials diverged and have no result: the means of their arms are "
+            "those of the seeds that did not, and look better than the arms are."
+        )
     if counts["missing"]:
         warnings.append(f"{counts['missing']} planned trials are not in the store yet.")
     for arm in arms:
-        for seed, error in arm.failed.items():
-            warnings.append(f"{arm.name}, seed {seed} failed: {error}")
+        for seed, failure in arm.failed.items():
+            warnings.append(f"{arm.name}, seed {seed} {failure.kind}: {failure.error}")
     unreadable = {
         image["image"]
         for arm in arms

@@ -8,6 +8,7 @@ from typing import Any
 from bench.analysis.arms import FEWEST_SEEDS, Arm, Effect, effects
 from bench.analysis.factors import factor_effects
 from bench.report.cells import Measured, Table, Trials
+from bench.store import DIVERGED
 
 PERCENT = {
     "accuracy": "top-1 %",
@@ -160,4 +161,5 @@ def factors_table(
 
 def trials_of(arm: Arm) -> Trials:
     """How many of an arm's trials there are."""
-    return Trials(len(arm.trials), arm.planned, len(arm.failed))
+    diverged = sum(failure.kind == DIVERGED for failure in arm.failed.values())
+    return Trials(len(arm.trials), arm.planned, len(arm.failed) - diverged, diverged)
