@@ -13,9 +13,8 @@ from bench.data.manifest import Manifest
 from bench.errors import BenchError
 from bench.features import RANDOM_SEED, SHARD_ROWS, FeatureStore, feature_key
 from bench.models.settings import BackboneSettings
-from bench.models.weights import weights_path
+from bench.models.weights import checked_digest, weights_path
 from bench.registry import BACKBONES, load
-from bench.spec import file_digest
 from bench.train.pretext import make_phantom_weights
 
 BATCH = 32
@@ -38,13 +37,16 @@ def ensure_weights(
             folder nor to be had over the network.
     """
     path = weights_path(settings, cache)
-    if path is None or path.is_file():
+    if path is None:
+        return None
+    if path.is_file():
+        checked_digest(path)
         return path
     if settings.weights == "phantom":
         make_phantom_weights(path, progress)
     elif settings.weights == "imagenet":
         _download_imagenet(settings.name, path)
-    file_digest(path)
+    checked_digest(path)
     return path
 
 
