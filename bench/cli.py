@@ -224,6 +224,37 @@ def status(results: Results = RESULTS, as_json: AsJson = False) -> None:
 
 
 @app.command(
+    epilog="Examples:\n\n  bench fsck\n\n  bench fsck --repair\n\n  bench fsck --results /store "
+    "--cache /scratch --json\n\nExit code 0 where nothing was found, 1 where something was."
+)
+def fsck(
+    results: Results = RESULTS,
+    cache: Cache = CACHE,
+    repair: Annotated[
+        bool,
+        typer.Option(
+            help="Drop what can be made again, and move damaged records aside: the next run "
+            "makes them anew."
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Find what rotted, was cut short, does not belong or is stale in results and cache."""
+    from bench.display import phase_bar
+    from bench.fsck.check import fsck as look_over
+    from bench.overview import print_fsck
+
+    with phase_bar(err) as say:
+        report = look_over(results, cache, repair=repair, say=say)
+    if as_json:
+        _print_json(report.to_json())
+    else:
+        print_fsck(out, report)
+    if report.found:
+        raise typer.Exit(1)
+
+
+@app.command(
     epilog="Example:\n\n  bench schema > ablations/study.schema.json\n\nA study that opens with "
     "`# yaml-language-server: $schema=study.schema.json` is then completed and checked by editors."
 )
