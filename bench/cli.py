@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 import bench
+from bench.display import SafeConsole
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ app = typer.Typer(
 data_app = typer.Typer(no_args_is_help=True, help="Look at data, or draw the phantom.")
 app.add_typer(data_app, name="data")
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+out = SafeConsole(highlight=False)
+err = SafeConsole(stderr=True, highlight=False)
 
 Study = Annotated[Path, typer.Argument(help="A study's YAML file.", show_default=False)]
 Data = Annotated[

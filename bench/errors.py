@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+LONGEST = 2000
+"""Characters of a message; what was found may be a whole file."""
+
 
 class BenchError(Exception):
     """A fault in what the user gave or has: a study, a data folder, a weights file, a store.
@@ -16,11 +19,15 @@ class BenchError(Exception):
     """
 
     def __init__(self, what: str, *, where: str | None = None, fix: str | None = None) -> None:
-        self.what = what
+        self.what = _shortened(what)
         self.where = where
-        self.fix = fix
+        self.fix = None if fix is None else _shortened(fix)
         super().__init__(str(self))
 
     def __str__(self) -> str:
         head = f"{self.where}: {self.what}" if self.where else self.what
         return f"{head}\n  -> {self.fix}" if self.fix else head
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} …"

@@ -9,6 +9,7 @@ results/studies/<name>.json              which trials a study's arms are made of
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from typing import Any
 from bench.checksums import check_files, read_sealed, sealed
 from bench.errors import BenchError
 from bench.record import TrialRecord, read_record, sync, write_json, write_record
+
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.=, -]*")
 
 STUDY_RECORD = 3
 """Version of a study's record; raised whenever its keys change."""
@@ -168,6 +171,7 @@ class Store:
                 study = read_sealed(path)
             except (OSError, ValueError) as error:
                 raise _damaged(path, error) from error
+            _check_names(path, study)
             version = study.get("record")
             if version != STUDY_RECORD:
                 raise BenchError(
@@ -187,6 +191,14 @@ class Store:
     def set_aside(self, trial_id: str, where: str) -> Path:
         """Move a trial's folder to `superseded/` or `damaged/`; returns its new place."""
         return move_aside(self.trials / trial_id, self.root / where)
+
+
+def _check_names(path: Path, study: dict[str, Any]) -> None:
+    """Names in a study's record become paths; no record may lead out of the store by one."""
+    arms = study.get("arms")
+    names = [study.get("name"), *(i for arm in arms or () for i in arm.get("trials", {}).values())]
+    if not all(isinstance(name, str) and _PLAIN.fullmatch(name) for name in names):
+        raise _damaged(path, ValueError("a name in it is no plain file name"))
 
 
 def move_aside(path: Path, folder: Path) -> Path:
