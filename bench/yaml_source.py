@@ -76,9 +76,7 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict[Hashable, Any]:
         """A mapping whose keys are words as they are written."""
         if not isinstance(node, yaml.MappingNode):
-            raise yaml.MarkedYAMLError(
-                problem=f"expected a mapping, found a {node.id}", problem_mark=node.start_mark
-            )
+            raise yaml.MarkedYAMLError(problem="expected a mapping", problem_mark=node.start_mark)
         self.flatten_mapping(node)
         return {key.value: self.construct_object(value, deep=deep) for key, value in node.value}
 

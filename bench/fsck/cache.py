@@ -6,8 +6,6 @@ import hashlib
 import json
 import os
 import re
-import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import fields
 from functools import partial
@@ -17,6 +15,7 @@ import numpy as np
 
 from bench.checksums import file_checksum
 from bench.data.phantom import MARK, PHANTOM_VERSION
+from bench.data.sizes import DAMAGED
 from bench.features import FORMAT, FeatureKey, FeatureStore
 from bench.fsck.findings import Finding, Repair, Say, foreign, is_left, leftover, removal
 from bench.fsck.results import Known
@@ -25,11 +24,6 @@ from bench.models.weights import PRETEXT_VERSION, checksum_path, weights_path
 from bench.registry import BACKBONES
 
 AGAIN = "the next run that wants it makes it again"
-
-_FAULTY_ARCHIVE = (
-    OSError, ValueError, KeyError, EOFError, RuntimeError, NotImplementedError,
-    zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
 
 
 def check_cache(cache: Path, known: Known, say: Say) -> Iterator[Finding]:
@@ -170,7 +164,7 @@ def _sizes(cache: Path, known: Known) -> Iterator[Finding]:
             with np.load(path, allow_pickle=False) as stored:
                 for name in stored.files:
                     stored[name]
-        except _FAULTY_ARCHIVE as error:
+        except DAMAGED as error:
             what = f"cannot be read: {error}"
             yield Finding("damaged image sizes", path, what, removal(path, AGAIN))
             continue

@@ -14,6 +14,7 @@ from bench.errors import BenchError
 from bench.features import RANDOM_SEED, SHARD_ROWS, FeatureStore, feature_key
 from bench.models.settings import BackboneSettings
 from bench.models.weights import checked_digest, weights_path
+from bench.models.weights_file import check_weights_file
 from bench.registry import BACKBONES, load
 from bench.train.pretext import make_phantom_weights
 
@@ -123,6 +124,8 @@ def open_backbone(settings: BackboneSettings, cache: Path) -> Any:
         BenchError: The weights are not to be had, or do not fit.
     """
     file = ensure_weights(settings, cache)
+    if file is not None:
+        check_weights_file(file)
     build = load(BACKBONES[settings.name].build)
     try:
         return build(settings.side, file)
