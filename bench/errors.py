@@ -10,7 +10,7 @@ class BenchError(Exception):
     """A fault in what the user gave or has: a study, a data folder, a weights file, a store.
 
     The command line prints it as one message and exits non-zero; code below the command line
-    raises it where the fault is known and never prints.
+    raises it where the fault is known and never prints. What it quotes is made safe to print.
 
     Args:
         what: What was expected and what was found, in one or two sentences.
@@ -19,9 +19,9 @@ class BenchError(Exception):
     """
 
     def __init__(self, what: str, *, where: str | None = None, fix: str | None = None) -> None:
-        self.what = _shortened(what)
-        self.where = where
-        self.fix = None if fix is None else _shortened(fix)
+        self.what = _readable(what)
+        self.where = None if where is None else _readable(where)
+        self.fix = None if fix is None else _readable(fix)
         super().__init__(str(self))
 
     def __str__(self) -> str:
@@ -29,5 +29,7 @@ class BenchError(Exception):
         return f"{head}\n  -> {self.fix}" if self.fix else head
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
+def _readable(text: str) -> str:
+    """Text cut to its most characters, with those escaped that would act on a terminal."""
+    text = text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)

@@ -21,7 +21,7 @@ from bench.errors import BenchError
 Path_ = tuple[str | int, ...]
 
 MOST_BYTES = 1_000_000
-MOST_NODES = 200_000
+MOST_NODES = 50_000
 DEEPEST = 50
 """Levels of nesting; a study has about five."""
 
@@ -144,10 +144,11 @@ def load_yaml(path: Path) -> Located:
     """
     name = str(path)
     try:
-        size = path.stat().st_size
-        if size > MOST_BYTES:
-            raise BenchError(f"is {size:,} bytes; a study has at most {MOST_BYTES:,}", where=name)
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise BenchError(f"is too long: a study has at most {MOST_BYTES:,} bytes", where=name)
+        text = content.decode("utf-8")
     except FileNotFoundError:
         raise BenchError("no such file", where=name, fix=_nearest_file(path)) from None
     except (OSError, UnicodeDecodeError) as error:
