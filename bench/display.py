@@ -118,7 +118,8 @@ class TrialDisplay:
             self._running.discard(trial)
             self._counts[what] += 1
         if what == "failed":
-            self._console.print(f"  failed: {self._names.get(trial, trial)}", style="red")
+            name = self._names.get(trial, trial)
+            self._console.print(f"  failed: {name}", style="red", markup=False)
         self._show()
 
     def _show(self) -> None:

@@ -235,7 +235,7 @@ def print_status(console: Console, overview: list[dict[str, Any]], results: Path
     for study in overview:
         for error in study["errors"]:
             console.print(f"[red]failed[/] {escape(error['name'])}: {escape(error['error'])}")
-            console.print(f"       {results / 'failures' / error['trial']}")
+            console.print(f"       {escape(str(results / 'failures' / error['trial']))}")
 
 
 def print_check(console: Console, found: CheckReport) -> None:

@@ -171,7 +171,6 @@ class Store:
                 study = read_sealed(path)
             except (OSError, ValueError) as error:
                 raise _damaged(path, error) from error
-            _check_names(path, study)
             version = study.get("record")
             if version != STUDY_RECORD:
                 raise BenchError(
@@ -180,6 +179,7 @@ class Store:
                     fix="run the study again (what is in the store is not trained again), or "
                     "move the file away",
                 )
+            _check_names(path, study)
             found.append(study)
         return found
 
@@ -195,8 +195,11 @@ class Store:
 
 def _check_names(path: Path, study: dict[str, Any]) -> None:
     """Names in a study's record become paths; no record may lead out of the store by one."""
-    arms = study.get("arms")
-    names = [study.get("name"), *(i for arm in arms or () for i in arm.get("trials", {}).values())]
+    try:
+        arms = study.get("arms", ())
+        names = [study.get("name"), *(i for arm in arms for i in arm["trials"].values())]
+    except (TypeError, KeyError, AttributeError):
+        raise _damaged(path, ValueError("it is no study's record")) from None
     if not all(isinstance(name, str) and _PLAIN.fullmatch(name) for name in names):
         raise _damaged(path, ValueError("a name in it is no plain file name"))
 

@@ -41,9 +41,13 @@ WORDS = (
 
 
 def mutations() -> st.SearchStrategy[Mutation]:
-    """One to four spoilings, one after another."""
-    one = st.one_of(_bytes(), _word(), _line(), _file())
-    return st.lists(one, min_size=1, max_size=4).map(_in_turn)
+    """One to three spoilings, one after another; small ones more often than large ones."""
+    small = st.one_of(_word(), _line(), _bytes())
+    rare = st.one_of(small, small, small, small, _file())
+    return st.one_of(
+        small.map(lambda step: _in_turn([step])),
+        st.lists(rare, min_size=1, max_size=3).map(_in_turn),
+    )
 
 
 def _in_turn(steps: list[Mutation]) -> Mutation:

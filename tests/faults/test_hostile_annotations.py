@@ -21,7 +21,8 @@ from bench.data.manifest import ABSENT, CHANNELS_OF_TYPE, OUTSIDE, PARTITIONS, M
 from bench.errors import BenchError
 from tests.faults import mutations
 
-IMAGES, CATEGORIES = 150, 40
+IMAGES, CATEGORIES = 300, 40
+
 WIDTH, HEIGHT = 200, 300
 NAMES = {
     "categories": "Anno/list_category_cloth.txt",
@@ -82,7 +83,11 @@ def test_the_layout_that_is_spoiled_is_sound(root: Path) -> None:
 
 
 @mutations.MUTATED
-@given(spoilings=st.dictionaries(st.sampled_from(sorted(NAMES)), mutations.mutations(), min_size=1))
+@given(
+    spoilings=st.dictionaries(
+        st.sampled_from(sorted(NAMES)), mutations.mutations(), min_size=1, max_size=2
+    )
+)
 def test_a_spoiled_file_gives_what_its_lines_say_or_one_clear_error(
     root: Path, tmp_path_factory: pytest.TempPathFactory, spoilings: dict[str, mutations.Mutation]
 ) -> None:
