@@ -17,10 +17,12 @@ import yaml
 from hypothesis import event, given
 from hypothesis import strategies as st
 
+import bench
 from bench.design.design import Design
 from bench.design.lay import lay_study
 from bench.design.study import load_study
 from bench.errors import LONGEST, BenchError
+from bench.paper.audit import audit, load_claims
 from bench.yaml_source import load_yaml, parse_yaml
 from tests.faults import mutations
 
@@ -243,6 +245,47 @@ def test_a_spoiled_study_is_laid_out_or_one_clear_error(
         assert all(arm.name.isprintable() for arm in arms)
         assert len({arm.name for arm in arms}) == len(arms)
         check_no_key_is_lost(path.read_text(encoding="utf-8"))
+    assert time.process_time() - begun < SECONDS
+
+
+ANOTHER_PAPER = b"""
+paper: Another
+class_counts: {hat: 600, shoe: 300, sock: 100}
+batch_size: 4
+tables:
+  main:
+    source: Table 2
+    unit: percent
+    kinds: {accuracy: top-1, top_3: top-3}
+    rows:
+      Ours: {test_size: 500, train_size: 2000, figures: {accuracy: "71.4", top_3: "90.0"}}
+      Theirs: {test_size: 500, train_size: 1000, figures: {accuracy: "70.4", top_3: "80.0"}}
+statements:
+  - statement: Ours has twice the data
+    source: Section 3
+    ratio: [[main, Ours, train_size], [main, Theirs, train_size]]
+    says: 2
+"""
+CLAIMS = [ANOTHER_PAPER, (Path(bench.__file__).parent / "paper" / "claims.yaml").read_bytes()]
+
+
+@mutations.MUTATED
+@given(claims=st.sampled_from(CLAIMS), spoil=mutations.mutations())
+def test_spoiled_claims_are_audited_or_one_clear_error(
+    tmp_path_factory: pytest.TempPathFactory, claims: bytes, spoil: mutations.Mutation
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "claims.yaml"
+    path.write_bytes(spoil(claims))
+    begun = time.process_time()
+    try:
+        findings = audit(load_claims(path))
+    except BenchError as error:
+        event("one clear error")
+        assert str(error.where).startswith(str(path)), error
+        assert str(error).replace("\n", " ").isprintable()
+    else:
+        event("an audit")
+        assert findings
     assert time.process_time() - begun < SECONDS
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,8 +17,9 @@ import numpy as np
 import pytest
 
 from bench.errors import BenchError
-from bench.features import FeatureKey, FeatureStore
+from bench.features import FeatureKey, FeatureStore, weights_digest
 from bench.fsck.check import FsckReport, fsck
+from bench.models.settings import BackboneSettings
 from bench.models.weights import PRETEXT_VERSION, write_checksum
 from bench.record import GateRecord, Landmarks, Predictions, TrialRecord
 from bench.store import Store
@@ -350,6 +353,36 @@ def test_features_of_a_description_for_other_images_are_not_used(desk: Desk) -> 
     rename_rows(desk)
     missing = desk.features.missing([1, 2, 3, 4, 7, 8])
     assert rows & set(missing) and {2, 4, 8} <= set(missing)
+
+
+def test_damaged_weights_are_not_used(desk: Desk) -> None:
+    settings = BackboneSettings(name="small", weights="phantom")
+    assert weights_digest(settings, desk.cache).startswith("sha256:")
+    desk.weights.write_bytes(b"wEights, longer")
+    with pytest.raises(BenchError, match="checksum differs"):
+        weights_digest(settings, desk.cache)
+
+
+def test_the_command_names_what_it_found_and_exits_with_1(desk: Desk) -> None:
+    flip(desk.trial("history.parquet"))
+    folders = ["--results", str(desk.results), "--cache", str(desk.cache)]
+
+    def bench(*words: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [sys.executable, "-c", "from bench.cli import main; main()", "fsck", *folders, *words],
+            capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+        assert "Traceback" not in done.stderr
+        return done.returncode, done.stdout
+
+    code, said = bench("--json")
+    (found,) = json.loads(said)["found"]
+    assert code == 1 and found["kind"] == "damaged trial" and ONE in found["retrain"][0]
+    code, said = bench("--repair")
+    said = " ".join(said.split())
+    assert code == 1 and "repaired: moved to damaged/" in said and "asked: plain, seed 0" in said
+    desk.store.write(trial(ONE))
+    assert bench() == (0, "2 trials looked over: nothing found\n")
 
 
 def test_without_results_and_cache_there_is_nothing_to_look_over(tmp_path: Path) -> None:
