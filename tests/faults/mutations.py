@@ -9,6 +9,7 @@ How many examples a test draws is `TIMES`: a few hundred, or what the environmen
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 
 from hypothesis import HealthCheck, settings
@@ -42,7 +43,7 @@ WORDS = (
 
 def mutations() -> st.SearchStrategy[Mutation]:
     """One to three spoilings, one after another; small ones more often than large ones."""
-    small = st.one_of(_word(), _line(), _bytes())
+    small = st.one_of(_digits(), _word(), _line(), _bytes())
     rare = st.one_of(small, small, small, small, _file())
     return st.one_of(
         small.map(lambda step: _in_turn([step])),
@@ -72,6 +73,26 @@ def _bytes(draw: st.DrawFn) -> Mutation:
     def spoil(text: bytes) -> bytes:
         at = _place(text, share)
         return text[:at] + put + text[at + cut :]
+
+    return spoil
+
+
+@st.composite
+def _digits(draw: st.DrawFn) -> Mutation:
+    """Numbers of one to eight lines become others: digits misread, signs and points slipped in."""
+    places = draw(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+    which = draw(st.integers(0, 30))
+    put = draw(st.sampled_from([b"%d" % n for n in (*range(10), 51, 300, -1)]))
+
+    def spoil(text: bytes) -> bytes:
+        lines = text.split(b"\n")
+        for share in places:
+            row = min(int(share * len(lines)), len(lines) - 1)
+            numbers = list(re.finditer(rb"(?<![\w./])[0-9.]+(?![\w/])", lines[row]))
+            if numbers:
+                start, end = numbers[which % len(numbers)].span()
+                lines[row] = lines[row][:start] + put + lines[row][end:]
+        return b"\n".join(lines)
 
     return spoil
 
