@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import bench
-from bench.display import SafeConsole
+from bench.console import SafeConsole
 from bench.errors import BenchError
 
 if TYPE_CHECKING:

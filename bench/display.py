@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console, ConsoleOptions, RenderableType
+from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -15,28 +15,6 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
-from rich.segment import Segment
-
-from bench.data.oddities import printable
-
-
-class SafeConsole(Console):
-    """A console on which no text acts: names from files and folders may hold terminal escapes.
-
-    Rich writes its own escapes apart from any text, after this.
-    """
-
-    def render(
-        self, renderable: RenderableType, options: ConsoleOptions | None = None
-    ) -> Iterator[Segment]:
-        """Segments whose text has no control characters but line breaks."""
-        for segment in super().render(renderable, options):
-            if segment.control or segment.text.replace("\n", "").isprintable():
-                yield segment
-            else:
-                text = "".join(c if c == "\n" else printable(c) for c in segment.text)
-                yield Segment(text, segment.style)
-
 
 PLAIN_SECONDS = 10.0
 """Off a terminal, a line at most this often."""

@@ -19,9 +19,9 @@ class BenchError(Exception):
     """
 
     def __init__(self, what: str, *, where: str | None = None, fix: str | None = None) -> None:
-        self.what = _readable(what)
-        self.where = None if where is None else _readable(where)
-        self.fix = None if fix is None else _readable(fix)
+        self.what = _short(what)
+        self.where = None if where is None else _short(where)
+        self.fix = None if fix is None else _short(fix)
         super().__init__(str(self))
 
     def __str__(self) -> str:
@@ -29,7 +29,10 @@ class BenchError(Exception):
         return f"{head}\n  -> {self.fix}" if self.fix else head
 
 
-def _readable(text: str) -> str:
-    """Text cut to its most characters, with those escaped that would act on a terminal."""
-    text = text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
+def readable(text: str) -> str:
+    """Text with those characters escaped that a terminal would act on, line breaks aside."""
     return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+
+
+def _short(text: str) -> str:
+    return readable(text if len(text) <= LONGEST else f"{text[:LONGEST]} …")

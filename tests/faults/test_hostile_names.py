@@ -16,8 +16,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bench.console import SafeConsole
 from bench.data.sources import open_source
-from bench.display import SafeConsole, TrialDisplay, phase_bar
+from bench.display import TrialDisplay, phase_bar
 from bench.errors import BenchError
 from bench.overview import print_status
 from bench.plan import data_label
