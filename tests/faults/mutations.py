@@ -15,7 +15,7 @@ from collections.abc import Callable
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-TIMES = int(os.environ.get("BENCH_MUTATIONS", "250"))
+TIMES = int(os.environ.get("BENCH_MUTATIONS", "200"))
 
 MUTATED = settings(
     max_examples=TIMES,
