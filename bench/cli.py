@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 import bench
+from bench.console import SafeConsole
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ app = typer.Typer(
 data_app = typer.Typer(no_args_is_help=True, help="Look at data, or draw the phantom.")
 app.add_typer(data_app, name="data")
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+out = SafeConsole(highlight=False)
+err = SafeConsole(stderr=True, highlight=False)
 
 Study = Annotated[Path, typer.Argument(help="A study's YAML file.", show_default=False)]
 Studies = Annotated[list[Path], typer.Argument(help="Studies' YAML files.", show_default=False)]
@@ -299,6 +299,37 @@ def status(results: Results = RESULTS, as_json: AsJson = False) -> None:
         _print_json(overview)
     else:
         print_status(out, overview, results)
+
+
+@app.command(
+    epilog="Examples:\n\n  bench fsck\n\n  bench fsck --repair\n\n  bench fsck --results /store "
+    "--cache /scratch --json\n\nExit code 0 where nothing was found, 1 where something was."
+)
+def fsck(
+    results: Results = RESULTS,
+    cache: Cache = CACHE,
+    repair: Annotated[
+        bool,
+        typer.Option(
+            help="Drop what can be made again, and move damaged records aside: the next run "
+            "makes them anew."
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Find what rotted, was cut short, does not belong or is stale in results and cache."""
+    from bench.display import phase_bar
+    from bench.fsck.check import fsck as look_over
+    from bench.overview import print_fsck
+
+    with phase_bar(err) as say:
+        report = look_over(results, cache, repair=repair, say=say)
+    if as_json:
+        _print_json(report.to_json())
+    else:
+        print_fsck(out, report)
+    if report.found:
+        raise typer.Exit(1)
 
 
 @app.command(

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
+from bench.data.oddities import printable
 from bench.design.study import profile_settings
 from bench.display import duration
 from bench.paper.ledger import ledger
@@ -23,6 +24,7 @@ from bench.store import CRASHED, DIVERGED, Store
 
 if TYPE_CHECKING:
     from bench.data.check import CheckReport
+    from bench.fsck.check import FsckReport
     from bench.paper.audit import Finding
     from bench.request import Request
 
@@ -243,10 +245,9 @@ def print_status(console: Console, overview: list[dict[str, Any]], results: Path
     for study in overview:
         for error in study["errors"]:
             colour = "yellow" if error["kind"] == DIVERGED else "red"
-            console.print(
-                f"[{colour}]{error['kind']}[/] {escape(error['name'])}: {escape(error['error'])}"
-            )
-            console.print(f"       {results / 'failures' / error['trial']}")
+            said = escape(f"{error['name']}: {error['error']}")
+            console.print(f"[{colour}]{escape(error['kind'])}[/] {said}")
+            console.print(f"       {escape(str(results / 'failures' / error['trial']))}")
 
 
 def print_check(console: Console, found: CheckReport) -> None:
@@ -264,6 +265,29 @@ def print_check(console: Console, found: CheckReport) -> None:
         console.print("[bold red]Training on this data as it stands would be wrong.[/]")
     else:
         console.print("[green]Nothing here would make training wrong.[/]")
+
+
+def print_fsck(console: Console, report: FsckReport) -> None:
+    """Print what `bench fsck` found for a person."""
+    for one in report.found:
+        console.print(f"[red]{one.kind}[/] {escape(printable(one.path))}: ", end="")
+        console.print(escape(printable(one.what)))
+        if one.repair is not None:
+            console.print(f"    {'repaired' if one.repaired else 'with --repair'}: {one.repair}")
+    if report.retrain:
+        console.print("\n[bold]To be trained again[/] (`bench run` of their studies does it):")
+        for name in report.retrain[:SHOWN_ARMS]:
+            console.print(f"  {escape(printable(name))}")
+        if len(report.retrain) > SHOWN_ARMS:
+            console.print(f"  ... and {len(report.retrain) - SHOWN_ARMS:,} more")
+    if report.without_checksums:
+        console.print(
+            f"{report.without_checksums:,} trials are from before there were checksums: they can "
+            "be read, and no more is known of them."
+        )
+    number = len(report.found)
+    found = f"[red]{number:,} found[/]" if number else "[green]nothing found[/]"
+    console.print(f"{report.trials:,} trials looked over: {found}")
 
 
 def print_ledger(console: Console) -> None:

@@ -1,6 +1,6 @@
 """What a finished trial is, and how it is laid down in a folder and read back.
 
-trial.json           spec, metrics, timings, environment, data
+trial.json           spec, metrics, timings, environment, data; checksums of itself and the others
 history.parquet      epoch, split, metric, value
 predictions.parquet  image, label, probabilities, one row a test image
 landmarks.parquet    image, landmark, visibility, true and predicted place
@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from bench.checksums import folder_checksums, sealed
 
 
 @dataclass(frozen=True)
@@ -159,14 +161,17 @@ def write_record(folder: Path, record: TrialRecord) -> None:
     # Written last: a folder with a trial.json is a whole one, even in drafts/.
     write_json(
         folder / "trial.json",
-        {
-            "id": record.id,
-            "spec": record.spec,
-            "data": record.data,
-            "metrics": record.metrics,
-            "timings": record.timings,
-            "environment": record.environment,
-        },
+        sealed(
+            {
+                "id": record.id,
+                "spec": record.spec,
+                "data": record.data,
+                "metrics": record.metrics,
+                "timings": record.timings,
+                "environment": record.environment,
+                "files": folder_checksums(folder),
+            }
+        ),
     )
     sync(folder)
 

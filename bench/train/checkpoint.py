@@ -7,7 +7,6 @@ numbers of its own, such as dropout, would have a state that is not kept here.)
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -19,6 +18,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from bench.checksums import file_checksum
 from bench.record import sync, write_json
 
 STATE, ABOUT = "state.npz", "about.json"
@@ -108,7 +108,7 @@ def _write(folder: Path, trial: str, standing: Standing) -> None:
             "epoch": standing.epoch,
             "logs": standing.logs,
             "lowest": standing.lowest,
-            "sha256": _digest(draft / STATE),
+            "sha256": file_checksum(draft / STATE),
         },
         sort_keys=False,  # the order of an epoch's metrics is that of the history
     )
@@ -126,7 +126,7 @@ def read_standing(folder: Path, trial: str) -> Standing | None:
         about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
         if (about["trial"], about["versions"]) != (trial, _versions()):
             return None
-        if about["sha256"] != _digest(folder / STATE):
+        if about["sha256"] != file_checksum(folder / STATE):
             return None
         with np.load(folder / STATE, allow_pickle=False) as state:
             arrays = {name: state[name] for name in state.files}
@@ -165,8 +165,3 @@ def _versions() -> dict[str, Any]:
         "numpy": np.__version__,
         "threads": os.environ.get("OMP_NUM_THREADS"),
     }
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
