@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
+from bench.data.attributes import data_identity
 from bench.design.study import profile_settings
 from bench.display import duration
 from bench.paper.ledger import ledger
@@ -72,7 +73,7 @@ def plan_overview(request: Request) -> dict[str, Any]:
         return overview
     trials = [
         PlannedTrial(
-            identity := trial_id(spec, manifest.fingerprint),
+            identity := trial_id(spec, data_identity(spec, manifest)),
             arm.name,
             seed,
             spec,
