@@ -3,7 +3,7 @@
 trial.json           spec, metrics, timings, environment, data
 history.parquet      epoch, split, metric, value
 predictions.parquet  image, label, probabilities, one row a test image
-landmarks.parquet    image, landmark, visibility, true and predicted place, and by soft-arg-max
+landmarks.parquet    image, landmark, visibility, true and predicted places, size of the image
 attributes.parquet   image, true answers, logits
 gate.parquet         image, mean of the gate, energy passed, map
 """
@@ -45,7 +45,8 @@ class Landmarks:
         true: `(n, 8, 2)` float32, NaN where absent.
         predicted: `(n, 8, 2)` float32; of landmark maps, by arg-max.
         soft: `(n, 8, 2)` float32, of landmark maps by soft-arg-max; None for places that are not
-            read from maps, and in records of before.
+            read from maps, and in older records.
+        sizes: `(n, 2)` int32, width and height of the images in pixels; None in older records.
     """
 
     images: np.ndarray
@@ -53,6 +54,7 @@ class Landmarks:
     true: np.ndarray
     predicted: np.ndarray
     soft: np.ndarray | None = None
+    sizes: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,8 @@ def write_record(folder: Path, record: TrialRecord) -> None:
         }
         if put.soft is not None:
             columns["soft"] = _rows(put.soft.reshape(len(put.soft), -1))
+        if put.sizes is not None:
+            columns["size"] = _rows(put.sizes)
         _write_table(folder / "landmarks.parquet", pa.table(columns))
     if record.attributes is not None:
         answered = record.attributes
@@ -231,6 +235,7 @@ def read_record(folder: Path, plain: dict[str, Any], *, gates: bool = True) -> T
                 if "soft" in put.column_names
                 else None
             ),
+            sizes=_matrix(put["size"]) if "size" in put.column_names else None,
         )
     attributes = None
     if (folder / "attributes.parquet").is_file():

@@ -78,7 +78,7 @@ def _around_landmarks(features: Any, points: Any, visibility: Any, settings: Fas
 
 
 def _gate(pose_maps: Any, features: Any) -> Any:
-    """RopaNet's mask in the place of points: from the pose branch's maps, at the shared maps' size."""
+    """RopaNet's mask in the place of points: of the pose branch's maps, as large as the shared."""
     mask = layers.Conv2D(features.shape[-1], 1, activation="sigmoid", name="pose_mask")(pose_maps)
     if mask.shape[1:3] == features.shape[1:3]:
         return mask
@@ -108,4 +108,8 @@ def _pooled(name: str, maps: Any, settings: FashionNet) -> Any:
 
 def _connected(name: str, value: Any, units: int, settings: FashionNet) -> Any:
     value = layers.Dense(units, activation="relu", kernel_initializer="he_normal", name=name)(value)
-    return layers.Dropout(settings.dropout, name=f"{name}_dropout")(value) if settings.dropout else value
+    return (
+        layers.Dropout(settings.dropout, name=f"{name}_dropout")(value)
+        if settings.dropout
+        else value
+    )

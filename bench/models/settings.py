@@ -357,8 +357,10 @@ class FashionNet(Settings):
 
     @model_validator(mode="after")
     def _nothing_ignored(self) -> FashionNet:
+        if self.local == "landmark_pooling":
+            return self
         for name in ("local_window", "local_visibility", "local_gradient"):
-            if self.local == "gate" and getattr(self, name) != type(self).model_fields[name].default:
+            if getattr(self, name) != type(self).model_fields[name].default:
                 raise ignored(
                     f"model.{name}",
                     f"a gate does not pool around landmarks and would ignore model.{name}",

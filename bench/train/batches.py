@@ -149,7 +149,7 @@ class TrainingBatches(Batches):
         self._seed, self._balance, self._augmentation = seed, balance, augmentation
         self._epoch = 0
         self.epoch = 0
-        """Epoch of the fit, from 0, which `EpochCount` sets: Keras ends an epoch before the first."""
+        """The fit's epoch from 0, set by `EpochCount`: Keras ends one before the first."""
 
         self._order = self._new_order()
 
@@ -186,8 +186,8 @@ class TrainingBatches(Batches):
         if self._pose is not None:
             # As weights of images, so that each epoch has its own without a new compilation.
             phase = self._pose.spec.phase(self.epoch)
-            for name, own in of_image.items():
-                own *= phase.landmarks if name in POSE_HEADS else phase.recognition
+            for name in targets:
+                of_image[name] *= phase.landmarks if name in POSE_HEADS else phase.recognition
         return images, targets, of_image
 
 

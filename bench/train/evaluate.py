@@ -118,11 +118,13 @@ def evaluate(network: Network, batches: Any) -> Answers:
     if network.gate is not None:
         metrics |= gate.result()
     whole = {name: np.concatenate(parts) for name, parts in said_of.items()}
+    passed = [whole[f"gate_{name}"] for name in PassedByImage._fields if network.gate is not None]
     return Answers(
-        whole["category"],
-        *(whole.get(name) for name in ("pixels", "centres", "points", "attributes")),
-        metrics,
-        PassedByImage(*(whole[f"gate_{name}"] for name in PassedByImage._fields))
-        if network.gate is not None
-        else None,
+        probabilities=whole["category"],
+        pixels=whole.get("pixels"),
+        centres=whole.get("centres"),
+        points=whole.get("points"),
+        attributes=whole.get("attributes"),
+        metrics=metrics,
+        gate=PassedByImage(*passed) if passed else None,
     )

@@ -107,6 +107,7 @@ def run_trial(
                 manifest.landmarks[split.test],
                 outcome.landmarks,
                 outcome.soft,
+                manifest.image_size[split.test],
             )
         ),
         attributes=outcome.attributes,

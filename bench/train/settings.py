@@ -170,7 +170,7 @@ class PoseSpec(Settings):
         alternation: Phases, in order and over again until training ends.
     """
 
-    location_weight: float = Field(default=20.0, ge=0, allow_inf_nan=False)
+    location_weight: float = Field(default=100.0, ge=0, allow_inf_nan=False)
     visibility_weight: float = Field(default=1.0, ge=0, allow_inf_nan=False)
     attribute_weight: float = Field(default=1.0, ge=0, allow_inf_nan=False)
     attribute_balance: Literal["ratio", "none"] = "ratio"

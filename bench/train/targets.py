@@ -116,8 +116,8 @@ def pose_targets(annotation: Annotation, spec: PoseSpec) -> tuple[np.ndarray, np
         spec: How they are supervised.
 
     Returns:
-        Places `(n, 8, 2)` float32, `NO_PLACE` where not trained; states `(n, 8)` int32, DeepFashion's
-        visibility flags, `NO_STATE` where they do not count.
+        Places `(n, 8, 2)` float32, `NO_PLACE` where not trained; states `(n, 8)` int32,
+        DeepFashion's visibility flags, `NO_STATE` where they do not count.
     """
     flags = annotation.visibility
     trained = np.isin(flags, TRAINED_FLAGS[spec.trained_visibility])
