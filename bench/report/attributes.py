@@ -49,7 +49,8 @@ def attributes_table(name: str, arms: Sequence[Arm]) -> Table | None:
         "Attributes: top-k recall",
         f"{len(answered.names):,} attributes. Recall: the share of all positive answers that are "
         "among their image's first k by score; those of one type are ranked among themselves. The "
-        "last row ranks by how frequent attributes are in the test images.",
+        "last row ranks by how frequent attributes are in the test images, which scores that were "
+        "trained on answers weighted to be alike in sum do not know (pose.attribute_balance).",
         ("arm", *asked),
         tuple(rows),
     )

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
 from bench.analysis.arms import Arm
 from bench.analysis.landmarks import THRESHOLDS, estimate
 from bench.data.manifest import CLOTHES_TYPES, LANDMARKS
-from bench.paper.published import PublishedTable, published
+from bench.paper.published import PublishedRow, PublishedTable, published
 from bench.report.cells import Measured, Printed, Table
 
 QUOTED = ("landmark_error", "landmark_detection")
@@ -63,7 +61,8 @@ def _detection(name: str, arms: Sequence[Arm]) -> Table:
     return Table(
         f"{name}.detection",
         "Landmarks: error and detection",
-        "Visible landmarks alone, each weighing the same. NE: distance as a share of the image's "
+        "Visible landmarks alone, each weighing the same whatever image it is in (the table "
+        "before this one weighs images). NE: distance as a share of the image's "
         "width and height. Garment: distance in pixels over the longer side of the box around the "
         "garment's annotated landmarks. PDL: percentage of detected landmarks, those nearer than "
         "the threshold. Places are the pixel maps' arg-max, or what a pose branch says; "
@@ -123,7 +122,7 @@ def _beside_published(
     heads = {metric: HEADS[metric] for metric in table.metrics}
     rows: list[dict[str, Any]] = [
         {"row": arm.name, "source": f"measured here, on {study['data']['label']}"}
-        | {head: Measured(estimate(arm, **asked[m]), scale != 1.0) for m, head in heads.items()}
+        | {head: Measured(estimate(arm, **asked[m]), scale != 1) for m, head in heads.items()}
         for arm in systems
     ]
     bound = next(iter(systems[0].trials.values())).record.data.get("mean_position_error")
@@ -137,10 +136,7 @@ def _beside_published(
         )
     rows += [
         {"row": row.name, "source": f"quoted: {row.quoted_from}"}
-        | {
-            head: Printed(row.printed[m], float(np.round(scale * row.values[m], 6)))
-            for m, head in heads.items()
-        }
+        | {head: _printed(row, metric, scale) for metric, head in heads.items()}
         for row in table.rows
     ]
     return Table(
@@ -150,6 +146,12 @@ def _beside_published(
         ("row", *heads.values(), "source"),
         tuple(rows),
     )
+
+
+def _printed(row: PublishedRow, metric: str, scale: float) -> Printed:
+    """A quoted figure; in a column of percent, one printed as a fraction is shown as percent."""
+    value = round(scale * row.values[metric], 6)
+    return Printed(row.printed[metric] if scale == 1 else f"{value:g}", value)
 
 
 HEADS = {

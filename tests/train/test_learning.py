@@ -39,7 +39,7 @@ def trained(preset: str, context: TrialContext, seed: int = 0) -> TrialRecord:
     return run_trial(spec, context)
 
 
-def test_the_baseline_beats_the_prior_and_landmarks_beat_the_mean_position(
+def test_each_system_beats_the_prior_and_landmarks_beat_the_mean_position(
     context: TrialContext,
 ) -> None:
     prior = trained("prior", context)
@@ -54,6 +54,11 @@ def test_the_baseline_beats_the_prior_and_landmarks_beat_the_mean_position(
     ]
     assert losses[-1] < 0.7 * losses[0]
     assert 0 < ropanet.metrics["gate_mean"] < 1
+
+    fashionnet = trained("fashionnet", context)
+    bound = fashionnet.data["mean_position_error"]
+    assert fashionnet.metrics["landmark_ne"] < 0.7 * bound
+    assert fashionnet.metrics["accuracy"] > prior.metrics["accuracy"] + 0.04
 
     again = trained("ropanet_baseline", context)
     assert again.metrics == baseline.metrics and again.id == baseline.id
