@@ -239,10 +239,10 @@ def read_record(folder: Path, plain: dict[str, Any], *, gates: bool = True) -> T
         )
     attributes = None
     if (folder / "attributes.parquet").is_file():
-        answered = pq.read_table(folder / "attributes.parquet")
+        answered = _read_table(folder / "attributes.parquet")
         about = json.loads(answered.schema.metadata[b"attributes"])
         attributes = AttributeRecord(
-            images=np.array(answered["image"].to_pylist(), dtype=object),
+            images=_texts(answered["image"]),
             names=tuple(about["names"]),
             types=np.array(about["types"], np.int8),
             true=_matrix(answered["true"]),

@@ -76,8 +76,20 @@ def clothes_types(put: Landmarks) -> np.ndarray:
     return types
 
 
+def placed(arm: Arm) -> list[Landmarks]:
+    """Where an arm's trials put the landmarks, seed by seed, read from the store.
+
+    Returns:
+        Empty for an arm without trials, or with one that has no landmark branch.
+    """
+    trials = arm.trials.values()
+    if any(trial.errors is None for trial in trials):
+        return []
+    return [put for trial in trials if (put := trial.read().landmarks) is not None]
+
+
 def estimate(
-    arm: Arm,
+    puts: Sequence[Landmarks],
     size: Size = "image",
     *,
     threshold: float | None = None,
@@ -88,7 +100,7 @@ def estimate(
     """Mean distance, or the share of landmarks detected, with its interval over seeds and images.
 
     Args:
-        arm: An arm as measured.
+        puts: Where each seed's trial put the landmarks.
         size: What distances are measured by.
         threshold: Distance below which a landmark is detected; None for the mean distance.
         soft: Places by soft-arg-max.
@@ -96,11 +108,9 @@ def estimate(
         kind: Only garments of this clothes type; None for all.
     """
     counts, totals = [], []
-    images = set()
-    for trial in arm.trials.values():
-        put = trial.record.landmarks
-        found = None if put is None else distances(put, size, soft=soft)
-        if put is None or found is None:
+    for put in puts:
+        found = distances(put, size, soft=soft)
+        if found is None:
             return over_seeds([])
         if landmark is not None:
             found = found[:, landmark : landmark + 1]
@@ -110,10 +120,12 @@ def estimate(
         value = found if threshold is None else (found < threshold).astype(np.float64)
         totals.append(np.where(judged, value, 0.0).sum(axis=1))
         counts.append(judged.sum(axis=1))
-        images.add(tuple(put.images))
-    if not counts:
-        return over_seeds([])
-    return ratio(totals, counts, paired=len(images) == 1)
+    return ratio(totals, counts, paired=same_images([put.images for put in puts]))
+
+
+def same_images(images: Sequence[np.ndarray]) -> bool:
+    """Whether all seeds were tested on the same images."""
+    return all(np.array_equal(images[0], others) for others in images[1:])
 
 
 def ratio(totals: Sequence[np.ndarray], counts: Sequence[np.ndarray], *, paired: bool) -> Estimate:
@@ -128,7 +140,7 @@ def ratio(totals: Sequence[np.ndarray], counts: Sequence[np.ndarray], *, paired:
         paired: Whether all seeds were tested on the same images.
     """
     sums = [float(count.sum()) for count in counts]
-    if not all(sums):
+    if not sums or not all(sums):
         return over_seeds([])
     ratios = [float(total.sum()) / among for total, among in zip(totals, sums, strict=True)]
     if not paired:

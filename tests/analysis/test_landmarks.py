@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.analysis.arms import Arm, Trial
 from bench.analysis.attributes import frequency_recall, hits, recall
 from bench.analysis.landmarks import clothes_types, distances, estimate, garment_size, ratio
-from bench.record import AttributeRecord, Landmarks, Predictions, TrialRecord
+from bench.record import AttributeRecord, Landmarks
 from bench.train.metrics import normalised_error
 
 IMAGES = np.array(["a", "b", "c"], dtype=object)
@@ -30,15 +29,6 @@ def landmarks(shift: float = 0.03, **changes: Any) -> Landmarks:
     plain = {"images": IMAGES, "visibility": visibility, "true": true, "predicted": predicted,
              "soft": predicted, "sizes": sizes}  # fmt: skip
     return Landmarks(**plain | changes)
-
-
-def arm(*puts: Landmarks | None, attributes: AttributeRecord | None = None) -> Arm:
-    trials = {}
-    for seed, put in enumerate(puts):
-        predictions = Predictions(IMAGES, np.zeros(3, int), np.ones((3, 1), "f4"))
-        record = TrialRecord("x", {}, {}, {}, [], predictions, put, attributes=attributes)
-        trials[seed] = Trial(record, tuple(IMAGES), np.zeros(3), None, np.zeros(3), {})
-    return Arm("arm", {}, None, trials, len(trials), {})
 
 
 def test_distances_are_of_visible_landmarks_by_the_images_or_by_the_garments_size() -> None:
@@ -68,8 +58,8 @@ def test_a_garments_size_is_the_longer_side_around_its_landmarks_inside() -> Non
 def test_what_a_record_lacks_is_not_made_up() -> None:
     old = landmarks(soft=None, sizes=None)
     assert distances(old, soft=True) is None and distances(old, "garment") is None
-    assert np.isnan(estimate(arm(old), "garment").mean)
-    assert np.isnan(estimate(arm(None)).mean)
+    assert np.isnan(estimate([old], "garment").mean)
+    assert np.isnan(estimate([]).mean)
 
 
 def test_clothes_types_are_told_by_which_landmarks_are_there() -> None:
@@ -81,7 +71,7 @@ def test_clothes_types_are_told_by_which_landmarks_are_there() -> None:
 
 def test_the_error_weighs_every_landmark_the_same_as_the_trials_own_does() -> None:
     one, other = landmarks(0.03), landmarks(0.05)
-    measured = arm(one, other)
+    measured = [one, other]
     expected = [normalised_error(p.predicted, p.true, p.visibility) for p in (one, other)]
     found = estimate(measured)
     assert found.mean == pytest.approx(np.mean(expected), rel=1e-5)
@@ -89,12 +79,12 @@ def test_the_error_weighs_every_landmark_the_same_as_the_trials_own_does() -> No
     upper = estimate(measured, kind=1)
     assert upper.mean == pytest.approx(0.04, abs=1e-5)
     collar = [0.03, np.hypot(0.03, 0.2)]
-    assert estimate(arm(one), landmark=0).mean == pytest.approx(np.mean(collar), abs=1e-5)
+    assert estimate([one], landmark=0).mean == pytest.approx(np.mean(collar), abs=1e-5)
 
 
 def test_a_landmark_is_detected_below_the_threshold() -> None:
     # 4 + 4 visible landmarks at 0.03, and 8 at hypot(0.03, 0.2).
-    measured = arm(landmarks())
+    measured = [landmarks()]
     assert estimate(measured, threshold=0.05).mean == pytest.approx(8 / 16)
     assert estimate(measured, threshold=0.02).mean == 0
     assert estimate(measured, threshold=0.05, kind=2).mean == 1
@@ -123,11 +113,11 @@ def answered() -> AttributeRecord:
 def test_recall_is_the_share_of_positive_answers_among_each_images_first_k() -> None:
     found, among = hits(answered(), 3)
     assert found.tolist() == [2, 0, 0] and among.tolist() == [3, 1, 0]
-    assert recall(arm(None, attributes=answered()), 3).mean == pytest.approx(2 / 4)
-    assert recall(arm(None, attributes=answered()), 6).mean == 1
+    assert recall([answered()], 3).mean == pytest.approx(2 / 4)
+    assert recall([answered()], 6).mean == 1
     # Of type 3 alone: "e" is ranked before "f".
-    assert recall(arm(None, attributes=answered()), 1, kind=3).mean == 0
-    assert np.isnan(recall(arm(None), 3).mean)
+    assert recall([answered()], 1, kind=3).mean == 0
+    assert np.isnan(recall([], 3).mean)
 
 
 def test_ranking_by_frequency_is_the_bound_of_a_constant_answer() -> None:

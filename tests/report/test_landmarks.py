@@ -29,14 +29,17 @@ def arm(name: str, kind: str, shift: float, *, placed: bool = True, answered: bo
         np.where(rng.random((30, 4)) < 0.3, 1, -1).astype("i1"), rng.random((30, 4)).astype("f2"),
     )  # fmt: skip
     said = Predictions(IMAGES, np.zeros(30, int), np.ones((30, 1), "f4"))
-    trials = {}
-    for seed in range(2):
-        record = TrialRecord(
-            f"{name}{seed}", {"model": {"kind": kind}}, {"mean_position_error": 0.2}, {}, [], said,
-            put if placed else None, attributes=attributes if answered else None,
-        )  # fmt: skip
-        trials[seed] = Trial(record, tuple(IMAGES), np.zeros(30), None, np.zeros(30), {})
-    return Arm(name, {}, None, trials, 2, {})
+    model = {"kind": kind, "attributes": "where_annotated" if answered else "none"}
+    about: dict[str, Any] = {"spec": {"model": model}, "data": {"mean_position_error": 0.2},
+                             "timings": {}, "environment": {}}  # fmt: skip
+    record = TrialRecord(
+        name, about["spec"], about["data"], {}, [], said, put if placed else None,
+        attributes=attributes if answered else None,
+    )  # fmt: skip
+    none = np.zeros(30)
+    trial = Trial(about, tuple(IMAGES), none, none, none if placed else None, none, {}, {}, False,
+                  read=lambda: record)  # fmt: skip
+    return Arm(name, {}, None, {0: trial, 1: trial}, 2, {})
 
 
 def tables(*arms: Arm) -> dict[str, Any]:
