@@ -1,7 +1,7 @@
-"""Top-k recall of attributes, as the benchmark asks for it, from stored logits alone.
+"""Top-k recall of attributes, as DeepFashion's benchmark has it, from stored logits alone.
 
 An image's attributes are ranked by their logits; the recall is the share of all positive answers,
-over the whole test set, that are among the first k of their image (Liu et al. 2016, §5).
+over the whole test set, that are among the first k of their image.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from keras import ops
 
 
 def soft_arg_max(logits: Any, side: int) -> Any:
-    """The expected place of each landmark under its map's softmax (Nibali et al. 2018, eq. 3).
+    """The expected place of each landmark under its map's softmax (Nibali et al. 2018).
 
     Args:
         logits: `(n, landmarks, side * side)`; pixel (row, column) has index `row * side + column`.

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from bench.data.attributes import load_attributes
+from bench.data.check import check
 from bench.data.garment import draw_cloth
 from bench.data.pattern import Pattern
 from bench.data.phantom import draw_phantom
@@ -46,10 +47,16 @@ def test_names_hold_spaces_and_answers_join_by_path_whatever_its_case(layout: An
     assert found.types.tolist() == [1, 3, 4]
     assert found.answers.tolist() == [[1, -1, -1], [-1, 1, 0], [0, 0, 0]]  # the last has no line
     assert found.left_out == 1
+    report = check(open_source(root))
+    assert report.attributes["shape"] == {"attributes": 1, "an image": pytest.approx(1 / 3)}
+    assert report.attributes["fabric"]["attributes"] == 0
+    assert [odd.count for odd in report.oddities if odd.kind.startswith("attribute line")] == [1]
+    assert ["texture", "1", "0.33"] in next(t[2] for t in report.tables() if t[0] == "Attributes")
 
 
 def test_data_without_attribute_files_has_none(layout: Any) -> None:
-    assert load_attributes(open_source(two_images(layout))) is None
+    manifest = open_source(two_images(layout))
+    assert load_attributes(manifest) is None and check(manifest).attributes == {}
 
 
 @pytest.mark.parametrize(
