@@ -347,10 +347,11 @@ def schema() -> None:
 def ledger(as_json: AsJson = False) -> None:
     """Show the decisions that the paper leaves open, and the setting that carries each."""
     from bench.overview import print_ledger
+    from bench.paper.ledger import fashionnet_decisions
     from bench.paper.ledger import ledger as rows
 
     if as_json:
-        _print_json([row.__dict__ for row in rows()])
+        _print_json([row.__dict__ for row in (*rows(), *fashionnet_decisions())])
     else:
         print_ledger(out)
 

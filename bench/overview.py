@@ -14,10 +14,11 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
+from bench.data.attributes import data_identity
 from bench.data.oddities import printable
 from bench.design.study import profile_settings
 from bench.display import duration
-from bench.paper.ledger import ledger
+from bench.paper.ledger import LedgerRow, fashionnet_decisions, ledger
 from bench.plan import PlannedTrial, cost_of, data_label, feature_needs
 from bench.spec import trial_id
 from bench.store import CRASHED, DIVERGED, Store
@@ -74,7 +75,7 @@ def plan_overview(request: Request) -> dict[str, Any]:
         return overview
     trials = [
         PlannedTrial(
-            identity := trial_id(spec, manifest.fingerprint),
+            identity := trial_id(spec, data_identity(spec, manifest)),
             arm.name,
             seed,
             spec,
@@ -291,21 +292,28 @@ def print_fsck(console: Console, report: FsckReport) -> None:
 
 
 def print_ledger(console: Console) -> None:
-    """Print the ledger for a person."""
-    for row in ledger():
+    """Print the ledger for a person, then what FashionNet's descriptions leave open."""
+    _print_rows(console, ledger())
+    console.print("\nA setting without `as released` is the same in as_published and as_released.")
+    console.print("\n[bold]FashionNet[/]: what its descriptions leave open\n")
+    _print_rows(console, fashionnet_decisions())
+
+
+def _print_rows(console: Console, rows: Sequence[LedgerRow]) -> None:
+    for row in rows:
         console.print(f"[bold]{row.row:>2}  {escape(row.decision)}[/]")
         grid = Table.grid(padding=(0, 2))
         grid.add_column(style="dim")
         grid.add_row("    paper", escape(row.paper))
-        code = f"{row.code} (unverified)" if row.unverified else row.code
-        grid.add_row("    released code", escape(code))
+        if row.code != "–":
+            code = f"{row.code} (unverified)" if row.unverified else row.code
+            grid.add_row("    released code", escape(code))
         grid.add_row("    default", escape(row.default))
         for path in row.settings:
             released = json.dumps(row.released.get(path))
             changed = f", as released: {released}" if path in row.released else ""
             grid.add_row("    setting", escape(f"{path}{changed}"))
         console.print(grid)
-    console.print("\nA setting without `as released` is the same in as_published and as_released.")
 
 
 AUDIT_STYLES = {"impossible": "bold red", "suspicious": "yellow", "consistent": "green"}
