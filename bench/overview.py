@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from bench.fsck.check import FsckReport
     from bench.paper.audit import Finding
     from bench.request import Request
+    from bench.verify import Verified
 
 SHOWN_ARMS = 40
 COUNTED_TRIALS = 20_000
@@ -289,6 +290,22 @@ def print_fsck(console: Console, report: FsckReport) -> None:
     number = len(report.found)
     found = f"[red]{number:,} found[/]" if number else "[green]nothing found[/]"
     console.print(f"{report.trials:,} trials looked over: {found}")
+
+
+def print_verified(console: Console, found: Sequence[Verified]) -> None:
+    """Print how stored trials compare with the same trained again."""
+    colours = {"identical": "green", "within tolerance": "green", "different": "red"}
+    for one in found:
+        colour = colours.get(one.verdict, "yellow")
+        said = f"[{colour}]{one.verdict}[/] {escape(printable(one.name or one.trial))}"
+        if one.deviation > 0:
+            said += f": a probability differs by {one.deviation:.2g}"
+        console.print(said + (f" ({escape(printable(one.where))})" if one.where else ""))
+        for name, (then, now) in one.changed.items():
+            was, is_now = (escape(printable(str(value))) for value in (then, now))
+            console.print(f"    {name}: {was} then, {is_now} now", soft_wrap=True)
+    counts = Counter(one.verdict for one in found)
+    console.print(", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
 
 
 def print_ledger(console: Console) -> None:
