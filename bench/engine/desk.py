@@ -1,6 +1,8 @@
-"""Where a worker leaves what it made: the results folder, or, from another machine, its keeper.
+"""Where a worker leaves what it made: the results folder, or, on a cluster, the folder's keeper.
 
-Both are asked the same: is a trial stored, may I train it, here it is, this is how it failed.
+Both are asked the same: is a trial stored, may I train it, here it is, this is how it failed. On a
+cluster the keeper serves the workers of its own machine, too: a trial whose machine was lost may
+come to one of them, and the keeper still holds its claim.
 """
 
 from __future__ import annotations
@@ -48,7 +50,7 @@ class LocalDesk:
 
 
 class DistantDesk:
-    """The results folder of another machine, through its keeper.
+    """The results folder of whatever machine, through its keeper.
 
     Args:
         keeper: Handle of the `Keeper` on the machine of the results.
@@ -86,7 +88,7 @@ class DistantDesk:
 
 
 class Keeper:
-    """An actor on the machine of the results folder, for the workers of other machines.
+    """An actor on the machine of the results folder, for the workers of a cluster.
 
     Args:
         results: The folder.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import socket
 import tempfile
 import time
 from collections import Counter
@@ -81,27 +82,26 @@ def session(resources: Resources, trials: int, results: Path, log: Path) -> Iter
     Raises:
         BenchError: No cluster answers at the address.
     """
+    if resources.address:
+        _reach(resources.address)
     os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
     log.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(log)
     for name in ("ray", "ray.tune", "ray.air", "ray.train"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
-    options: dict[str, Any] = {"include_dashboard": False, "object_store_memory": 200_000_000}
-    if resources.address:
-        options = {"address": resources.address}
+    # `local`: a cluster that runs on this machine by chance is not joined without being named.
+    options: dict[str, Any] = {"address": resources.address or "local"}
+    if not resources.address:
+        options |= {"include_dashboard": False, "object_store_memory": 200_000_000}
     # Ray prints what befalls its processes on standard output, whatever it is told.
     with log.open("a") as said, redirect_stdout(said):
         try:
             ray.init(
                 log_to_driver=False, logging_level=logging.ERROR, configure_logging=False, **options
             )
-        except (ConnectionError, ValueError) as error:
-            raise BenchError(
-                f"no Ray cluster answers: {error}",
-                where=f"--address {resources.address}",
-                fix="start one with `ray start --head` (docs/cluster.md)",
-            ) from error
+        except ConnectionError as error:
+            raise _unanswered(resources.address, error) from error
         try:
             home = ray.get_runtime_context().get_node_id()
             keeper = None
@@ -111,6 +111,35 @@ def session(resources: Resources, trials: int, results: Path, log: Path) -> Iter
         finally:
             ray.shutdown()
             handler.close()
+
+
+def _reach(address: str) -> None:
+    """Make sure that somebody listens at an address: Ray itself would try for minutes.
+
+    Raises:
+        BenchError: Nobody does, or it is the address of a Ray client's server.
+    """
+    if address.startswith("ray://"):
+        raise BenchError(
+            "is the address of a Ray client's server",
+            where=f"--address {address}",
+            fix="run on a machine of the cluster, with its `host:port` or `auto`",
+        )
+    host, _, port = address.rpartition(":")
+    if not port.isdigit():
+        return  # `auto`, or another word of Ray's
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise _unanswered(address, error) from error
+
+
+def _unanswered(address: str | None, error: Exception) -> BenchError:
+    return BenchError(
+        f"no Ray cluster answers: {error}",
+        where=f"--address {address}",
+        fix="start one with `ray start --head` (docs/cluster.md)",
+    )
 
 
 def _on(node: str) -> dict[str, Any]:

@@ -81,7 +81,7 @@ class TrialWorker(tune.Trainable):
             job: What holds for all trials.
             threads: CPU threads to use.
             home: Ray's name of the machine that holds the results folder.
-            keeper: Handle of a `bench.engine.desk.Keeper`, for a worker elsewhere.
+            keeper: Handle of a `bench.engine.desk.Keeper` on a cluster, None on one machine.
         """
         at_home = ray.get_runtime_context().get_node_id() == home
         self._job = job if at_home else away_from_home(job)
@@ -90,7 +90,7 @@ class TrialWorker(tune.Trainable):
         # What every trial needs, before the clock of the first one runs.
         import bench.train.fitting  # noqa: F401
 
-        self._desk = desk_of(self._job.results, None if at_home else keeper)
+        self._desk = desk_of(self._job.results, keeper)
         self._plain = config["trial"]
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
