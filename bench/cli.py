@@ -18,6 +18,7 @@ from bench.console import SafeConsole
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
+    from bench.mirror import Mirrored
     from bench.request import Request
     from bench.run import Result
 
@@ -123,6 +124,13 @@ def run(
     checkpoint_every: Annotated[
         float, typer.Option(min=0, help="Seconds between checkpoints of a trial in training.")
     ] = 60.0,
+    mirror_url: Annotated[
+        str | None,
+        typer.Option(
+            "--mirror",
+            help="Begin with the trials of this URL (s3://, ...), and end by adding to it.",
+        ),
+    ] = None,
     settings: Set = None,
     as_json: AsJson = False,
 ) -> None:
@@ -148,7 +156,8 @@ def run(
         for study in studies
     ]
     screen = err if as_json else out
-
+    if mirror_url is not None:
+        _mirror(results, mirror_url)
     try:
         found = run_studies(
             requests,
@@ -161,6 +170,9 @@ def run(
             "\nStopped. What is finished is in the store; the same command goes on from there."
         )
         raise typer.Exit(130) from None
+    finally:
+        if mirror_url is not None:
+            _mirror(results, mirror_url)
     if as_json:
         _print_json([result.__dict__ for result in found])
     else:
@@ -341,6 +353,34 @@ def verify(
         print_verified(out, found)
     if any(one.verdict not in (IDENTICAL, CLOSE) for one in found):
         raise typer.Exit(1)
+
+
+@app.command(epilog="Example:\n\n  bench mirror s3://bucket/ropanet")
+def mirror(
+    url: Annotated[
+        str, typer.Argument(help="s3://, gs://, a folder: what fsspec knows.", show_default=False)
+    ],
+    results: Results = RESULTS,
+    as_json: AsJson = False,
+) -> None:
+    """Make a results folder and a copy of it elsewhere hold the same trials and studies."""
+    found = _mirror(results, url)
+    if as_json:
+        _print_json(found.__dict__)
+    else:
+        out.print(f"{found.down} trials came from the mirror, {found.up} went to it")
+
+
+def _mirror(results: Path, url: str) -> Mirrored:
+    from bench.display import phase_bar
+    from bench.mirror import mirror as exchange
+    from bench.store import Store
+
+    with phase_bar(err) as say:
+        found = exchange(Store(results), url, say)
+    for trial in found.damaged:
+        err.print(f"not what was written, left in the mirror: {trial}", style="red", markup=False)
+    return found
 
 
 @app.command(epilog="Example:\n\n  bench status --json")
