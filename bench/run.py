@@ -21,6 +21,7 @@ from bench.errors import BenchError
 from bench.plan import PlannedTrial, drop_damaged, feature_needs, planned, study_record, unprepared
 from bench.request import Prepared, Request, check_only, lay_out
 from bench.store import Store
+from bench.tuning import TunedStudy, opened
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,10 @@ class Result:
 
 @dataclass(frozen=True)
 class _Share:
-    """One study of a run: `pending` are its own trials to train, `shared` an earlier study's."""
+    """One study of a run: `pending` are its own trials to train, `shared` an earlier study's.
+
+    Of a tuned study whose searches are not complete, `tuned` brings them as it goes.
+    """
 
     prepared: Prepared
     manifest: Manifest
@@ -59,6 +63,7 @@ class _Share:
     pending: list[PlannedTrial]
     shared: list[PlannedTrial]
     held_back: int
+    tuned: TunedStudy | None = None
 
     @property
     def study(self) -> str:
@@ -106,17 +111,21 @@ def _result(
         sum(outcomes.get(trial.id) == "finished" for trial in trials)
         for trials in (share.pending, share.shared)
     )
+    tuned = share.tuned
     return Result(
         study=share.study,
         profile=share.prepared.design.profile,
-        stored=share.stored + shared,
-        finished=finished,
-        failed=tuple(
-            trial.name
-            for trial in (*share.pending, *share.shared)
-            if outcomes.get(trial.id) != "finished"
+        stored=share.stored + shared + (tuned.stored if tuned else 0),
+        finished=finished + (tuned.finished if tuned else 0),
+        failed=(
+            *(
+                trial.name
+                for trial in (*share.pending, *share.shared)
+                if outcomes.get(trial.id) != "finished"
+            ),
+            *(tuned.failed if tuned else ()),
         ),
-        held_back=share.held_back,
+        held_back=share.held_back + (tuned.left if tuned else 0),
         repaired=repaired,
         seconds=seconds,
     )
@@ -143,7 +152,12 @@ def _shares(laid: Sequence[Prepared], requests: Sequence[Request]) -> list[_Shar
     for prepared, request in zip(laid, requests, strict=True):
         assert prepared.manifest is not None, "a run draws its phantom"
         store = Store(request.results)
-        wanted = _chosen(prepared.design, request, prepared.manifest, store)
+        tuned = _tuned(prepared.design, request, prepared.manifest, store)
+        wanted = (
+            _chosen(prepared.design, request, prepared.manifest, store)
+            if tuned is None
+            else tuned.tested()
+        )
         missing = [trial for trial in wanted if request.rerun or not trial.stored]
         shared = [trial for trial in missing if trial.id in taken]
         pending = [trial for trial in missing if trial.id not in taken]
@@ -157,8 +171,11 @@ def _shares(laid: Sequence[Prepared], requests: Sequence[Request]) -> list[_Shar
                 pending=kept,
                 shared=shared,
                 held_back=len(pending) - len(kept),
+                tuned=None if tuned is None or tuned.searched else tuned,
             )
         )
+        if tuned is not None:
+            continue  # it writes its own record, again when its winners are known
         store.write_study(
             prepared.design.study.name,
             study_record(
@@ -169,6 +186,13 @@ def _shares(laid: Sequence[Prepared], requests: Sequence[Request]) -> list[_Shar
             ),
         )
     return shares
+
+
+def _tuned(laid: Design, request: Request, manifest: Manifest, store: Store) -> TunedStudy | None:
+    if laid.tuning is None:
+        return None
+    check_only(laid, request)
+    return TunedStudy(laid, manifest, store, request.only, request.rerun)
 
 
 def _chosen(laid: Design, request: Request, manifest: Manifest, store: Store) -> list[PlannedTrial]:
@@ -189,8 +213,10 @@ def _engine(
 ) -> tuple[dict[str, str], tuple[str, ...]]:
     """Train what is pending; outcomes by trial, and the damaged shards that were made anew."""
     pending = [trial for share in shares for trial in share.pending]
-    if not pending:
+    tuned = [share.tuned for share in shares if share.tuned is not None]
+    if not pending and not tuned:
         return {}, ()
+    from bench.engine.search import searcher
     from bench.engine.tune import cluster, extract_features, run_trials
 
     request.cache.mkdir(parents=True, exist_ok=True)
@@ -200,27 +226,35 @@ def _engine(
     # One batch for each place that data lies in, as a rule one: its workers are started once.
     batches: dict[Path, list[_Share]] = {}
     for share in shares:
-        if share.pending:
+        if share.pending or share.tuned:
             batches.setdefault(share.prepared.data_root, []).append(share)
     work = []
     for batch in batches.values():
         trials = [trial for share in batch for trial in share.pending]
+        sources = [share.tuned for share in batch if share.tuned is not None]
         specs, manifest = [trial.spec for trial in trials], batch[0].manifest
+        specs += [spec for source in sources for spec in source.feature_specs()]
         dropped, needs = drop_damaged(
             feature_needs(specs, manifest, request.cache), manifest, request.cache
         )
         repaired += dropped
-        work.append((_job(request, batch[0], log), trials, unprepared(needs, request.cache)))
+        lacking = unprepared(needs, request.cache)
+        work.append((_job(request, batch[0], log), trials, lacking, sources))
     names = {trial.id: trial.name for trial in pending}
     stored = sum(share.stored for share in shares)
-    with cluster(resources, len(pending), log) as divided:
-        for job, _, needs in work:
+    total = len(pending) + sum(source.left for source in tuned)
+    room = None if request.limit is None else request.limit - len(pending)
+    if room is not None:
+        total = min(total, request.limit or 0)
+    with opened(tuned), cluster(resources, total, log) as divided:
+        for job, _, needs, _ in work:
             if needs:
                 with phases() as say:
                     extract_features(needs, job, divided, say)
-        with trials_shown(len(pending), stored, names, divided) as shown:
-            for job, trials, _ in work:
-                outcomes |= run_trials(trials, job, divided, shown.event)
+        with trials_shown(total, stored, names, divided) as shown:
+            for job, trials, _, sources in work:
+                search = searcher(trials, sources, names, room) if sources else None
+                outcomes |= run_trials(trials, job, divided, shown.event, search)
     return outcomes, tuple(repaired)
 
 

@@ -48,6 +48,12 @@ class TrialSpec(Settings):
             )
         if self.landmarks is not None:
             self._landmarks_have_effect(self.landmarks)
+        if self.eval.split == "validation" and self.data.validation_size == 0:
+            raise ignored(
+                "eval.split",
+                "eval.split: validation scores the validation images, and data.validation_size "
+                "is 0",
+            )
         if isinstance(self.model, Prior):
             if train is not None:
                 raise ignored("train", f"the model {kind} is not trained: leave `train` null")
@@ -101,7 +107,8 @@ def canonical(spec: TrialSpec) -> dict[str, Any]:
     """The spec as plain data in which equal trials are equal.
 
     A weights file counts by its content: its path is replaced by a hash of the file. A balancing
-    rule's usual strength counts as if it were written out.
+    rule's usual strength counts as if it were written out. Scoring the test images, which every
+    trial did before there was a choice, is left out.
 
     Raises:
         BenchError: The weights file is not there.
@@ -112,6 +119,8 @@ def canonical(spec: TrialSpec) -> dict[str, Any]:
         backbone["weights"] = "sha256:" + file_digest(Path(backbone["weights"]))
     if spec.train is not None:
         plain["train"]["balancing_strength"] = spec.train.strength
+    if spec.eval.split == "test":
+        del plain["eval"]["split"]
     return plain
 
 

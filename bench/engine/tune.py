@@ -18,6 +18,7 @@ from typing import Any
 import ray
 from ray import tune
 from ray.tune.experiment import Trial
+from ray.tune.search import Searcher
 
 from bench.engine.resources import Resources, Shares, divide
 from bench.engine.worker import Job, TrialWorker, prepare_features
@@ -110,7 +111,11 @@ def _raise_cause(pending: Any) -> None:
 
 
 def run_trials(
-    trials: Sequence[PlannedTrial], job: Job, shares: Shares, event: Event
+    trials: Sequence[PlannedTrial],
+    job: Job,
+    shares: Shares,
+    event: Event,
+    search: Searcher | None = None,
 ) -> dict[str, str]:
     """Train trials and put them into the store.
 
@@ -119,6 +124,7 @@ def run_trials(
         job: Where to read and write.
         shares: What each trial may use.
         event: Told of each trial's start and end.
+        search: Hands out the trials instead, where not all are known beforehand.
 
     Returns:
         Trial id -> `finished` or `failed`.
@@ -134,9 +140,14 @@ def run_trials(
                 "trial": tune.grid_search(
                     [{"id": t.id, "spec": t.spec.model_dump(mode="json")} for t in trials]
                 )
-            },
+            }
+            if search is None
+            else {},
             tune_config=tune.TuneConfig(
-                reuse_actors=True, max_concurrent_trials=shares.workers, num_samples=1
+                reuse_actors=True,
+                max_concurrent_trials=shares.workers,
+                num_samples=1 if search is None else -1,
+                search_alg=search,
             ),
             run_config=tune.RunConfig(
                 name="run",
