@@ -158,6 +158,7 @@ def _shares(laid: Sequence[Prepared], requests: Sequence[Request]) -> list[_Shar
             if tuned is None
             else tuned.tested()
         )
+        settled = tuned is not None and tuned.searched
         missing = [trial for trial in wanted if request.rerun or not trial.stored]
         shared = [trial for trial in missing if trial.id in taken]
         pending = [trial for trial in missing if trial.id not in taken]
@@ -167,11 +168,11 @@ def _shares(laid: Sequence[Prepared], requests: Sequence[Request]) -> list[_Shar
             _Share(
                 prepared,
                 prepared.manifest,
-                stored=len(wanted) - len(missing),
+                stored=len(wanted) - len(missing) + (tuned.stored if tuned and settled else 0),
                 pending=kept,
                 shared=shared,
                 held_back=len(pending) - len(kept),
-                tuned=None if tuned is None or tuned.searched else tuned,
+                tuned=None if settled else tuned,
             )
         )
         if tuned is not None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import bench
 from bench.data.manifest import Manifest
-from bench.design.budget import Budget
+from bench.design.budget import Budget, epochs_of
 from bench.design.design import Design
 from bench.design.space import feature_specs, judged, with_values
 from bench.plan import PlannedTrial, study_record
@@ -34,13 +34,11 @@ if TYPE_CHECKING:
     from bench.engine.oracle import ArmSearch
 
 
-def search_plans(design: Design, manifest: Manifest) -> list[SearchPlan]:
-    """Each arm's search; none for a study that is not tuned."""
+def search_plans(design: Design, fingerprint: str) -> list[SearchPlan]:
+    """Each arm's search over data of a fingerprint; none for a study that is not tuned."""
     if design.tuning is None:
         return []
-    return [
-        SearchPlan(arm.name, arm.spec, design.tuning, manifest.fingerprint) for arm in design.arms()
-    ]
+    return [SearchPlan(arm.name, arm.spec, design.tuning, fingerprint) for arm in design.arms()]
 
 
 def winners(plans: Sequence[SearchPlan], store: Store) -> dict[str, TrialSpec]:
@@ -74,7 +72,7 @@ def tuned_record(design: Design, manifest: Manifest, store: Store) -> dict[str, 
     """A tuned study as the store keeps it for the report: its winners' trials, and its searches."""
     tuning = design.tuning
     assert tuning is not None, "only a tuned study has this record"
-    plans = search_plans(design, manifest)
+    plans = search_plans(design, manifest.fingerprint)
     trials = winners_trials(design, winners(plans, store), manifest, store)
     record = study_record(design, trials, manifest, bench.__version__)
     return record | {
@@ -98,7 +96,8 @@ class TuningCost:
     """What a tuned study takes.
 
     Args:
-        searches: One an arm.
+        algorithm: How it is searched.
+        metric: What proposals are judged by.
         proposals: Of each arm, at most; None where only the epochs are bounded.
         epochs: Of each arm, of each tuning seed; None where only the proposals are bounded.
         tuning_trials: Of all arms, at most.
@@ -106,7 +105,8 @@ class TuningCost:
         answered: Proposals of all arms that are answered already.
     """
 
-    searches: int
+    algorithm: str
+    metric: str
     proposals: int | None
     epochs: int | None
     tuning_trials: int
@@ -116,18 +116,47 @@ class TuningCost:
 
 def tuning_cost(design: Design, plans: Sequence[SearchPlan], store: Store) -> TuningCost:
     """How many trials a tuned study is made of."""
-    assert design.tuning is not None, "only a tuned study has searches"
-    budget = plans[0].budget
+    tuning = design.tuning
+    assert tuning is not None, "only a tuned study has searches"
     searches = [read_search(search_path(store.root, plan.id)) for plan in plans]
     return TuningCost(
-        searches=len(plans),
-        proposals=budget.proposals,
-        epochs=budget.epochs,
-        tuning_trials=sum(_most_proposals(plan.budget) for plan in plans)
-        * len(design.tuning.seed_list),
+        algorithm=tuning.algorithm,
+        metric=tuning.metric,
+        proposals=plans[0].budget.proposals,
+        epochs=plans[0].budget.epochs,
+        tuning_trials=sum(_most_proposals(p.budget) for p in plans) * len(tuning.seed_list),
         winner_trials=len(plans) * len(design.seeds),
         answered=sum(p.answered for search in searches if search for p in search.proposals),
     )
+
+
+def expected_trials(
+    design: Design, plans: Sequence[SearchPlan], manifest: Manifest, store: Store
+) -> list[PlannedTrial]:
+    """What is left to train, each trial at its arm's own setting, which stands for the proposed."""
+    left = []
+    for plan in plans:
+        budget, whole = plan.budget, max(epochs_of(plan.spec), 1)
+        search = read_search(search_path(store.root, plan.id))
+        done = [p for p in search.proposals if p.answered] if search is not None else []
+        if budget.epochs is not None:
+            rest = -(-(budget.epochs - sum(p.spent for p in done)) // whole)
+        else:
+            rest = (budget.proposals or 0) - len(done)
+        for number in range(rest):
+            left += [
+                PlannedTrial(f"{plan.id}/{number}", plan.arm, spec.seed, spec, stored=False)
+                for spec in plan.trials({}, None)
+            ]
+    tested = list(winners_trials(design, winners(plans, store), manifest, store))
+    known = {trial.arm for trial in tested}
+    left += [
+        PlannedTrial(f"{plan.id}/test", plan.arm, seed, plan.spec, stored=False)
+        for plan in plans
+        if plan.arm not in known
+        for seed in design.seeds
+    ]
+    return [*left, *tested]
 
 
 def _most_proposals(budget: Budget) -> int:
@@ -196,7 +225,8 @@ class TunedStudy:
         self, design: Design, manifest: Manifest, store: Store, only: Sequence[str], rerun: bool
     ) -> None:
         self._design, self._manifest, self._store = design, manifest, store
-        self.plans = [p for p in search_plans(design, manifest) if not only or p.arm in only]
+        plans = search_plans(design, manifest.fingerprint)
+        self.plans = [plan for plan in plans if not only or plan.arm in only]
         self._rerun = rerun
         if rerun:
             for plan in self.plans:
@@ -206,7 +236,7 @@ class TunedStudy:
         self.outcomes: dict[str, str] = {}
         self.handed: dict[str, str] = {}
         self.tests: set[str] = set()
-        self.stored = 0
+        self.stored = self._answered() * len(design.tuning.seed_list) if design.tuning else 0
         self.write()
 
     @property
@@ -385,6 +415,18 @@ def study_searches(store: Store, study: dict[str, Any]) -> dict[str, Search]:
     """
     searches = (study.get("tuning") or {}).get("searches", {})
     found = {
-        arm: read_search(search_path(store.root, plain["id"])) for arm, plain in searches.items()
+        arm["name"]: read_search(search_path(store.root, searches[arm["name"]]["id"]))
+        for arm in study["arms"]
+        if arm["name"] in searches
     }
     return {arm: search for arm, search in found.items() if search is not None}
+
+
+def searched_trials(store: Store, study: dict[str, Any]) -> dict[str, str]:
+    """The trials of a recorded study's searches, and how each is named to a person."""
+    return {
+        identity: f"{arm}, proposal {proposal.number + 1}"
+        for arm, search in study_searches(store, study).items()
+        for proposal in search.proposals
+        for identity in proposal.trials
+    }

@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Mapping
-from contextlib import ExitStack
 from importlib.metadata import version
 from typing import Any
 
 from pydantic import ValidationError
 
 from bench.design.budget import epochs_of
-from bench.design.space import Values
-from bench.design.tuning import EPOCHS, Choice, FloatRange, IntRange, Parameter, Space
+from bench.design.hyperparameters import declare, decoded
+from bench.design.tuning import EPOCHS
 from bench.errors import BenchError
 from bench.searches import Proposal, SearchLog, SearchPlan
 
@@ -29,68 +29,17 @@ NO_LIMIT = 10**9
 
 
 def quiet_keras_tuner() -> Any:
-    """KerasTuner, imported without what TensorFlow says of the machine."""
-    before = os.environ.get("TF_CPP_MIN_LOG_LEVEL")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
-        import keras_tuner
-    finally:
-        if before is None:
-            # The workers' own messages go to the run's log, where they belong.
-            del os.environ["TF_CPP_MIN_LOG_LEVEL"]
+    """KerasTuner, imported without what TensorFlow's C++ says of the machine on the way."""
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
+        sys.stderr.flush()
+        kept = os.dup(2)
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            import keras_tuner
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
     return keras_tuner
-
-
-def declare(space: Space, hyperparameters: Any) -> None:
-    """Register a space's dimensions with KerasTuner.
-
-    Args:
-        space: The dimensions, each after those that it depends on.
-        hyperparameters: A `keras_tuner.HyperParameters`.
-    """
-    for path, parameter in space.items():
-        with ExitStack() as scopes:
-            for name in parameter.when:
-                wanted = [_encoded(space[name], value) for value in parameter.wanted(name)]
-                scopes.enter_context(hyperparameters.conditional_scope(name, wanted))
-            if isinstance(parameter, Choice):
-                hyperparameters.Choice(
-                    path, [_encoded(parameter, value) for value in parameter.values]
-                )
-                continue
-            register = {FloatRange: hyperparameters.Float, IntRange: hyperparameters.Int}
-            register[type(parameter)](
-                path,
-                parameter.low,
-                parameter.high,
-                step=parameter.step,
-                sampling=parameter.scale,
-            )
-
-
-def decoded(space: Space, said: Mapping[str, Any]) -> Values:
-    """KerasTuner's values of a point as settings; its own bookkeeping is left out."""
-    return {
-        path: _decoded(parameter, said[path]) for path, parameter in space.items() if path in said
-    }
-
-
-def _plain(choice: Choice) -> bool:
-    """Whether KerasTuner takes the values as they are: of one kind, a number or a word."""
-    kinds = {type(value) for value in choice.values}
-    return len(kinds) == 1 and kinds <= {int, float, str}
-
-
-def _encoded(parameter: Parameter, value: Any) -> Any:
-    if isinstance(parameter, Choice) and not _plain(parameter):
-        return json.dumps(value)
-    return value
-
-
-def _decoded(parameter: Parameter, said: Any) -> Any:
-    if isinstance(parameter, Choice) and not _plain(parameter):
-        return json.loads(said)
-    return said
 
 
 def make_oracle(plan: SearchPlan) -> Any:
@@ -146,7 +95,11 @@ class ArmSearch:
         self._scratch = tempfile.TemporaryDirectory(prefix="ropanet-bench-")
         self._oracle._set_project_dir(self._scratch.name, "oracle")
         self._idle = False
-        self._replay()
+        try:
+            self._replay()
+        except BenchError:
+            self.close()
+            raise
 
     def pending(self) -> list[Proposal]:
         """Proposals whose outcome is not known yet, in order."""

@@ -38,7 +38,9 @@ from bench.report.tables import (
     factors_table,
     landmarks_table,
 )
+from bench.report.tuning import tuning_figures, tuning_tables, tuning_warnings
 from bench.store import Store
+from bench.tuning import study_searches
 
 MARK = ".bench-report"
 PAGES = {"html": "index.html", "markdown": "report.md", "latex": "report.tex"}
@@ -156,6 +158,7 @@ def _chosen(store: Store, names: Sequence[str] | None) -> list[dict[str, Any]]:
 
 def _section(store: Store, study: dict[str, Any], draft: Path) -> _Section:
     arms = load_arms(store, study)
+    searches = study_searches(store, study)
     counts = {
         "planned": sum(arm.planned for arm in arms),
         "finished": sum(len(arm.trials) for arm in arms),
@@ -169,6 +172,7 @@ def _section(store: Store, study: dict[str, Any], draft: Path) -> _Section:
         for table in (
             arms_table(study["name"], arms, note),
             landmarks_table(study["name"], arms),
+            *tuning_tables(study, searches, arms),
             *_comparisons(study, arms),
             checklist_table(study, arms),
         )
@@ -177,7 +181,8 @@ def _section(store: Store, study: dict[str, Any], draft: Path) -> _Section:
     for table in tables:
         table.write(draft / "tables")
     drawn = []
-    for figure in _figures(study, arms) if counts["finished"] else []:
+    tuned = tuning_figures(study, searches, arms)
+    for figure in itertools.chain(tuned, _figures(study, arms) if counts["finished"] else ()):
         png = figure.write(draft / "figures")
         encoded = base64.b64encode(png.read_bytes()).decode()
         drawn.append(_Drawn(figure.name, figure.title, figure.caption, encoded))
@@ -186,7 +191,7 @@ def _section(store: Store, study: dict[str, Any], draft: Path) -> _Section:
         arms=arms,
         counts=counts,
         facts=_facts(study, arms, counts),
-        warnings=_warnings(arms, counts),
+        warnings=[*_warnings(arms, counts), *tuning_warnings(study, searches)],
         summary=_summary(study, arms),
         tables=tables,
         figures=drawn,
