@@ -14,8 +14,7 @@ from bench.design.budget import rungs
 from bench.engine.oracle import ArmSearch, versions
 from bench.errors import BenchError
 from bench.searches import SearchLog, SearchPlan, read_search
-
-from .conftest import Plan, score_of
+from tests.engine.known import Plan, score_of
 
 MODES = {
     "random": "algorithm: random\n  trials: 6",

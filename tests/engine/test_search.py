@@ -1,0 +1,179 @@
+"""Tuned studies through Ray Tune, with a known function in the place of training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import ray
+from ray import tune
+
+from bench.data.manifest import Manifest
+from bench.data.sources import open_source
+from bench.design.design import Design
+from bench.design.lay import lay_study
+from bench.design.study import load_study
+from bench.engine.oracle import ArmSearch, versions
+from bench.engine.search import SourceSearcher
+from bench.engine.tune import QUIET
+from bench.record import Predictions, TrialRecord
+from bench.searches import SearchLog, read_search, search_path
+from bench.spec import TrialSpec
+from bench.store import Store
+from bench.tuning import TunedStudy, opened, search_plans
+from tests.engine.known import SPACES, score_of
+
+STUDY = f"""
+axes: {{model.gate: [sigmoid, none]}}
+seeds: [3, 4]
+tuning:
+  space:{SPACES["bowl"]}
+  algorithm: random
+  trials: 5
+  seeds: [7, 8]
+"""
+
+
+class KnownFunction(tune.Trainable):
+    """Puts a trial into the store whose score is known beforehand."""
+
+    def setup(self, config: dict[str, Any], results: Path) -> None:
+        self._results, self._plain = results, config["trial"]
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._plain = new_config["trial"]
+        return True
+
+    def step(self) -> dict[str, Any]:
+        spec = TrialSpec.model_validate(self._plain["spec"])
+        assert spec.train is not None
+        point = {
+            "train.learning_rate": spec.train.learning_rate,
+            "train.batch_size": spec.train.batch_size,
+        }
+        answers = Predictions(np.array(["a.jpg"]), np.zeros(1, int), np.ones((1, 2)))
+        Store(self._results).write(
+            TrialRecord(
+                self._plain["id"], self._plain["spec"], {}, {"accuracy": score_of(point)}, [],
+                answers,
+            )
+        )  # fmt: skip
+        return {"done": True, "outcome": "finished"}
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in QUIET.items():
+            patch.setenv(name, value)
+        ray.init(num_cpus=2, include_dashboard=False, configure_logging=False, log_to_driver=False,
+                 object_store_memory=100_000_000)  # fmt: skip
+        yield
+        ray.shutdown()
+
+
+@pytest.fixture
+def laid(tmp_path: Path, phantom: Path) -> tuple[Design, Manifest]:
+    file = tmp_path / "study.yaml"
+    file.write_text(STUDY)
+    return lay_study(*load_study(file), profile="smoke"), open_source(phantom, cache=tmp_path)
+
+
+def train(studies: list[TunedStudy], results: Path, workers: int, limit: int | None = None) -> list:
+    """What was handed to Ray, in order."""
+    handed: list = []
+    with opened(studies):
+        tune.Tuner(
+            tune.with_resources(
+                tune.with_parameters(KnownFunction, results=results), {"CPU": 1}
+            ),
+            tune_config=tune.TuneConfig(
+                search_alg=SourceSearcher([], studies, handed.append, limit), num_samples=-1,
+                max_concurrent_trials=workers, reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                name="run", storage_path=str(results.parent / "scratch"), verbose=0,
+                log_to_file=False,
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            ),
+        ).fit()  # fmt: skip
+    return handed
+
+
+def test_a_tuned_study_through_ray(
+    laid: tuple[Design, Manifest], tmp_path: Path, cluster: None
+) -> None:
+    design, manifest = laid
+    results = tmp_path / "results"
+    store = Store(results)
+    study = TunedStudy(design, manifest, store, (), rerun=False)
+    assert study.left == 2 * 5 * 2 + 2 * 2
+    first = train([study], results, workers=1, limit=7)
+    # Three proposals at two seeds are answered, the fourth is half done and not yet counted.
+    assert len(first) == 7 and study.finished == 7 and study.left == 24 - 6
+
+    # The stopped study goes on: nothing is trained twice, nothing is left out.
+    study = TunedStudy(design, manifest, store, (), rerun=False)
+    second = train([study], results, workers=1)
+    order = [trial.id for trial in (*first, *second)]
+    assert len(order) == len(set(order)) == 24
+    assert study.left == 0 and study.searched and study.failed == []
+
+    # The test images are looked at last, when every arm's setting is fixed.
+    seen = [trial.spec.eval.split for trial in (*first, *second)]
+    assert seen == ["validation"] * 20 + ["test"] * 4
+    assert [trial.seed for trial in second[-4:]] == [3, 3, 4, 4]
+    assert {trial.seed for trial in (*first, *second)[:20]} == {7, 8}
+
+    plans = search_plans(design, manifest.fingerprint)
+    searches = [read_search(search_path(results, plan.id)) for plan in plans]
+    for plan, search in zip(plans, searches, strict=True):
+        assert search is not None and len(search.proposals) == 5 and search.complete
+        # KerasTuner alone, given the same answers.
+        log = SearchLog(tmp_path / "alone.jsonl", plan, versions())
+        alone = ArmSearch(plan, log)
+        while (proposal := alone.ask()) is not None:
+            alone.tell(proposal.number, score_of(proposal.values))
+        assert alone.search.proposals == search.proposals
+        alone.close()
+        (tmp_path / "alone.jsonl").unlink()
+        best = search.best()
+        assert best is not None
+        assert best.score == max(score_of(p.values) for p in search.proposals)
+        winner = next(t for t in second[-4:] if t.arm == plan.arm)
+        assert winner.spec.train.learning_rate == best.values["train.learning_rate"]
+
+    # Every arm was searched at the same points: same seeds, same budget.
+    one, other = ([p.values for p in search.proposals] for search in searches if search)
+    assert one == other
+
+    record = store.studies()[0]
+    assert [len(arm["trials"]) for arm in record["arms"]] == [2, 2]
+    again = TunedStudy(design, manifest, store, (), rerun=False)
+    assert again.searched and all(trial.stored for trial in again.tested())
+
+
+def test_trials_at_the_same_time_are_pending_to_their_oracle(
+    laid: tuple[Design, Manifest], tmp_path: Path, cluster: None
+) -> None:
+    design, manifest = laid
+    results = tmp_path / "results"
+    study = TunedStudy(design, manifest, Store(results), ["gate=none"], rerun=False)
+    assert len(train([study], results, workers=2)) == 5 * 2 + 2
+    (path,) = (results / "searches").glob("*.jsonl")
+    events = [json.loads(line) for line in path.read_text().splitlines()[1:]]
+    asked, told = set(), set()
+    for event in events:
+        if event["event"] == "proposed":
+            asked.add(event["number"])
+        if event["event"] == "answered":
+            told.add(event["number"])
+            assert event["number"] in asked
+    assert asked == told == set(range(5))
+    # What happened can be told again to a new oracle, in the order in which it happened.
+    plan = study.plans[0]
+    ArmSearch(plan, SearchLog(path, plan, versions())).close()
