@@ -21,7 +21,7 @@ from bench.errors import BenchError
 from bench.plan import PlannedTrial, drop_damaged, feature_needs, planned, study_record, unprepared
 from bench.request import Prepared, Request, check_only, lay_out
 from bench.store import Store
-from bench.tuning import TunedStudy, opened
+from bench.tuned_study import TunedStudy, opened
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,8 @@ class Result:
 class _Share:
     """One study of a run: `pending` are its own trials to train, `shared` an earlier study's.
 
-    Of a tuned study whose searches are not complete, `tuned` brings them as it goes.
+    Of a tuned study whose searches are not complete, `tuned` brings them as it goes; of one whose
+    are, `fruitless` names the arms without a winner.
     """
 
     prepared: Prepared
@@ -64,6 +65,7 @@ class _Share:
     shared: list[PlannedTrial]
     held_back: int
     tuned: TunedStudy | None = None
+    fruitless: tuple[str, ...] = ()
 
     @property
     def study(self) -> str:
@@ -123,7 +125,7 @@ def _result(
                 for trial in (*share.pending, *share.shared)
                 if outcomes.get(trial.id) != "finished"
             ),
-            *(tuned.failed if tuned else ()),
+            *(tuned.failed if tuned else share.fruitless),
         ),
         held_back=share.held_back + (tuned.left if tuned else 0),
         repaired=repaired,
@@ -173,6 +175,7 @@ def _shares(laid: Sequence[Prepared], requests: Sequence[Request]) -> list[_Shar
                 shared=shared,
                 held_back=len(pending) - len(kept),
                 tuned=None if settled else tuned,
+                fruitless=tuple(tuned.fruitless) if tuned else (),
             )
         )
         if tuned is not None:
@@ -254,7 +257,9 @@ def _engine(
                     extract_features(needs, job, divided, say)
         with trials_shown(total, stored, names, divided) as shown:
             for job, trials, _, sources in work:
-                search = searcher(trials, sources, names, room) if sources else None
+                search = None
+                if sources:
+                    search = searcher(trials, sources, names, divided.workers, room)
                 outcomes |= run_trials(trials, job, divided, shown.event, search)
     return outcomes, tuple(repaired)
 

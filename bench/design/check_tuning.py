@@ -91,9 +91,30 @@ def _check_paths(tuning: Tuning, design: Design) -> None:
                 where=where,
                 fix="give it a list of values",
             )
+        _check_free(path, where, design)
         for name in parameter.when:
             _check_condition(tuning, path, name, before, design, known)
         before.append(path)
+
+
+def _check_free(path: str, where: str, design: Design) -> None:
+    """Nothing else may set what is tuned: it would have no effect."""
+    if any(_overlap(path, name) for name in design.last.settings):
+        raise BenchError(
+            f"`{path}` is tuned, which would ignore the value given", where="--set",
+            fix=f"leave it out, or take it out of the space at {where}",
+        )  # fmt: skip
+    for axis in design.axes:
+        if any(_overlap(path, name) for level in axis.levels for name in level.layer.settings):
+            raise BenchError(
+                f"`{path}` is tuned, which would ignore the levels of the axis `{axis.name}`",
+                where=where,
+                fix="take it out of the space, or out of the axis",
+            )
+
+
+def _overlap(one: str, other: str) -> bool:
+    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
 
 
 def _check_condition(
@@ -158,6 +179,9 @@ def _check_arm(tuning: Tuning, arm: Arm, design: Design) -> None:
             "space",
             "a search is judged on validation images, and data.validation_size is 0",
         )
+    landmarks = tuning.metric.startswith("landmark") and not arm.spec.model.has_landmarks
+    if landmarks or (tuning.metric.endswith("_macro") and arm.spec.eval.precision_recall != "both"):
+        raise _fault(design, "metric", f"the arm `{arm.name}` has no {tuning.metric}")
     space = space_of(tuning, arm.spec)
     if not space:
         raise _fault(

@@ -19,7 +19,7 @@ from bench.plan import PlannedTrial
 class Source(Protocol):
     """Where trials come from while others run; a tuned study is one."""
 
-    def next_trial(self) -> PlannedTrial | None:
+    def next_trial(self, workers: int) -> PlannedTrial | None:
         """The next trial to train; None where there is none before another ends."""
 
     def ended(self, identity: str, outcome: str) -> None:
@@ -36,6 +36,7 @@ class SourceSearcher(Searcher):
         trials: Trials that are known beforehand.
         sources: Where further ones come from, the first one first.
         handed: Called with each trial that is handed to Ray.
+        workers: Trials that run at the same time.
         limit: Most trials to hand out; None for all.
     """
 
@@ -44,9 +45,11 @@ class SourceSearcher(Searcher):
         trials: Sequence[PlannedTrial],
         sources: Sequence[Source],
         handed: Callable[[PlannedTrial], None],
+        workers: int,
         limit: int | None = None,
     ) -> None:
         super().__init__()
+        self._workers = workers
         self._trials, self._sources = deque(trials), sources
         self._handed, self._left = handed, limit
         self._running: dict[str, PlannedTrial] = {}
@@ -67,7 +70,7 @@ class SourceSearcher(Searcher):
             return self._trials.popleft()
         live = {trial.id for trial in self._running.values()}
         for source in self._sources:
-            while (trial := source.next_trial()) is not None:
+            while (trial := source.next_trial(self._workers)) is not None:
                 # Whoever asked for it first has it trained; both are told.
                 if trial.id not in live:
                     return trial
@@ -101,6 +104,7 @@ def searcher(
     trials: Sequence[PlannedTrial],
     sources: Sequence[Source],
     names: dict[str, str],
+    workers: int,
     limit: int | None,
 ) -> SourceSearcher:
     """A searcher that adds what it hands out to the names of a display.
@@ -109,6 +113,7 @@ def searcher(
         trials: Trials that are known beforehand.
         sources: Where further ones come from.
         names: Trial id -> how it is named to a person.
+        workers: Trials that run at the same time.
         limit: Most trials of the sources to hand out; None for all.
     """
 
@@ -116,4 +121,4 @@ def searcher(
         names[trial.id] = trial.name
 
     most = None if limit is None else len(trials) + max(limit, 0)
-    return SourceSearcher(trials, sources, handed, most)
+    return SourceSearcher(trials, sources, handed, workers, most)

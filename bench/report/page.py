@@ -38,7 +38,8 @@ from bench.report.tables import (
     factors_table,
     landmarks_table,
 )
-from bench.report.tuning import tuning_figures, tuning_tables, tuning_warnings
+from bench.report.tuning import tuning_tables, tuning_warnings
+from bench.report.tuning_figures import tuning_figures
 from bench.store import Store
 from bench.tuning import study_searches
 

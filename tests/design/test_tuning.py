@@ -71,6 +71,12 @@ FAULTS = {
     "no validation images": (
         f"base: {{preset: ropanet, data.validation_size: 0}}\n{HEAD}{RATE}  trials: 2\n", "3:3",
         "data.validation_size is 0", ""),
+    "an axis of the same": (
+        f"axes: {{arm: {{a: {{}}, b: {{train.learning_rate: 0.1}}}}}}\n{HEAD}{RATE}  trials: 2\n",
+        "4:5", "would ignore the levels of the axis `arm`", "out of the axis"),
+    "a metric that an arm lacks": (
+        f"base: ropanet_baseline\n{HEAD}{RATE}  trials: 2\n  metric: landmark_ne\n", "6:3",
+        "has no landmark_ne", ""),
     "rungs that differ": (
         f"axes: {{train.epochs: [4, 9]}}\n{HEAD}{RATE}  algorithm: hyperband\n  epochs: 900\n",
         "5:3", "differ in train.epochs", "rungs are the same for every arm"),

@@ -20,11 +20,13 @@ from bench.design.study import load_study
 from bench.engine.oracle import ArmSearch, versions
 from bench.engine.search import SourceSearcher
 from bench.engine.tune import QUIET
+from bench.plan import PlannedTrial
 from bench.record import Predictions, TrialRecord
 from bench.searches import SearchLog, read_search, search_path
 from bench.spec import TrialSpec
 from bench.store import Store
-from bench.tuning import TunedStudy, opened, search_plans
+from bench.tuned_study import TunedStudy, opened
+from bench.tuning import search_plans
 from tests.engine.known import SPACES, score_of
 
 STUDY = f"""
@@ -36,6 +38,18 @@ tuning:
   trials: 5
   seeds: [7, 8]
 """
+
+
+def put(identity: str, spec: TrialSpec, store: Store) -> None:
+    """A finished trial whose score is known beforehand."""
+    assert spec.train is not None
+    point = {
+        "train.learning_rate": spec.train.learning_rate,
+        "train.batch_size": spec.train.batch_size,
+    }
+    answers = Predictions(np.array(["a.jpg"]), np.zeros(1, int), np.ones((1, 2)))
+    metrics = {"accuracy": score_of(point)}
+    store.write(TrialRecord(identity, spec.model_dump(mode="json"), {}, metrics, [], answers))
 
 
 class KnownFunction(tune.Trainable):
@@ -50,18 +64,7 @@ class KnownFunction(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         spec = TrialSpec.model_validate(self._plain["spec"])
-        assert spec.train is not None
-        point = {
-            "train.learning_rate": spec.train.learning_rate,
-            "train.batch_size": spec.train.batch_size,
-        }
-        answers = Predictions(np.array(["a.jpg"]), np.zeros(1, int), np.ones((1, 2)))
-        Store(self._results).write(
-            TrialRecord(
-                self._plain["id"], self._plain["spec"], {}, {"accuracy": score_of(point)}, [],
-                answers,
-            )
-        )  # fmt: skip
+        put(self._plain["id"], spec, Store(self._results))
         return {"done": True, "outcome": "finished"}
 
 
@@ -92,8 +95,8 @@ def train(studies: list[TunedStudy], results: Path, workers: int, limit: int | N
                 tune.with_parameters(KnownFunction, results=results), {"CPU": 1}
             ),
             tune_config=tune.TuneConfig(
-                search_alg=SourceSearcher([], studies, handed.append, limit), num_samples=-1,
-                max_concurrent_trials=workers, reuse_actors=True,
+                search_alg=SourceSearcher([], studies, handed.append, workers, limit),
+                num_samples=-1, max_concurrent_trials=workers, reuse_actors=True,
             ),
             run_config=tune.RunConfig(
                 name="run", storage_path=str(results.parent / "scratch"), verbose=0,
@@ -177,3 +180,58 @@ def test_trials_at_the_same_time_are_pending_to_their_oracle(
     # What happened can be told again to a new oracle, in the order in which it happened.
     plan = study.plans[0]
     ArmSearch(plan, SearchLog(path, plan, versions())).close()
+
+
+def without_ray(design: Design, manifest: Manifest, results: Path, kill_at: int) -> list[str]:
+    """Train one trial after another until the kill: before a trial is told of, though stored."""
+    store, trained = Store(results), []
+    study = TunedStudy(design, manifest, store, (), rerun=False)
+    with pytest.MonkeyPatch.context() as patch, opened([study]):
+        # A killed process writes no last record.
+        patch.setattr(study, "write", lambda: None)
+        while (trial := study.next_trial(workers=1)) is not None:
+            put(trial.id, trial.spec, store)
+            trained.append(trial.id)
+            if len(trained) == kill_at:
+                break
+            study.ended(trial.id, "finished")
+    return trained
+
+
+def test_a_killed_study_goes_on_as_if_nothing_had_happened(
+    laid: tuple[Design, Manifest], tmp_path: Path
+) -> None:
+    undisturbed = without_ray(*laid, tmp_path / "whole", kill_at=0)
+    files = {p.name: p.read_bytes() for p in (tmp_path / "whole" / "searches").iterdir()}
+    assert len(undisturbed) == 24
+    for kill_at in (1, 2, 7, 20, 23):
+        results = tmp_path / f"killed at {kill_at}"
+        trained = without_ray(*laid, results, kill_at)
+        trained += without_ray(*laid, results, kill_at=0)
+        assert trained == undisturbed
+        assert {p.name: p.read_bytes() for p in (results / "searches").iterdir()} == files
+
+
+def test_with_as_many_arms_as_workers_it_does_not_matter_which_one_is_faster(
+    laid: tuple[Design, Manifest], tmp_path: Path
+) -> None:
+    files = []
+    for luck in (0, 1, 2):
+        results, rng = tmp_path / f"luck {luck}", np.random.default_rng(luck)
+        study = TunedStudy(*laid, Store(results), (), rerun=False)
+        with opened([study]):
+            running: list[PlannedTrial] = []
+            while True:
+                while len(running) < 2 and (trial := study.next_trial(workers=2)) is not None:
+                    running.append(trial)
+                if not running:
+                    break
+                ended = running.pop(rng.integers(len(running)))
+                put(ended.id, ended.spec, Store(results))
+                study.ended(ended.id, "finished")
+        found = {p.name: p.read_bytes() for p in (results / "searches").iterdir()}
+        for text in found.values():
+            kinds = [json.loads(line)["event"] for line in text.splitlines()[1:]]
+            assert kinds == [*(["proposed", "answered"] * 5), "ended"]
+        files.append(found)
+    assert files[0] == files[1] == files[2]
