@@ -258,6 +258,8 @@ def _engine(
         with trials_shown(total, stored, names, divided) as shown:
             for job, trials, _, sources in work:
                 search = None
+                for source in sources:
+                    source.found = lambda identity: shown.event(identity, "finished")
                 if sources:
                     search = searcher(trials, sources, names, divided.workers, room)
                 outcomes |= run_trials(trials, job, divided, shown.event, search)

@@ -7,7 +7,7 @@ it begins: a study whose searches are complete needs no KerasTuner.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -93,6 +93,9 @@ class TunedStudy:
         store: The store.
         only: Names of the only arms to tune; empty for all.
         rerun: Begin every search anew, and train again what is in the store.
+
+    Attributes:
+        found: Called with each trial that was finished already when its turn came.
     """
 
     def __init__(
@@ -110,6 +113,8 @@ class TunedStudy:
         self.outcomes: dict[str, str] = {}
         self.handed: dict[str, str] = {}
         self.tests: set[str] = set()
+        self.found: Callable[[str], None] = lambda identity: None
+        self._found: set[str] = set()
         self.stored = self._answered() * len(design.tuning.seed_list) if design.tuning else 0
         self.write()
 
@@ -234,13 +239,14 @@ class TunedStudy:
 
     def _known(self, trial: PlannedTrial) -> bool:
         """Whether a trial is finished already; what waits for it is told."""
-        if trial.id in self.outcomes:
-            self._tell(trial.id)
-            return True
-        if self._rerun or not self._store.has(trial.id):
-            return False
-        self.stored += 1
-        self.outcomes[trial.id] = "stored"
+        if trial.id not in self.outcomes:
+            if not self._has(trial.id):
+                return False
+            self.outcomes[trial.id] = "stored"
+        if trial.id not in self.handed and trial.id not in self._found:
+            self._found.add(trial.id)
+            self.stored += 1
+            self.found(trial.id)
         self._tell(trial.id)
         return True
 
