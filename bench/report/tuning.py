@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.analysis.arms import Arm
 from bench.analysis.tuning import FEWEST_PROPOSALS, coordinate, importances
+from bench.design.tuning import EPOCHS
 from bench.report.cells import Measured, Table, Trials
 from bench.report.drawing import count
 from bench.report.tables import PERCENT
@@ -98,9 +99,8 @@ def _counts(search: Search) -> Trials:
 
 
 def _point(values: Mapping[str, Any], epochs: int | None) -> str:
-    parts = [f"{path.rsplit('.', 1)[-1]} {short(value)}" for path, value in values.items()]
-    if epochs is not None and "train.epochs" not in values:
-        parts.append(f"epochs {epochs}")
+    trained = dict(values) if epochs is None else {**values, EPOCHS: epochs}
+    parts = (f"{path.rsplit('.', 1)[-1]} {short(value)}" for path, value in trained.items())
     return ", ".join(parts)
 
 
@@ -152,11 +152,15 @@ def tuning_warnings(study: dict[str, Any], searches: Searches) -> Iterator[str]:
                 f"{arm}: the best {path}, {short(value)}, lies at the end of its range; the best "
                 "there is may lie beyond."
             )
-    spent = {(len(s.proposals), s.spent) for s in searches.values() if s.complete}
-    if len({proposals for proposals, _ in spent}) > 1 and tuning["algorithm"] != "random":
-        yield "The arms did not have the same number of proposals."
-    elif len({epochs for _, epochs in spent}) > 1:
-        yield "The arms had the same budget of proposals, and not the same number of epochs."
+    complete = {arm: search for arm, search in searches.items() if search.complete}
+    early = [arm for arm, search in complete.items() if _ended_early(search)]
+    for arm in early:
+        yield (
+            f"{arm}: the search ended after {count(len(complete[arm].proposals), 'proposal')}, "
+            f"before its budget was spent: {complete[arm].ended}."
+        )
+    if not early and len({search.spent for search in complete.values()}) > 1:
+        yield "The arms had the same number of proposals, and not the same number of epochs."
     if tuning["algorithm"] == "hyperband":
         whole = next(iter(searches.values()), None)
         stopped = 0 if whole is None else len(whole.proposals) - len(whole.whole())
@@ -166,6 +170,13 @@ def tuning_warnings(study: dict[str, Any], searches: Searches) -> Iterator[str]:
             "been lost. Only those that were trained for all epochs could win. Each rung trains "
             "from the first epoch."
         )
+
+
+def _ended_early(search: Search) -> bool:
+    budget = search.content["budget"]
+    if budget["epochs"] is not None:
+        return bool(search.spent < budget["epochs"])
+    return len(search.proposals) < (budget["proposals"] or 0)
 
 
 def _at_an_edge(space: Mapping[str, Any], search: Search) -> Iterator[tuple[str, Any]]:

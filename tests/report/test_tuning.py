@@ -86,7 +86,12 @@ def test_a_reader_is_warned_of_what_a_search_leaves_open(tmp_path: Path) -> None
     said = " ".join(tuning_warnings(plain, study_searches(store, plain)))
     assert "gate=sigmoid: 1 of 9 proposals failed and count as tried" in said
     assert "gate=none: the best train.learning_rate, 0.0001, lies at the end of its range" in said
-    assert "not complete" not in said and "Hyperband" not in said
+    assert "not complete" not in said and "Hyperband" not in said and "ended" not in said
+    short = study_searches(store, plain)
+    del short["gate=none"].proposals[7:]
+    assert "gate=none: the search ended after 7 proposals" in " ".join(
+        tuning_warnings(plain, short)
+    )
     path = search_path(store.root, plain["tuning"]["searches"]["gate=none"]["id"])
     path.write_text("\n".join(path.read_text().splitlines()[:4]) + "\n")
     said = " ".join(tuning_warnings(plain, study_searches(store, plain)))
