@@ -113,7 +113,8 @@ def short(value: Any) -> str:
 
 def _importance_rows(study: dict[str, Any], searches: Searches) -> Iterator[dict[str, Any]]:
     for arm, search in searches.items():
-        whole = search.whole()
+        # A point that was proposed twice is one observation.
+        whole = list({p.trials: p for p in reversed(search.whole())}.values())
         scores = [float("nan") if p.score is None else p.score for p in whole]
         for found in importances([p.values for p in whole], scores, study["tuning"]["space"]):
             yield {
@@ -146,6 +147,12 @@ def tuning_warnings(study: dict[str, Any], searches: Searches) -> Iterator[str]:
             yield (
                 f"{arm}: {len(failed)} of {count(len(search.proposals), 'proposal')} failed and "
                 f"count as tried; the first: {failed[0].error}."
+            )
+        repeated = len(search.proposals) - len({(p.trials, p.epochs) for p in search.proposals})
+        if repeated:
+            yield (
+                f"{arm}: {repeated} of {count(len(search.proposals), 'proposal')} repeated an "
+                "earlier one, and told nothing new."
             )
         for path, value in _at_an_edge(tuning["space"], search):
             yield (

@@ -25,7 +25,9 @@ SPACE = """
 SCORES = {"gate=sigmoid": [0.2, 0.6, 0.4, 0.5, 0.3, 0.1, 0.55, 0.35, None], "gate=none": [0.4] * 9}
 
 
-def searched(folder: Path, tuning: str, *, rungs: bool = False) -> tuple[Store, dict[str, Any]]:
+def searched(
+    folder: Path, tuning: str, *, rungs: bool = False, repeats: bool = False
+) -> tuple[Store, dict[str, Any]]:
     """A store with two arms' searches of nine proposals, and a trial of each winner."""
     file = folder / "study.yaml"
     file.write_text(f"axes: {{model.gate: [sigmoid, none]}}\ntuning:\n  space:{SPACE}  {tuning}\n")
@@ -39,12 +41,14 @@ def searched(folder: Path, tuning: str, *, rungs: bool = False) -> tuple[Store, 
                 "train.learning_rate": 10 ** (-4 + 3 * number / 8),
                 "train.balancing": ("none", "focal")[number % 2],
             }
-            rung = (0 if number < 6 else 1) if rungs else None
-            log.append(
-                {"event": "proposed", "number": number, "values": values, "trials": [f"t{number}"],
-                 "epochs": None, "spent": 2 if not rungs or number >= 6 else 1, "rung": rung,
-                 "climbed": None}
-            )  # fmt: skip
+            trial = 7 if repeats and number > 7 else number
+            event = {
+                "event": "proposed", "number": number, "values": values, "trials": [f"t{trial}"],
+                "epochs": None, "spent": 2, "rung": None, "climbed": None,
+            }  # fmt: skip
+            if rungs:
+                event |= {"rung": 0, "spent": 1} if number < 6 else {"rung": 1}
+            log.append(event)
             error = None if score is not None else "FloatingPointError: nan"
             log.append({"event": "answered", "number": number, "score": score, "error": error})
         log.append({"event": "ended", "why": "the budget is spent"})
@@ -82,9 +86,10 @@ def test_the_best_setting_stands_beside_its_test(tmp_path: Path) -> None:
 
 
 def test_a_reader_is_warned_of_what_a_search_leaves_open(tmp_path: Path) -> None:
-    store, plain = searched(tmp_path, "trials: 9")
+    store, plain = searched(tmp_path, "trials: 9", repeats=True)
     said = " ".join(tuning_warnings(plain, study_searches(store, plain)))
     assert "gate=sigmoid: 1 of 9 proposals failed and count as tried" in said
+    assert "gate=none: 1 of 9 proposals repeated an earlier one" in said
     assert "gate=none: the best train.learning_rate, 0.0001, lies at the end of its range" in said
     assert "not complete" not in said and "Hyperband" not in said and "ended" not in said
     short = study_searches(store, plain)
