@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 import bench
+from bench.console import SafeConsole
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ app = typer.Typer(
 data_app = typer.Typer(no_args_is_help=True, help="Look at data, or draw the phantom.")
 app.add_typer(data_app, name="data")
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+out = SafeConsole(highlight=False)
+err = SafeConsole(stderr=True, highlight=False)
 
 Study = Annotated[Path, typer.Argument(help="A study's YAML file.", show_default=False)]
 Studies = Annotated[list[Path], typer.Argument(help="Studies' YAML files.", show_default=False)]
@@ -96,6 +97,14 @@ def run(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Trials at the same time; as many as fit by default.")
     ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="CPU threads a trial; 1 by default, so that a trial gives the same bytes whatever "
+            "runs beside it.",
+        ),
+    ] = None,
     gpus_per_trial: Annotated[
         float | None, typer.Option(min=0.0, help="GPUs a trial, fractions too.")
     ] = None,
@@ -105,6 +114,13 @@ def run(
         int | None, typer.Option(min=0, help="Train at most this many trials.")
     ] = None,
     rerun: Annotated[bool, typer.Option(help="Train stored trials again.")] = False,
+    trial_timeout: Annotated[
+        float | None,
+        typer.Option(min=1, help="Seconds that a trial may take; a trial that hangs then fails."),
+    ] = None,
+    checkpoint_every: Annotated[
+        float, typer.Option(min=0, help="Seconds between checkpoints of a trial in training.")
+    ] = 60.0,
     settings: Set = None,
     as_json: AsJson = False,
 ) -> None:
@@ -120,7 +136,13 @@ def run(
             fix="run that study alone",
         )
     requests = [
-        _request(study, data, profile, results, cache, only, settings, limit, rerun)
+        replace(
+            _request(study, data, profile, results, cache, only, settings),
+            limit=limit,
+            rerun=rerun,
+            trial_timeout=trial_timeout,
+            checkpoint_seconds=checkpoint_every,
+        )
         for study in studies
     ]
     screen = err if as_json else out
@@ -133,7 +155,7 @@ def run(
     try:
         found = run_studies(
             requests,
-            Resources(workers, gpus_per_trial, address),
+            Resources(workers, threads, gpus_per_trial, address),
             phases=lambda: phase_bar(screen),
             trials_shown=trials_shown,
         )
@@ -155,6 +177,8 @@ def _print_run(found: list[Result], results: Path) -> None:
 
     for result in found:
         parts = [f"{result.finished} trained", f"{result.stored} in the store already"]
+        if result.diverged:
+            parts.append(f"[yellow]{len(result.diverged)} diverged[/]")
         if result.failed:
             parts.append(f"[red]{len(result.failed)} failed[/]")
         if result.held_back:
@@ -209,6 +233,9 @@ def report(
         typer.Option("--format", help="html, markdown or latex; repeat for more. All by default."),
     ] = None,
     open_it: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    fresh: Annotated[
+        bool, typer.Option(help="Draw everything anew, also what has not changed.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Rebuild tables, figures and comparisons from what is in the store."""
@@ -219,13 +246,46 @@ def report(
         if form not in PAGES:
             raise BenchError(f"no format `{form}`", fix=f"formats: {', '.join(PAGES)}")
     with err.status("Reading the store and drawing ...") if err.is_terminal else _nothing():
-        summary = write_report(Store(results), to, study, forms)
+        summary = write_report(Store(results), to, study, forms, fresh=fresh)
     if as_json:
         _print_json({"out": str(to), **{k: str(v) for k, v in summary.__dict__.items()}})
     else:
-        out.print(f"Report: {summary.page}")
+        out.print(f"Report: {summary.page}" + (" (unchanged)" if summary.unchanged else ""))
     if open_it:
         typer.launch(str(summary.page.resolve()))
+
+
+@app.command(
+    epilog="Example:\n\n  bench export mask_gate --to shared/results --compact\n\n"
+    "  bench report --results shared/results --out report/"
+)
+def export(
+    studies: Annotated[list[str], typer.Argument(help="Names of studies.", show_default=False)],
+    to: Annotated[Path, typer.Option("--to", help="Results folder to add them to.")],
+    results: Results = RESULTS,
+    compact: Annotated[
+        bool,
+        typer.Option(help="Round probabilities as far as no answer and no rank changes."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Copy studies and their trials into a results folder of their own."""
+    from bench.display import phase_bar
+    from bench.export import export as copy
+    from bench.store import Store
+
+    with phase_bar(err) as say:
+        trials = copy(
+            Store(results),
+            to,
+            studies,
+            compact=compact,
+            progress=lambda done, total: say("copying", done, total),
+        )
+    if as_json:
+        _print_json({"studies": studies, "trials": trials, "to": str(to)})
+    else:
+        out.print(f"{trials} trials of {', '.join(studies)} in {to}")
 
 
 @app.command(epilog="Example:\n\n  bench status --json")
@@ -239,6 +299,37 @@ def status(results: Results = RESULTS, as_json: AsJson = False) -> None:
         _print_json(overview)
     else:
         print_status(out, overview, results)
+
+
+@app.command(
+    epilog="Examples:\n\n  bench fsck\n\n  bench fsck --repair\n\n  bench fsck --results /store "
+    "--cache /scratch --json\n\nExit code 0 where nothing was found, 1 where something was."
+)
+def fsck(
+    results: Results = RESULTS,
+    cache: Cache = CACHE,
+    repair: Annotated[
+        bool,
+        typer.Option(
+            help="Drop what can be made again, and move damaged records aside: the next run "
+            "makes them anew."
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Find what rotted, was cut short, does not belong or is stale in results and cache."""
+    from bench.display import phase_bar
+    from bench.fsck.check import fsck as look_over
+    from bench.overview import print_fsck
+
+    with phase_bar(err) as say:
+        report = look_over(results, cache, repair=repair, say=say)
+    if as_json:
+        _print_json(report.to_json())
+    else:
+        print_fsck(out, report)
+    if report.found:
+        raise typer.Exit(1)
 
 
 @app.command(
@@ -367,8 +458,6 @@ def _request(
     cache: Path,
     only: list[str] | None,
     settings: list[str] | None,
-    limit: int | None = None,
-    rerun: bool = False,
 ) -> Request:
     from bench.design.study import PROFILES
     from bench.request import Request
@@ -382,8 +471,6 @@ def _request(
         results=results,
         cache=cache,
         only=tuple(only or ()),
-        limit=limit,
-        rerun=rerun,
         settings=_settings(settings or []),
     )
 

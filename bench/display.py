@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -15,6 +16,9 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+
+ENDS = ("finished", "stored", "diverged", "failed")
+"""Ends of a trial; others come again."""
 
 PLAIN_SECONDS = 10.0
 """Off a terminal, a line at most this often."""
@@ -73,7 +77,7 @@ class TrialDisplay:
         self._console = console
         self._total, self._stored, self._names = total, stored, names
         self._running: set[str] = set()
-        self._counts = {"finished": 0, "failed": 0}
+        self._counts = Counter[str]()
         self._begun = time.monotonic()
         self._bar = _bar(console) if console.is_terminal else None
         self._last = float("-inf")
@@ -89,21 +93,27 @@ class TrialDisplay:
             self._bar.stop()
 
     def event(self, trial: str, what: str) -> None:
-        """A trial `started`, `finished` or `failed`."""
+        """A trial `started`, or what became of it (`bench.engine.worker.TrialWorker.step`)."""
         if what == "started":
             self._running.add(trial)
         else:
             self._running.discard(trial)
+        if what in ENDS:
             self._counts[what] += 1
-        if what == "failed":
-            self._console.print(f"  failed: {self._names.get(trial, trial)}", style="red")
+        if what in ("failed", "diverged"):
+            self._console.print(
+                f"  {what}: {self._names.get(trial, trial)}",
+                style="red" if what == "failed" else "yellow",
+                markup=False,
+            )
         self._show()
 
     def _show(self) -> None:
-        done = sum(self._counts.values())
+        done = self._counts.total()
         parts = [f"{len(self._running)} running"]
-        if self._counts["failed"]:
-            parts.append(f"{self._counts['failed']} failed")
+        for what in ("failed", "diverged"):
+            if self._counts[what]:
+                parts.append(f"{self._counts[what]} {what}")
         if self._stored:
             parts.append(f"{self._stored} in the store already")
         if done:

@@ -5,10 +5,11 @@ For a backbone that is trained, the decoded pixels are kept in the same way.
     <cache>/features/<key>/about.json          what the maps are maps of
                            <shard>.npy         (rows, h, w, c) float32 maps or uint8 pixels,
                                                memory-mapped by readers
-                           <shard>.json        which images, which were unreadable, checksum
+                           <shard>.json        which images, which were unreadable, checksums
 
 A shard is whole once its `.json` is there, which is written last, by a rename; a killed
-extraction goes on behind its last whole shard.
+extraction goes on behind its last whole shard. A shard is named by a hash of its rows, so that a
+description that names other images than those its maps are of is found out.
 """
 
 from __future__ import annotations
@@ -16,17 +17,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
+from bench.checksums import file_checksum, read_sealed, sealed
 from bench.errors import BenchError
 from bench.models.settings import BackboneSettings
-from bench.models.weights import weights_path
+from bench.models.weights import checked_digest, weights_path
 from bench.record import write_json
-from bench.spec import file_digest
 
 SHARD_ROWS = 128
 FORMAT = 1
@@ -100,64 +101,112 @@ class FeatureStore:
         self.folder.mkdir(parents=True, exist_ok=True)
         if not (self.folder / "about.json").exists():
             write_json(self.folder / "about.json", asdict(self.key))
-        name = hashlib.sha256(np.asarray(rows, np.int64).tobytes()).hexdigest()[:16]
+        name = _shard_name(rows)
         path = self.folder / f"{name}.npy"
         draft = self.folder / f".{name}.{os.getpid()}.npy"
         with draft.open("wb") as file:
-            np.save(file, np.ascontiguousarray(maps))
+            np.save(file, np.ascontiguousarray(maps), allow_pickle=False)
             file.flush()
             os.fsync(file.fileno())
-        checksum = _checksum(draft)
+        checksum = file_checksum(draft)
         draft.replace(path)
         write_json(
             path.with_suffix(".json"),
-            {
-                "rows": [int(row) for row in rows],
-                "unreadable": {str(row): why for row, why in unreadable.items()},
-                "sha256": checksum,
-            },
+            sealed(
+                {
+                    "rows": [int(row) for row in rows],
+                    "unreadable": {str(row): why for row, why in unreadable.items()},
+                    "sha256": checksum,
+                }
+            ),
         )
 
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """Compare every shard with its checksums, one after another.
+
+        Yields:
+            Name of each shard's maps, and what is wrong with it; empty where nothing is.
+        """
+        for path in self._descriptions():
+            maps = path.with_suffix(".npy")
+            try:
+                written = _described(path).checksum
+                what = ""
+                if not maps.is_file():
+                    what = "its maps are missing"
+                elif file_checksum(maps) != written:
+                    what = "its maps are not what was written: their checksum differs"
+            except (OSError, ValueError) as error:
+                what = f"its description cannot be read: {error}"
+            yield maps.name, what
+
+    def drop(self, name: str) -> None:
+        """Remove a shard by the name of its maps; its images count as missing again."""
+        path = self.folder / name
+        path.with_suffix(".json").unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+
     def verify(self) -> list[str]:
-        """Compare every shard with its checksum and drop those that differ.
+        """Compare every shard with its checksums and drop those that differ.
 
         Returns:
             Names of the shards dropped; their images count as missing again.
         """
-        dropped = []
-        for shard in self._shards():
-            if not shard.path.is_file() or _checksum(shard.path) != shard.checksum:
-                shard.path.with_suffix(".json").unlink()
-                shard.path.unlink(missing_ok=True)
-                dropped.append(shard.path.name)
+        dropped = [name for name, fault in self.faults() if fault]
+        for name in dropped:
+            self.drop(name)
         return dropped
 
     def reader(self) -> FeatureReader:
         """The maps on disk, memory-mapped."""
         return FeatureReader(self._shards())
 
+    def _descriptions(self) -> list[Path]:
+        return sorted(p for p in self.folder.glob("*.json") if p.name != "about.json")
+
     def _shards(self) -> list[_Shard]:
+        """Shards that are whole; one that is not counts as missing, and `verify` drops it."""
         shards = []
-        for path in sorted(self.folder.glob("*.json")):
-            if path.name == "about.json":
+        for path in self._descriptions():
+            try:
+                shards.append(_described(path))
+            except (OSError, ValueError):
                 continue
-            plain = json.loads(path.read_text())
-            shards.append(
-                _Shard(
-                    path=path.with_suffix(".npy"),
-                    rows=tuple(plain["rows"]),
-                    unreadable={int(row): why for row, why in plain["unreadable"].items()},
-                    checksum=plain["sha256"],
-                )
-            )
         return shards
+
+
+def _shard_name(rows: Sequence[int]) -> str:
+    return hashlib.sha256(np.asarray(rows, np.int64).tobytes()).hexdigest()[:16]
+
+
+def _described(path: Path) -> _Shard:
+    """A shard by its description.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is not what was written.
+    """
+    plain = read_sealed(path)
+    try:
+        shard = _Shard(
+            path=path.with_suffix(".npy"),
+            rows=tuple(int(row) for row in plain["rows"]),
+            unreadable={int(row): str(why) for row, why in plain["unreadable"].items()},
+            checksum=str(plain["sha256"]),
+        )
+        named = _shard_name(shard.rows)
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise ValueError(f"it is no description of a shard ({error})") from None
+    if named != path.stem:
+        raise ValueError("it names other images than its maps are of")
+    return shard
 
 
 class FeatureReader:
     """Feature maps by row of the manifest, read from memory-mapped shards."""
 
     def __init__(self, shards: Sequence[_Shard]) -> None:
-        self._maps = [np.load(shard.path, mmap_mode="r") for shard in shards]
+        self._maps = [_mapped(shard) for shard in shards]
         self._place = {
             row: (number, position)
             for number, shard in enumerate(shards)
@@ -186,9 +235,22 @@ class FeatureReader:
         return maps
 
 
-def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _mapped(shard: _Shard) -> np.ndarray:
+    try:
+        maps: np.ndarray = np.load(shard.path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise _unusable(shard, str(error)) from error
+    if maps.ndim != 4 or len(maps) != len(shard.rows) or maps.dtype not in (np.float32, np.uint8):
+        raise _unusable(shard, f"it holds {maps.dtype} of shape {maps.shape}")
+    return maps
+
+
+def _unusable(shard: _Shard, found: str) -> BenchError:
+    return BenchError(
+        f"expected the maps of {len(shard.rows)} images: {found}",
+        where=str(shard.path),
+        fix="`bench fsck --repair` drops it, and the next run extracts it anew",
+    )
 
 
 def feature_key(settings: BackboneSettings, cache: Path, fingerprint: str) -> FeatureKey:
@@ -212,9 +274,9 @@ def weights_digest(settings: BackboneSettings, cache: Path) -> str:
     """`sha256:<digest>` of a backbone's weights, or where its random ones come from.
 
     Raises:
-        BenchError: The weights are not there.
+        BenchError: The weights are not there, or not what was written.
     """
     file = weights_path(settings, cache)
     if file is not None:
-        return f"sha256:{file_digest(file)}"
+        return f"sha256:{checked_digest(file)}"
     return f"random:{RANDOM_SEED}" if settings.frozen else "random:trial's seed"

@@ -14,17 +14,19 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
+from bench.data.oddities import printable
 from bench.design.space import feature_specs
 from bench.design.study import profile_settings
 from bench.display import duration
 from bench.paper.ledger import ledger
 from bench.plan import FeatureNeed, PlannedTrial, cost_of, data_label, feature_needs
 from bench.spec import trial_id
-from bench.store import Store
+from bench.store import CRASHED, DIVERGED, Store
 from bench.tuning import expected_trials, search_plans, searched_trials, tuning_cost
 
 if TYPE_CHECKING:
     from bench.data.check import CheckReport
+    from bench.fsck.check import FsckReport
     from bench.paper.audit import Finding
     from bench.request import Prepared, Request
 
@@ -235,7 +237,7 @@ def _bytes(count: float) -> str:
 
 
 def status_overview(store: Store) -> list[dict[str, Any]]:
-    """Each study in a store with its trials done, failed and missing, as plain data."""
+    """Each study in a store with its trials done, diverged, failed and missing, as plain data."""
     overview = []
     for study in store.studies():
         trials = searched_trials(store, study) | {
@@ -245,7 +247,8 @@ def status_overview(store: Store) -> list[dict[str, Any]]:
         }
         done = {identity for identity in trials if store.has(identity)}
         failures = {i: store.failures(i) for i in trials if i not in done}
-        failed = {identity: found[-1]["error"] for identity, found in failures.items() if found}
+        ended = {identity: found[-1] for identity, found in failures.items() if found}
+        diverged = sum(failure.get("kind") == DIVERGED for failure in ended.values())
         overview.append(
             {
                 "study": study["name"],
@@ -253,11 +256,17 @@ def status_overview(store: Store) -> list[dict[str, Any]]:
                 "data": study["data"]["label"],
                 "trials": len(trials),
                 "done": len(done),
-                "failed": len(failed),
-                "missing": len(trials) - len(done) - len(failed),
+                "diverged": diverged,
+                "failed": len(ended) - diverged,
+                "missing": len(trials) - len(done) - len(ended),
                 "errors": [
-                    {"trial": identity, "name": trials[identity], "error": error}
-                    for identity, error in failed.items()
+                    {
+                        "trial": identity,
+                        "name": trials[identity],
+                        "kind": failure.get("kind", CRASHED),
+                        "error": failure["error"],
+                    }
+                    for identity, failure in ended.items()
                 ],
             }
         )
@@ -269,7 +278,7 @@ def print_status(console: Console, overview: list[dict[str, Any]], results: Path
     if not overview:
         console.print(f"No study in {results} yet. Try: bench run ablations/mask_gate.yaml")
         return
-    columns = ("study", "profile", "trials", "done", "failed", "missing")
+    columns = ("study", "profile", "trials", "done", "diverged", "failed", "missing")
     for data in dict.fromkeys(study["data"] for study in overview):
         table = Table(box=None, padding=(0, 2), header_style="bold")
         for name in columns:
@@ -282,8 +291,10 @@ def print_status(console: Console, overview: list[dict[str, Any]], results: Path
         console.print(table)
     for study in overview:
         for error in study["errors"]:
-            console.print(f"[red]failed[/] {escape(error['name'])}: {escape(error['error'])}")
-            console.print(f"       {results / 'failures' / error['trial']}")
+            colour = "yellow" if error["kind"] == DIVERGED else "red"
+            said = escape(f"{error['name']}: {error['error']}")
+            console.print(f"[{colour}]{escape(error['kind'])}[/] {said}")
+            console.print(f"       {escape(str(results / 'failures' / error['trial']))}")
 
 
 def print_check(console: Console, found: CheckReport) -> None:
@@ -301,6 +312,29 @@ def print_check(console: Console, found: CheckReport) -> None:
         console.print("[bold red]Training on this data as it stands would be wrong.[/]")
     else:
         console.print("[green]Nothing here would make training wrong.[/]")
+
+
+def print_fsck(console: Console, report: FsckReport) -> None:
+    """Print what `bench fsck` found for a person."""
+    for one in report.found:
+        console.print(f"[red]{one.kind}[/] {escape(printable(one.path))}: ", end="")
+        console.print(escape(printable(one.what)))
+        if one.repair is not None:
+            console.print(f"    {'repaired' if one.repaired else 'with --repair'}: {one.repair}")
+    if report.retrain:
+        console.print("\n[bold]To be trained again[/] (`bench run` of their studies does it):")
+        for name in report.retrain[:SHOWN_ARMS]:
+            console.print(f"  {escape(printable(name))}")
+        if len(report.retrain) > SHOWN_ARMS:
+            console.print(f"  ... and {len(report.retrain) - SHOWN_ARMS:,} more")
+    if report.without_checksums:
+        console.print(
+            f"{report.without_checksums:,} trials are from before there were checksums: they can "
+            "be read, and no more is known of them."
+        )
+    number = len(report.found)
+    found = f"[red]{number:,} found[/]" if number else "[green]nothing found[/]"
+    console.print(f"{report.trials:,} trials looked over: {found}")
 
 
 def print_ledger(console: Console) -> None:

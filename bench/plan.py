@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from bench.data.manifest import Manifest
+from bench.data.oddities import printable
 from bench.data.settings import DataSpec
 from bench.design.design import Design
 from bench.design.study import profile_settings
@@ -196,7 +197,7 @@ def data_label(manifest: Manifest) -> str:
         return f"phantom ({len(manifest):,} drawn images, not DeepFashion)"
     if manifest.source == "deepfashion":
         return f"DeepFashion ({len(manifest):,} images)"
-    return f"folder `{manifest.root.name}` ({len(manifest):,} images)"
+    return f"folder `{printable(manifest.root.name)}` ({len(manifest):,} images)"
 
 
 @dataclass(frozen=True)

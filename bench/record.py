@@ -1,6 +1,6 @@
 """What a finished trial is, and how it is laid down in a folder and read back.
 
-trial.json           spec, metrics, timings, environment, data
+trial.json           spec, metrics, timings, environment, data; checksums of itself and the others
 history.parquet      epoch, split, metric, value
 predictions.parquet  image, label, probabilities, one row a test image
 landmarks.parquet    image, landmark, visibility, true and predicted place
@@ -12,10 +12,13 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from bench.checksums import folder_checksums, sealed
 
 
 @dataclass(frozen=True)
@@ -158,44 +161,46 @@ def write_record(folder: Path, record: TrialRecord) -> None:
     # Written last: a folder with a trial.json is a whole one, even in drafts/.
     write_json(
         folder / "trial.json",
-        {
-            "id": record.id,
-            "spec": record.spec,
-            "data": record.data,
-            "metrics": record.metrics,
-            "timings": record.timings,
-            "environment": record.environment,
-        },
+        sealed(
+            {
+                "id": record.id,
+                "spec": record.spec,
+                "data": record.data,
+                "metrics": record.metrics,
+                "timings": record.timings,
+                "environment": record.environment,
+                "files": folder_checksums(folder),
+            }
+        ),
     )
     sync(folder)
 
 
-def read_record(folder: Path, plain: dict[str, Any]) -> TrialRecord:
+def read_record(folder: Path, plain: dict[str, Any], *, gates: bool = True) -> TrialRecord:
     """A trial from its folder.
 
     Args:
         folder: The folder.
         plain: Its `trial.json`, parsed.
+        gates: Whether to read what the gate let through as well.
     """
-    import pyarrow.parquet as pq
-
-    history = pq.read_table(folder / "history.parquet").to_pydict()
-    said = pq.read_table(folder / "predictions.parquet")
+    history = _read_table(folder / "history.parquet").to_pydict()
+    said = _read_table(folder / "predictions.parquet")
     landmarks = None
     if (folder / "landmarks.parquet").is_file():
-        put = pq.read_table(folder / "landmarks.parquet")
+        put = _read_table(folder / "landmarks.parquet")
         landmarks = Landmarks(
-            images=np.array(put["image"].to_pylist(), dtype=object),
+            images=_texts(put["image"]),
             visibility=_matrix(put["visibility"]),
             true=_matrix(put["true"]).reshape(len(put), -1, 2),
             predicted=_matrix(put["predicted"]).reshape(len(put), -1, 2),
         )
     gate = None
-    if (folder / "gate.parquet").is_file():
-        passed = pq.read_table(folder / "gate.parquet")
+    if gates and (folder / "gate.parquet").is_file():
+        passed = _read_table(folder / "gate.parquet")
         side = int(passed.schema.metadata[b"side"])
         gate = GateRecord(
-            images=np.array(passed["image"].to_pylist(), dtype=object),
+            images=_texts(passed["image"]),
             mean=passed["mean"].to_numpy(),
             energy=passed["energy"].to_numpy(),
             maps=_matrix(passed["map"]).reshape(len(passed), side, -1),
@@ -215,7 +220,7 @@ def read_record(folder: Path, plain: dict[str, Any]) -> TrialRecord:
             )
         ),
         predictions=Predictions(
-            images=np.array(said["image"].to_pylist(), dtype=object),
+            images=_texts(said["image"]),
             labels=said["label"].to_numpy(),
             probabilities=_matrix(said["probabilities"]),
         ),
@@ -238,19 +243,57 @@ def _matrix(column: Any) -> np.ndarray:
     return rows.flatten().to_numpy(zero_copy_only=False).reshape(len(rows), -1)
 
 
+def _texts(column: Any) -> np.ndarray:
+    """A column of text; trials tested on the same images share one array, read-only."""
+    rows = column.combine_chunks()
+    _, offsets, text = rows.buffers()
+    return _shared_texts(len(rows), offsets.to_pybytes(), text.to_pybytes() if text else b"")
+
+
+@lru_cache(maxsize=64)
+def _shared_texts(rows: int, offsets: bytes, text: bytes) -> np.ndarray:
+    import pyarrow as pa
+
+    column = pa.StringArray.from_buffers(rows, pa.py_buffer(offsets), pa.py_buffer(text))
+    texts = np.array(column.to_pylist(), dtype=object)
+    texts.setflags(write=False)
+    return texts
+
+
 def _write_table(path: Path, table: Any) -> None:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    pq.write_table(table, path, compression="zstd")
+    names = [
+        f"{field.name}.list.element" if pa.types.is_fixed_size_list(field.type) else field.name
+        for field in table.schema
+    ]
+    # No two probabilities are alike: they compress by their bytes' places, not by a dictionary.
+    split = [name for name in names if name.startswith("probabilities.")]
+    pq.write_table(
+        table,
+        path,
+        compression="zstd",
+        use_dictionary=[name for name in names if name not in split],
+        use_byte_stream_split=split,
+    )
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
 
-def write_json(path: Path, plain: Any) -> None:
+def _read_table(path: Path) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    # The files are small: threads and reading ahead would only cost.
+    return pq.ParquetFile(pa.BufferReader(path.read_bytes())).read(use_threads=False)
+
+
+def write_json(path: Path, plain: Any, *, sort_keys: bool = True) -> None:
     """Write JSON whole or not at all (NaN becomes null, as JSON has none)."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     with draft.open("w", encoding="utf-8") as file:
-        json.dump(_without_nan(plain), file, indent=1, sort_keys=True, allow_nan=False)
+        json.dump(_without_nan(plain), file, indent=1, sort_keys=sort_keys, allow_nan=False)
         file.write("\n")
         file.flush()
         os.fsync(file.fileno())

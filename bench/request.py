@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from bench.data.manifest import Manifest
-from bench.data.phantom import draw_phantom, drawn_as, is_drawn
+from bench.data.phantom import draw_phantom, drawn_as, is_drawn, phantom_folder
 from bench.data.settings import PhantomSource
 from bench.data.sources import open_source
 from bench.design.design import Design
 from bench.design.lay import lay_study
 from bench.design.study import load_study
 from bench.errors import BenchError
+from bench.locks import held
 from bench.yaml_source import nearest
 
 Say = Callable[[str, int, int], None]
@@ -33,7 +34,9 @@ class Request:
         cache: Cache folder.
         only: Names of the only arms to run; empty for all.
         limit: Most trials to run; None for all.
-        rerun: Train again what is in the store, and replace it.
+        rerun: Train again what is in the store, and replace it; also what diverged.
+        trial_timeout: Seconds that a trial may take; None for any.
+        checkpoint_seconds: Seconds between two checkpoints of a trial.
         settings: Dotted path -> value, above the study's own.
     """
 
@@ -45,6 +48,8 @@ class Request:
     only: tuple[str, ...] = ()
     limit: int | None = None
     rerun: bool = False
+    trial_timeout: float | None = None
+    checkpoint_seconds: float = 60.0
     settings: dict[str, Any] = field(default_factory=dict)
 
 
@@ -93,8 +98,11 @@ def lay_out(request: Request, *, draw: Say | None = None) -> Prepared:
     source = laid.control.spec.data.source
     assert isinstance(source, PhantomSource)
     if draw is not None:
-        root.parent.mkdir(parents=True, exist_ok=True)
-        draw_phantom(root, images=source.images, seed=source.seed, progress=_named(draw, "drawing"))
+        # Two runs that begin at the same time draw it once.
+        with held(request.cache / "phantom.lock", wait=True):
+            draw_phantom(
+                root, images=source.images, seed=source.seed, progress=_named(draw, "drawing")
+            )
     if is_drawn(root, images=source.images, seed=source.seed):
         manifest = open_source(root, cache=request.cache)
     return Prepared(laid, manifest, root.resolve())
@@ -136,7 +144,7 @@ def _phantom_root(laid: Design, cache: Path, study: Path) -> Path:
         )
     source = next(iter(sources))
     assert isinstance(source, PhantomSource)
-    return cache / "phantom" / f"{source.images}-images-seed-{source.seed}"
+    return cache / phantom_folder(source.images, source.seed)
 
 
 def _named(say: Say | None, phase: str) -> Callable[[int, int], None] | None:

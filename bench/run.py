@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,9 @@ from bench.request import Prepared, Request, check_only, lay_out
 from bench.store import Store
 from bench.tuned_study import TunedStudy, opened
 
+DONE = ("finished", "stored")
+"""Outcomes of a trial that is in the store."""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -34,6 +38,8 @@ class Result:
         stored: Trials that were in the store already, or that an earlier study of the same run
             trained.
         finished: Trials trained now.
+        diverged: Names of the trials whose loss became NaN or infinite, now or in an earlier run;
+            they are not trained again unless asked for.
         failed: Names of the trials that failed.
         held_back: Trials left for later by `limit`.
         repaired: Damaged feature shards that the run extracted anew, for all of its studies.
@@ -44,6 +50,7 @@ class Result:
     profile: str
     stored: int
     finished: int
+    diverged: tuple[str, ...]
     failed: tuple[str, ...]
     held_back: int
     repaired: tuple[str, ...]
@@ -61,6 +68,7 @@ class _Share:
     prepared: Prepared
     manifest: Manifest
     stored: int
+    diverged: list[PlannedTrial]
     pending: list[PlannedTrial]
     shared: list[PlannedTrial]
     held_back: int
@@ -109,22 +117,25 @@ def run(
 def _result(
     share: _Share, outcomes: dict[str, str], repaired: tuple[str, ...], seconds: float
 ) -> Result:
-    finished, shared = (
-        sum(outcomes.get(trial.id) == "finished" for trial in trials)
-        for trials in (share.pending, share.shared)
-    )
+    own, every = share.pending, [*share.pending, *share.shared]
+
+    def ended(trials: Sequence[PlannedTrial], *how: str) -> list[PlannedTrial]:
+        return [trial for trial in trials if outcomes.get(trial.id) in how]
+
+    diverged = [*share.diverged, *ended(every, "diverged")]
     tuned = share.tuned
     return Result(
         study=share.study,
         profile=share.prepared.design.profile,
-        stored=share.stored + shared + (tuned.stored if tuned else 0),
-        finished=finished + (tuned.finished if tuned else 0),
+        # Another run may have stored one meanwhile, an earlier study of this run trained it.
+        stored=share.stored
+        + len(ended(own, "stored"))
+        + len(ended(share.shared, *DONE))
+        + (tuned.stored if tuned else 0),
+        finished=len(ended(own, "finished")) + (tuned.finished if tuned else 0),
+        diverged=(*(trial.name for trial in diverged), *(tuned.diverged if tuned else ())),
         failed=(
-            *(
-                trial.name
-                for trial in (*share.pending, *share.shared)
-                if outcomes.get(trial.id) != "finished"
-            ),
+            *(trial.name for trial in ended(every, "failed")),
             *(tuned.failed if tuned else share.fruitless),
         ),
         held_back=share.held_back + (tuned.left if tuned else 0),
@@ -155,13 +166,15 @@ def _shares(laid: Sequence[Prepared], requests: Sequence[Request]) -> list[_Shar
         assert prepared.manifest is not None, "a run draws its phantom"
         store = Store(request.results)
         tuned = _tuned(prepared.design, request, prepared.manifest, store)
+        settled = tuned is not None and tuned.searched
         wanted = (
             _chosen(prepared.design, request, prepared.manifest, store)
             if tuned is None
             else tuned.tested()
         )
-        settled = tuned is not None and tuned.searched
-        missing = [trial for trial in wanted if request.rerun or not trial.stored]
+        absent = [trial for trial in wanted if request.rerun or not trial.stored]
+        diverged = [t for t in absent if not request.rerun and store.diverged(t.id)]
+        missing = [trial for trial in absent if trial not in diverged]
         shared = [trial for trial in missing if trial.id in taken]
         pending = [trial for trial in missing if trial.id not in taken]
         kept = pending if room is None else pending[: max(room - len(taken), 0)]
@@ -170,7 +183,8 @@ def _shares(laid: Sequence[Prepared], requests: Sequence[Request]) -> list[_Shar
             _Share(
                 prepared,
                 prepared.manifest,
-                stored=len(wanted) - len(missing) + (tuned.stored if tuned and settled else 0),
+                stored=len(wanted) - len(absent) + (tuned.stored if tuned and settled else 0),
+                diverged=diverged,
                 pending=kept,
                 shared=shared,
                 held_back=len(pending) - len(kept),
@@ -220,64 +234,86 @@ def _engine(
     tuned = [share.tuned for share in shares if share.tuned is not None]
     if not pending and not tuned:
         return {}, ()
-    from bench.engine.search import searcher
-    from bench.engine.tune import cluster, extract_features, run_trials
-
     request.cache.mkdir(parents=True, exist_ok=True)
     log = (request.results / "logs" / f"{_log_name(shares)}.{os.getpid()}.log").resolve()
-    outcomes: dict[str, str] = {}
-    repaired: list[str] = []
     # One batch for each place that data lies in, as a rule one: its workers are started once.
-    batches: dict[Path, list[_Share]] = {}
+    places: dict[Path, list[_Share]] = {}
     for share in shares:
         if share.pending or share.tuned:
-            batches.setdefault(share.prepared.data_root, []).append(share)
-    work = []
-    for batch in batches.values():
-        trials = [trial for share in batch for trial in share.pending]
-        sources = [share.tuned for share in batch if share.tuned is not None]
-        specs, manifest = [trial.spec for trial in trials], batch[0].manifest
-        specs += [spec for source in sources for spec in source.feature_specs()]
-        dropped, needs = drop_damaged(
-            feature_needs(specs, manifest, request.cache), manifest, request.cache
-        )
-        repaired += dropped
-        lacking = unprepared(needs, request.cache)
-        work.append((_job(request, batch[0], log), trials, lacking, sources))
+            places.setdefault(share.prepared.data_root, []).append(share)
+    batches = [_batch(request, of_place, log) for of_place in places.values()]
     names = {trial.id: trial.name for trial in pending}
     stored = sum(share.stored for share in shares)
-    total = len(pending) + sum(source.left for source in tuned)
-    room = None if request.limit is None else request.limit - len(pending)
-    if room is not None:
-        total = min(total, request.limit or 0)
-    with opened(tuned), cluster(resources, total, log) as divided:
-        for job, _, needs, _ in work:
-            if needs:
+    outcomes: dict[str, str] = {}
+    # Heavy from here on.
+    from bench.engine.search import run_with_sources
+    from bench.engine.tune import extract_features, run_trials, session
+
+    total, room = len(pending) + sum(source.left for source in tuned), None
+    if request.limit is not None:
+        total, room = min(total, request.limit), request.limit - len(pending)
+    with opened(tuned), session(resources, total, request.results.resolve(), log) as ray:
+        for batch in batches:
+            if batch.unprepared or resources.address:
                 with phases() as say:
-                    extract_features(needs, job, divided, say)
-        with trials_shown(total, stored, names, divided) as shown:
-            for job, trials, _, sources in work:
-                search = None
-                for source in sources:
-                    source.found = lambda identity: shown.event(identity, "finished")
-                if sources:
-                    search = searcher(trials, sources, names, divided.workers, room)
-                outcomes |= run_trials(trials, job, divided, shown.event, search)
-    return outcomes, tuple(repaired)
+                    extract_features(batch.job, ray, say)
+        with trials_shown(total, stored, names, ray.shares) as shown:
+            for batch in batches:
+                if not batch.sources:
+                    outcomes |= run_trials(batch.trials, batch.job, ray, shown.event)
+                    continue
+                for source in batch.sources:
+                    source.found = lambda identity: shown.event(identity, "stored")
+                outcomes |= run_with_sources(
+                    batch.trials, batch.sources, batch.job, ray, shown.event, names, room
+                )
+    return outcomes, tuple(shard for batch in batches for shard in batch.dropped)
 
 
-def _job(request: Request, share: _Share, log: Path) -> Any:
+@dataclass(frozen=True)
+class _Batch:
+    """Trials over the same data.
+
+    Args:
+        job: What holds for all of them (`bench.engine.worker.Job`).
+        trials: The trials.
+        sources: Tuned studies, which bring further trials as they go.
+        unprepared: Whether features or weights are still to be made.
+        dropped: Damaged feature shards that were dropped, to be made anew.
+    """
+
+    job: Any
+    trials: list[PlannedTrial]
+    sources: list[TunedStudy]
+    unprepared: bool
+    dropped: list[str]
+
+
+def _batch(request: Request, shares: Sequence[_Share], log: Path) -> _Batch:
     from bench.engine.worker import Job
 
-    return Job(
-        data=share.prepared.data_root,
+    trials = [trial for share in shares for trial in share.pending]
+    sources = [share.tuned for share in shares if share.tuned is not None]
+    prepared, manifest = shares[0].prepared, shares[0].manifest
+    specs = [trial.spec for trial in trials]
+    specs += [spec for source in sources for spec in source.feature_specs()]
+    every = feature_needs(specs, manifest, request.cache)
+    dropped, needs = drop_damaged(every, manifest, request.cache)
+    job = Job(
+        run=uuid.uuid4().hex[:12],
+        data=prepared.data_root,
+        fingerprint=manifest.fingerprint,
+        needs=tuple((need.backbone, tuple(need.rows.tolist())) for need in needs),
         cache=request.cache.resolve(),
         results=request.results.resolve(),
         log=log,
-        profile=share.prepared.design.profile,
+        profile=prepared.design.profile,
         replace=request.rerun,
+        trial_timeout=request.trial_timeout,
+        checkpoint_seconds=request.checkpoint_seconds,
         commit=_commit(),
     )
+    return _Batch(job, trials, sources, bool(unprepared(needs, request.cache)), dropped)
 
 
 def _log_name(shares: Sequence[_Share]) -> str:

@@ -9,6 +9,7 @@ identified by its content, as a trial is: what one study has searched, no other 
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -22,6 +23,7 @@ from bench.design.budget import Budget, budget_of
 from bench.design.space import Values, judged, space_of, with_values
 from bench.design.tuning import Space, Tuning
 from bench.errors import BenchError
+from bench.locks import WITHOUT_LOCKS
 from bench.record import sync
 from bench.spec import SEMANTICS, TrialSpec, canonical, trial_id
 
@@ -195,6 +197,12 @@ def search_path(results: Path, identity: str) -> Path:
     return results / "searches" / f"{identity}.jsonl"
 
 
+def searches_of(study: dict[str, Any]) -> list[str]:
+    """Identities of the searches of a recorded study; none for one that is not tuned."""
+    searches = (study.get("tuning") or {}).get("searches", {})
+    return sorted({str(search["id"]) for search in searches.values()})
+
+
 def read_search(path: Path) -> Search | None:
     """A search from its file; None where there is none.
 
@@ -268,12 +276,12 @@ class SearchLog:
 
 
 def _locked(path: Path) -> IO[bytes]:
-    import fcntl  # here: reading searches works where there are no such locks
-
     file = path.open("ab")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except OSError as error:
+        if error.errno in WITHOUT_LOCKS:
+            return file  # everyone is let in, as for trials
         file.close()
         raise BenchError(
             "another run is at this search",
@@ -283,11 +291,19 @@ def _locked(path: Path) -> IO[bytes]:
     return file
 
 
+def copy_search(results: Path, to: Path, identity: str) -> None:
+    """Copy a search to another results folder; one that is there already stays."""
+    source, target = search_path(results, identity), search_path(to, identity)
+    if source.is_file() and not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(_whole(source.read_bytes()))
+
+
 def set_aside(path: Path) -> None:
     """Move a search away, for `--rerun`, so that it begins anew."""
     if path.exists():
-        number = sum(1 for _ in path.parent.glob(f"{path.stem}.superseded-*")) + 1
-        path.rename(path.with_name(f"{path.stem}.superseded-{number}"))
+        number = sum(1 for _ in path.parent.glob(f"{path.stem}.superseded-*.jsonl")) + 1
+        path.rename(path.with_name(f"{path.stem}.superseded-{number}.jsonl"))
 
 
 def mean_score(values: list[float]) -> float | None:

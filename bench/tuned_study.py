@@ -112,7 +112,7 @@ class TunedStudy:
         self._winners: deque[PlannedTrial] | None = None
         self.outcomes: dict[str, str] = {}
         self.handed: dict[str, str] = {}
-        self.tests: set[str] = set()
+        self.tests: list[PlannedTrial] = []
         self.found: Callable[[str], None] = lambda identity: None
         self._found: set[str] = set()
         self.stored = self._answered() * len(design.tuning.seed_list) if design.tuning else 0
@@ -175,17 +175,18 @@ class TunedStudy:
         return sum(self.outcomes.get(identity) == "finished" for identity in self.handed)
 
     @property
-    def failed(self) -> list[str]:
-        """Winners' trials that failed, and arms without a winner.
+    def diverged(self) -> list[str]:
+        """Winners' trials that diverged; of a proposal, as of one that fails, it is an answer."""
+        return self._tests("diverged")
 
-        A proposal that fails, as one with too high a learning rate does, is an answer.
-        """
-        tests = [
-            name
-            for identity, name in self.handed.items()
-            if identity in self.tests and self.outcomes.get(identity) == "failed"
-        ]
-        return [*tests, *self.fruitless]
+    @property
+    def failed(self) -> list[str]:
+        """Winners' trials that failed, and arms without a winner."""
+        return [*self._tests("failed"), *self.fruitless]
+
+    def _tests(self, outcome: str) -> list[str]:
+        ended = (trial for trial in self.tests if self.outcomes.get(trial.id) == outcome)
+        return [trial.name for trial in ended]
 
     def begin(self, pool: dict[str, _Running]) -> None:
         """Open every search, as it stands in its file.
@@ -233,19 +234,22 @@ class TunedStudy:
             if any(not running.search.search.complete for running in self._running or ()):
                 return None
             self.write()
-            self._winners = deque(self.tested())
-            self.tests = {trial.id for trial in self._winners}
+            self.tests = self.tested()
+            self._winners = deque(self.tests)
         return self._winners.popleft() if self._winners else None
 
     def _known(self, trial: PlannedTrial) -> bool:
         """Whether a trial is finished already; what waits for it is told."""
         if trial.id not in self.outcomes:
-            if not self._has(trial.id):
+            if self._has(trial.id):
+                self.outcomes[trial.id] = "stored"
+            elif self._store.diverged(trial.id) and not self._rerun:
+                self.outcomes[trial.id] = "diverged"
+            else:
                 return False
-            self.outcomes[trial.id] = "stored"
         if trial.id not in self.handed and trial.id not in self._found:
             self._found.add(trial.id)
-            self.stored += 1
+            self.stored += self.outcomes[trial.id] != "diverged"
             self.found(trial.id)
         self._tell(trial.id)
         return True
@@ -254,15 +258,17 @@ class TunedStudy:
         return not self._rerun and self._store.has(identity)
 
     def ended(self, identity: str, outcome: str) -> None:
-        """A trial `finished` or `failed`, whoever asked for it."""
+        """A trial `finished`, `diverged`, `failed` or was `stored`, whoever asked for it."""
         self.outcomes[identity] = outcome
+        if outcome == "stored" and identity in self.handed:
+            self.stored += 1  # another run was faster
         self._tell(identity)
 
     def _tell(self, identity: str) -> None:
         tuning = self._design.tuning
         assert tuning is not None
         score, error = None, None
-        if self.outcomes[identity] == "failed":
+        if self.outcomes[identity] in ("diverged", "failed"):
             failures = self._store.failures(identity)
             error = failures[-1]["error"] if failures else "failed"
         else:

@@ -1,14 +1,15 @@
 """YAML as people write it: read safely, by YAML 1.2's rules for plain values, with every position.
 
 PyYAML follows YAML 1.1, where `5e-3` is a string and `off` a boolean; a study means a number and a
-word. Tags that would build Python objects are refused, and so are duplicate keys.
+word. Keys are words, whatever they look like. Tags that would build Python objects are refused, and
+so are duplicate keys, what is nested too deeply, and whole numbers of more than 64 bits.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,11 @@ from bench.errors import BenchError
 Path_ = tuple[str | int, ...]
 
 MOST_BYTES = 1_000_000
-MOST_NODES = 200_000
+MOST_NODES = 50_000
+DEEPEST = 50
+"""Levels of nesting; a study has about five."""
+
+_LARGEST = 2**63
 
 
 @dataclass(frozen=True)
@@ -58,9 +63,22 @@ class Located:
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe, YAML 1.2's core schema, no duplicate keys."""
+    """Safe, YAML 1.2's core schema and nothing more, no duplicate keys."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+    # Not the bytes, dates, sets and pairs that SafeLoader also builds.
+    yaml_constructors = {
+        tag: build
+        for tag, build in yaml.SafeLoader.yaml_constructors.items()
+        if tag is None or tag.rpartition(":")[2] in ("null", "str", "seq", "map")
+    }
+
+    def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict[Hashable, Any]:
+        """A mapping whose keys are words as they are written."""
+        if not isinstance(node, yaml.MappingNode):
+            raise yaml.MarkedYAMLError(problem="expected a mapping", problem_mark=node.start_mark)
+        self.flatten_mapping(node)
+        return {key.value: self.construct_object(value, deep=deep) for key, value in node.value}
 
 
 _PLAIN = {
@@ -82,13 +100,38 @@ _Loader.yaml_implicit_resolvers[""] = [
 
 def _int_of(loader: _Loader, node: yaml.ScalarNode) -> int:
     text = str(loader.construct_scalar(node))
-    return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+    try:
+        number = int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+    except ValueError:
+        number = _LARGEST  # no number, or one of thousands of digits
+    if abs(number) >= _LARGEST:
+        raise _refused(node, "a whole number of at most 64 bits", text)
+    return number
 
 
 def _float_of(loader: _Loader, node: yaml.ScalarNode) -> float:
-    return float(str(loader.construct_scalar(node)).replace(".inf", "inf").replace(".nan", "nan"))
+    text = str(loader.construct_scalar(node))
+    try:
+        return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
+    except ValueError:
+        raise _refused(node, "a number", text) from None
 
 
+def _bool_of(loader: _Loader, node: yaml.ScalarNode) -> bool:
+    text = str(loader.construct_scalar(node))
+    if text.lower() not in ("true", "false"):
+        raise _refused(node, "true or false", text)
+    return text.lower() == "true"
+
+
+def _refused(node: yaml.Node, expected: str, text: str) -> yaml.MarkedYAMLError:
+    found = f"{text[:60]!r}{' ...' if len(text) > 60 else ''}"
+    return yaml.MarkedYAMLError(
+        problem=f"expected {expected}, found {found}", problem_mark=node.start_mark
+    )
+
+
+_Loader.add_constructor("tag:yaml.org,2002:bool", _bool_of)
 _Loader.add_constructor("tag:yaml.org,2002:int", _int_of)
 _Loader.add_constructor("tag:yaml.org,2002:float", _float_of)
 
@@ -101,10 +144,11 @@ def load_yaml(path: Path) -> Located:
     """
     name = str(path)
     try:
-        size = path.stat().st_size
-        if size > MOST_BYTES:
-            raise BenchError(f"is {size:,} bytes; a study has at most {MOST_BYTES:,}", where=name)
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise BenchError(f"is too long: a study has at most {MOST_BYTES:,} bytes", where=name)
+        text = content.decode("utf-8")
     except FileNotFoundError:
         raise BenchError("no such file", where=name, fix=_nearest_file(path)) from None
     except (OSError, UnicodeDecodeError) as error:
@@ -114,7 +158,13 @@ def load_yaml(path: Path) -> Located:
 
 def parse_yaml(text: str, file: str) -> Located:
     """Parse YAML text; see `load_yaml`."""
-    loader = _Loader(text)
+    try:
+        loader = _Loader(text)
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise BenchError(
+            "not YAML: it holds a character that is no text", where=f"{file}:{line}"
+        ) from None
     try:
         node = loader.get_single_node()
         if node is None:
@@ -122,11 +172,13 @@ def parse_yaml(text: str, file: str) -> Located:
         positions: dict[Path_, Position] = {}
         _walk(node, (), file, positions)
         return Located(loader.construct_document(node), positions, file)
+    except RecursionError:
+        raise BenchError(f"is nested more than {DEEPEST} levels deep", where=file) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else file
         raise BenchError(f"not YAML: {error.problem or error.context}", where=where) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise BenchError(f"not YAML: {error}", where=file) from error
     finally:
         loader.dispose()
@@ -135,6 +187,10 @@ def parse_yaml(text: str, file: str) -> Located:
 def _walk(node: yaml.Node, path: Path_, file: str, positions: dict[Path_, Position]) -> None:
     if len(positions) > MOST_NODES:
         raise BenchError(f"has more than {MOST_NODES:,} values, aliases counted", where=file)
+    if len(path) > DEEPEST:
+        raise BenchError(
+            f"is nested more than {DEEPEST} levels deep", where=str(_position(node, file))
+        )
     if isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
             positions[(*path, index)] = _position(item, file)

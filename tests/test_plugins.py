@@ -40,7 +40,7 @@ def test_what_the_guide_adds_is_trained_by_a_run(tmp_path: Path, cache: Path) ->
 
     done = bench("run", "extended.yaml", "--profile", "smoke", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert json.loads(done.stdout)["finished"] == 4
+    assert json.loads(done.stdout)[0]["finished"] == 4
     schema = json.loads(bench("schema").stdout)
     assert "hard" in schema["$defs"]["Value.model.gate"]["anyOf"][0]["enum"]
     assert "tempered" in schema["$defs"]["Value.train.balancing"]["anyOf"][0]["enum"]

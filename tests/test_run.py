@@ -81,18 +81,25 @@ def test_what_is_stored_is_never_trained_again_in_whatever_study_it_turns_up(des
     assert again["finished"] == 1 and len(list(desk.glob("results/superseded/*"))) == 1
 
 
-def test_a_failing_trial_is_recorded_and_the_others_go_on(desk: Path) -> None:
+def test_a_trial_that_diverges_is_recorded_and_not_trained_again(desk: Path) -> None:
     (desk / "study.yaml").write_text(
         "base: {preset: ropanet, train.epochs: 3}\nseeds: 1\n"
         "axes: {arm: {fine: {}, diverges: {train: {optimizer: sgd, learning_rate: 10.0}, "
         "landmarks.weight: 1.0e+30}}}\n"
     )
-    result = run_json(desk, "study.yaml", code=1)
-    assert result["finished"] == 1 and result["failed"] == ["diverges, seed 0"]
+    result = run_json(desk, "study.yaml")
+    assert (result["finished"], result["diverged"]) == (1, ["diverges, seed 0"])
     failure = json.loads(next(desk.glob("results/failures/*/1.json")).read_text())
-    assert "the training loss became" in failure["error"] and "Traceback" in failure["traceback"]
+    assert failure["kind"] == "diverged" and "Traceback" in failure["traceback"]
+    assert "the training loss became" in failure["error"]
     status = json.loads(bench(desk, "status", "--json"))[0]
-    assert (status["done"], status["failed"], status["missing"]) == (1, 1, 0)
+    assert (status["done"], status["diverged"], status["missing"]) == (1, 1, 0)
+
+    said = bench(desk, "run", "study.yaml", "--profile", "smoke")
+    assert "1 diverged" in said and "Nothing to train" in said
+    bench(desk, "report", "--format", "markdown", "--out", "report")
+    page = (desk / "report" / "report.md").read_text()
+    assert "diverges, seed 0 diverged: the training loss became" in page
 
 
 def test_ctrl_c_stops_keeps_what_is_finished_and_says_how_to_go_on(desk: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,15 +18,7 @@ from bench.analysis.intervals import (
     over_seeds_and_other_images,
     seeds_wanted,
 )
-from bench.record import Landmarks, TrialRecord
-from bench.store import Store
-from bench.train.metrics import (
-    normalised_error,
-    ranks,
-    scored,
-    scored_rows,
-    trained_landmarks,
-)
+from bench.record import TrialRecord
 
 DEPTHS = {"accuracy": 1, "top_3": 3, "top_5": 5}
 LOWER_IS_BETTER = {"landmark_ne", "landmark_loss", "loss"}
@@ -36,25 +29,66 @@ ALPHA = 0.05
 
 @dataclass(frozen=True)
 class Trial:
-    """What the analysis needs of a finished trial.
+    """What the analysis keeps of a finished trial; a store of thousands of them fits in memory.
 
     Args:
-        record: The trial, whole.
-        images: The test images that its evaluation protocol scores.
+        about: Its `trial.json`: spec, data, metrics, timings, environment.
+        images: The test images that its evaluation protocol scores; one tuple for all trials that
+            were tested on the same.
+        labels: `(images,)` true classes.
         ranks: `(images,)` classes ranked before the true one.
         errors: `(images,)` normalised landmark error of each image, NaN where no landmark is
             visible; None for a model without landmarks.
         confident: `(images,)` whether the true class has a probability above 0.5: the images that
             pooled recall counts.
         metrics: Metric -> value; classification recomputed from the predictions.
+        history: Columns `epoch`, `split`, `metric`, `value`, a row a measurement.
+        gated: Whether it has a record of what its gate let through.
+        read: Reads it whole from the store, every prediction and map.
     """
 
-    record: TrialRecord
+    about: dict[str, Any]
     images: tuple[str, ...]
+    labels: np.ndarray
     ranks: np.ndarray
     errors: np.ndarray | None
     confident: np.ndarray
     metrics: dict[str, float]
+    history: dict[str, np.ndarray]
+    gated: bool
+    read: Callable[[], TrialRecord]
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """Its spec as plain data."""
+        return dict(self.about["spec"])
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What it was trained and tested on (`bench.record.TrialRecord`)."""
+        return dict(self.about["data"])
+
+    @property
+    def timings(self) -> dict[str, float]:
+        """Seconds by phase."""
+        return dict(self.about["timings"])
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """Versions, hardware and the profile it ran under."""
+        return dict(self.about["environment"])
+
+
+class Failure(NamedTuple):
+    """How a trial without a result ended.
+
+    Args:
+        kind: Such as `diverged` or `crashed` (`bench.store`).
+        error: The error, in a line.
+    """
+
+    kind: str
+    error: str
 
 
 @dataclass(frozen=True)
@@ -67,7 +101,7 @@ class Arm:
         against: Name of the arm it is compared with; None for the study's control.
         trials: Seed -> finished trial.
         planned: Trials planned.
-        failed: Errors of the trials that failed, by seed.
+        failed: How the trials that have no result ended, by seed.
     """
 
     name: str
@@ -75,10 +109,36 @@ class Arm:
     against: str | None
     trials: dict[int, Trial]
     planned: int
-    failed: dict[int, str]
+    failed: dict[int, Failure]
+    _known: dict[Any, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
+    """What was estimated before: tables and figures ask for the same again and again."""
 
     def estimate(self, metric: str) -> Estimate:
         """A metric's mean and interval; over seeds and images where it is a mean over images."""
+        found: Estimate = self._once(metric, lambda: self._estimated(metric))
+        return found
+
+    def against_control(self, control: Arm, metric: str) -> Estimate | None:
+        """The difference from another arm in a metric, paired by seed.
+
+        Args:
+            control: The other arm.
+            metric: Metric name.
+
+        Returns:
+            None where they share no finished seed.
+        """
+        found: Estimate | None = self._once(
+            (control.name, metric), lambda: _paired(self, control, metric)
+        )
+        return found
+
+    def _once(self, key: Any, find: Callable[[], Any]) -> Any:
+        if key not in self._known:
+            self._known[key] = find()
+        return self._known[key]
+
+    def _estimated(self, metric: str) -> Estimate:
         matrix = self.matrix(metric)
         if matrix is not None:
             return over_seeds_and_images(matrix)
@@ -95,7 +155,7 @@ class Arm:
             None where the metric is not a mean over images, or the seeds do not share them.
         """
         trials = [self.trials[s] for s in (seeds if seeds is not None else self.trials)]
-        if not trials or len({t.images for t in trials}) > 1:
+        if not trials or any(t.images != trials[0].images for t in trials):
             return None
         if metric in DEPTHS:
             return np.stack([t.ranks < DEPTHS[metric] for t in trials]).astype(np.float64)
@@ -110,17 +170,16 @@ class Arm:
     def sizes(self) -> dict[str, int]:
         """Images by split, of any of its trials."""
         for trial in self.trials.values():
-            return dict(trial.record.data["images"])
+            return dict(trial.data["images"])
         return {}
 
     def history(self) -> pd.DataFrame:
         """All seeds' histories: columns arm, seed, epoch, split, metric, value."""
-        rows = [
-            (self.name, seed, *row)
-            for seed, trial in self.trials.items()
-            for row in trial.record.history
-        ]
-        return pd.DataFrame(rows, columns=["arm", "seed", "epoch", "split", "metric", "value"])
+        parts = [pd.DataFrame(t.history).assign(seed=seed) for seed, t in self.trials.items()]
+        columns = ["arm", "seed", "epoch", "split", "metric", "value"]
+        if not parts:
+            return pd.DataFrame(columns=columns)
+        return pd.concat(parts, ignore_index=True).assign(arm=self.name)[columns]
 
 
 @dataclass(frozen=True)
@@ -144,76 +203,9 @@ class Effect:
     settled: bool
 
 
-def load_arms(store: Store, study: dict[str, Any]) -> list[Arm]:
-    """A study's arms with every finished trial.
-
-    Args:
-        store: The store.
-        study: The study's record.
-
-    Raises:
-        BenchError: A stored trial cannot be read.
-    """
-    arms = []
-    for plain in study["arms"]:
-        trials, failed = {}, {}
-        for seed, identity in sorted(plain["trials"].items(), key=lambda item: int(item[0])):
-            if store.has(identity):
-                trials[int(seed)] = _trial(store.read(identity))
-            elif failures := store.failures(identity):
-                failed[int(seed)] = failures[-1]["error"]
-        arms.append(
-            Arm(
-                name=plain["name"],
-                levels=plain["levels"],
-                against=_against(plain, study["control"]),
-                trials=trials,
-                planned=len(plain["trials"]),
-                failed=failed,
-            )
-        )
-    return arms
-
-
-def _against(plain: dict[str, Any], control: str) -> str | None:
-    name: str = plain.get("against") or control
-    return None if plain["name"] == name else name
-
-
 def controls(arms: list[Arm]) -> list[str]:
     """Names of the arms that others are compared with, the study's control first."""
     return list(dict.fromkeys(arm.against for arm in arms if arm.against is not None))
-
-
-def _trial(record: TrialRecord) -> Trial:
-    evaluation = record.spec.get("eval", {})
-    batch_size = (record.spec.get("train") or {}).get("batch_size", 1)
-    said = record.predictions
-    labels = said.labels.astype(np.int64)
-    metrics = record.metrics | scored(said.probabilities, labels, evaluation, batch_size)
-    errors = None
-    if record.landmarks is not None:
-        put = record.landmarks
-        errors = _image_errors(put)
-        metrics["landmark_ne"] = normalised_error(put.predicted, put.true, put.visibility)
-    rows = scored_rows(len(labels), evaluation.get("protocol", "whole_split"), batch_size)
-    labels, probabilities = labels[rows], said.probabilities[rows]
-    return Trial(
-        record=record,
-        images=tuple(said.images[rows]),
-        ranks=ranks(probabilities, labels),
-        errors=errors,
-        confident=probabilities[np.arange(len(labels)), labels] > 0.5,
-        metrics=metrics,
-    )
-
-
-def _image_errors(landmarks: Landmarks) -> np.ndarray:
-    scored = trained_landmarks(landmarks.visibility)
-    distance = np.linalg.norm(landmarks.predicted - landmarks.true, axis=-1)
-    total = np.where(scored, distance, 0.0).sum(axis=1)
-    count = scored.sum(axis=1)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def effects(arms: list[Arm], control: str, metric: str) -> list[Effect]:
@@ -233,7 +225,7 @@ def effects(arms: list[Arm], control: str, metric: str) -> list[Effect]:
         return []
     found = []
     for arm in arms:
-        difference = _paired(arm, baseline, metric) if arm.against == control else None
+        difference = arm.against_control(baseline, metric) if arm.against == control else None
         if difference is not None and np.isfinite(difference.mean):
             found.append((arm.name, difference))
     corrected = holm([difference.p for _, difference in found])

@@ -27,7 +27,7 @@ class Contrast:
 
     Args:
         name: Such as `gate: none against sigmoid`, or two of them joined by `x`.
-        order: 1 for a main effect, 2 for an interaction.
+        factors: The axis of a main effect, the two axes of an interaction.
         difference: Its size: for an interaction, how much the second factor's effect changes
             with the first factor's level.
         p_holm: p-value, corrected over the contrasts of its order.
@@ -35,10 +35,15 @@ class Contrast:
     """
 
     name: str
-    order: int
+    factors: tuple[str, ...]
     difference: Estimate | None
     p_holm: float
     verdict: str
+
+    @property
+    def order(self) -> int:
+        """1 for a main effect, 2 for an interaction."""
+        return len(self.factors)
 
 
 @dataclass(frozen=True)
@@ -146,11 +151,11 @@ def _judged(
     estimate: Estimate | None,
     metric: str,
 ) -> Contrast:
-    order = len(term.parts)
-    family = [e for t, e in found if len(t.parts) == order and e is not None]
+    factors = tuple(axis for axis, _, _ in term.parts)
+    family = [e for t, e in found if len(t.parts) == len(factors) and e is not None]
     if estimate is None:
         verdict = "confounded with others in the cells that were run"
-        return Contrast(term.name, order, None, float("nan"), verdict)
+        return Contrast(term.name, factors, None, float("nan"), verdict)
     corrected = holm([e.p for e in family])
     p = corrected[[e is estimate for e in family].index(True)]
     if estimate.seeds < FEWEST_SEEDS:
@@ -159,4 +164,4 @@ def _judged(
         verdict = direction(metric, estimate.mean)
     else:
         verdict = f"cannot tell at {estimate.seeds} seeds"
-    return Contrast(term.name, order, estimate, p, verdict)
+    return Contrast(term.name, factors, estimate, p, verdict)

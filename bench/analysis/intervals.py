@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 LEVEL = 0.95
 POWER = 0.8
@@ -158,8 +158,9 @@ def reach(level: float, seeds: Any, of_seeds: Any, of_images: float) -> Any:
         of_seeds: Variance of the mean by its seeds, likewise.
         of_images: Variance of the mean by its images.
     """
-    t = stats.t.isf(level / 2, seeds - 1)
-    return np.sqrt(t**2 * of_seeds + stats.norm.isf(level / 2) ** 2 * of_images)
+    # The distributions' own functions: `stats.t.isf` gives the same a hundred times slower.
+    t, z = special.stdtrit(seeds - 1, level / 2), special.ndtri(level / 2)
+    return np.sqrt(t**2 * of_seeds + z**2 * of_images)
 
 
 def _least_level(size: float, seeds: int, of_seeds: float, of_images: float) -> float:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from bench.analysis.arms import DEPTHS, Arm
 from bench.analysis.intervals import holm
@@ -105,6 +106,7 @@ def image_effects(arms: Sequence[Arm], control: str, metric: str = "accuracy") -
     return [replace(effect, p_holm=p) for effect, p in zip(found, corrected, strict=True)]
 
 
+@cache
 def mcnemar_test(arm_only: int, control_only: int) -> float:
     """McNemar's exact test of two models on the same images.
 
@@ -120,7 +122,8 @@ def mcnemar_test(arm_only: int, control_only: int) -> float:
         Two-sided p-value; 1 where there is no such image.
     """
     disagreed = arm_only + control_only
-    return float(stats.binomtest(arm_only, disagreed).pvalue) if disagreed else 1.0
+    one_tail = float(special.bdtr(min(arm_only, control_only), disagreed, 0.5))
+    return min(2 * one_tail, 1.0)
 
 
 def sign_flip_test(sums: np.ndarray) -> float:

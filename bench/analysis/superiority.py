@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy import stats
@@ -73,6 +74,7 @@ def superiority(arms: Sequence[Arm], control: str, metric: str) -> list[Superior
     return found
 
 
+@cache
 def share_won(won: int, tied: int, lost: int) -> Estimate:
     """The share of pairs won, ties counting half, with a 95 % interval.
 

@@ -190,7 +190,7 @@ def class_effects(arm: Arm, control: Arm, metric: str = "accuracy") -> list[Clas
         return []
     trial = control.trials[answers.seeds[0]]
     labels = true_classes(trial)
-    counts = np.asarray(trial.record.data["train_counts"], np.int64)
+    counts = np.asarray(trial.data["train_counts"], np.int64)
     groups = tail_groups(counts)
     difference = answers.mine - answers.theirs
     found = []
@@ -201,7 +201,7 @@ def class_effects(arm: Arm, control: Arm, metric: str = "accuracy") -> list[Clas
             found.append(
                 ClassEffect(
                     category=category,
-                    name=trial.record.data["class_names"][category],
+                    name=trial.data["class_names"][category],
                     group=groups.of(category),
                     train_images=int(counts[category]),
                     test_images=tested,
@@ -214,9 +214,7 @@ def class_effects(arm: Arm, control: Arm, metric: str = "accuracy") -> list[Clas
 
 def true_classes(trial: Trial) -> np.ndarray:
     """`(images,)` true classes of the test images that a trial's protocol scores."""
-    said = trial.record.predictions
-    labels = dict(zip(said.images.tolist(), said.labels.tolist(), strict=True))
-    return np.array([labels[image] for image in trial.images], np.int64)
+    return trial.labels.astype(np.int64)
 
 
 def macro_matrix(matrix: np.ndarray, classes: np.ndarray) -> np.ndarray:
@@ -266,7 +264,7 @@ def _collapsed(sizes: np.ndarray) -> np.ndarray:
 
 
 def _by_group(arm: str, answers: PairedAnswers, control: Trial) -> Iterator[TailEffect]:
-    data = control.record.data
+    data = control.data
     counts = np.asarray(data["train_counts"], np.int64)
     labels = true_classes(control)
     for group, classes in tail_groups(counts).items():

@@ -28,6 +28,9 @@ from bench.errors import BenchError
 MALFORMED_SHARE = 0.01
 """The share of malformed lines above which a file is refused as a whole."""
 
+MOST_BYTES = 1_000_000_000
+MOST_CATEGORIES = 10_000
+
 _FIRST_LINE = 3
 # Longer than any line of 25 numbers, shorter than the longest number a float can hold.
 _LONGEST_LINE = 300
@@ -53,13 +56,20 @@ class AnnotationFile:
         self._malformed = 0
         self._first_fault: tuple[int, str, str] | None = None
         try:
-            raw = path.read_bytes()
+            size = path.stat().st_size
+            raw = path.read_bytes() if size <= MOST_BYTES else b""
         except OSError as error:
             raise BenchError(
                 f"the annotation file cannot be read: {error.strerror}",
                 where=label,
                 fix="check that it is a file and that you may read it",
             ) from error
+        if size > MOST_BYTES:
+            raise BenchError(
+                f"the annotation file has {size:,} bytes; DeepFashion's largest has 40 million",
+                where=label,
+                fix="unpack the annotation file again from the release",
+            )
         # Undecodable bytes are kept as surrogates: they spoil their line, not the whole file.
         text = raw.decode("utf-8-sig", errors="surrogateescape")
         lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
@@ -163,8 +173,7 @@ def read_categories(file: AnnotationFile) -> tuple[list[str], list[int]]:
             would be off by one.
     """
     expected = "a category name and a type from 1 to 3"
-    names: list[str] = []
-    types: list[int] = []
+    names: dict[str, int] = {}
     for number, line in file.lines():
         parts = line.rsplit(maxsplit=1)
         if len(parts) != 2 or not _is_count(parts[1]) or int(parts[1]) not in CLOTHES_TYPES:
@@ -172,11 +181,12 @@ def read_categories(file: AnnotationFile) -> tuple[list[str], list[int]]:
         name = printable(parts[0].strip())
         if name in names:
             _refuse(file, number, line, "a category name that no earlier line has")
-        names.append(name)
-        types.append(int(parts[1]))
+        if len(names) == MOST_CATEGORIES:
+            _refuse(file, number, line, f"at most {MOST_CATEGORIES:,} categories")
+        names[name] = int(parts[1])
     if not names:
         _refuse(file, _FIRST_LINE, "", expected)
-    return names, types
+    return list(names), list(names.values())
 
 
 def read_labels(file: AnnotationFile, classes: int) -> tuple[list[str], list[int]]:
@@ -303,8 +313,9 @@ def _is_count(text: str) -> bool:
 
 
 def _numbers(text: str) -> list[float] | None:
-    # int() would take "1_000" for a number, and no coordinate has hundreds of digits.
-    if "_" in text or len(text) > _LONGEST_LINE:
+    # int() would take "1_000" and other alphabets' digits for a number, and no coordinate has
+    # hundreds of digits.
+    if "_" in text or len(text) > _LONGEST_LINE or not text.isascii():
         return None
     parts = text.split()
     try:

@@ -10,8 +10,10 @@ import numpy as np
 from bench.data.fingerprint import fingerprint
 from bench.data.manifest import ABSENT, Manifest
 from bench.data.oddities import OddityLog
-from bench.data.tree import IMAGE_SUFFIXES, REFUSED_LINK, is_inside, list_entries
+from bench.data.tree import IMAGE_SUFFIXES, is_inside, list_entries, refused_link
 from bench.errors import BenchError
+
+MOST_CLASSES = 10_000
 
 
 def is_folder_of_classes(root: Path) -> bool:
@@ -22,10 +24,12 @@ def is_folder_of_classes(root: Path) -> bool:
     """
     if not root.is_dir():
         return False
+    home = os.path.realpath(root)
     return any(
         _is_image(entry.name)
         for folder in root.iterdir()
         if folder.is_dir() and not folder.name.startswith(".")
+        if is_inside(os.path.realpath(folder), home)
         for entry in list_entries(str(folder))
     )
 
@@ -52,9 +56,13 @@ def load_folder(root: Path) -> Manifest:
     for entry in sorted(list_entries(str(root)), key=lambda entry: entry.name):
         if entry.name.startswith("."):
             continue
+        if _leads_out(entry, entry.name, home, log):
+            continue
         if not entry.is_dir():
             log.add("file beside the class folders (ignored)", entry.name)
             continue
+        if len(names) == MOST_CLASSES:
+            raise BenchError(f"expected at most {MOST_CLASSES:,} classes", where=str(root))
         images = _images(entry, home, log)
         if not images:
             log.add("class folder without images (left out)", entry.name)
@@ -95,8 +103,6 @@ def load_folder(root: Path) -> Manifest:
 
 def _images(folder: os.DirEntry[str], home: str, log: OddityLog) -> list[tuple[str, int]]:
     """Path and size of each image directly in a class folder, sorted by name."""
-    if _leads_out(folder, folder.name, home, log):
-        return []
     images = []
     for entry in sorted(list_entries(folder.path), key=lambda entry: entry.name):
         path = f"{folder.name}/{entry.name}"
@@ -114,13 +120,7 @@ def _images(folder: os.DirEntry[str], home: str, log: OddityLog) -> list[tuple[s
 
 
 def _leads_out(entry: os.DirEntry[str], path: str, home: str, log: OddityLog) -> bool:
-    if not entry.is_symlink():
-        return False
-    target = os.path.realpath(entry.path)
-    if is_inside(target, home):
-        return False
-    log.add(REFUSED_LINK, f"{path} -> {target}", harmful=True)
-    return True
+    return entry.is_symlink() and refused_link(entry.path, path, home, log)
 
 
 def _is_image(name: str) -> bool:

@@ -103,6 +103,17 @@ def draw_phantom(
     return root
 
 
+def phantom_folder(images: int, seed: int) -> Path:
+    """Where in a cache folder a phantom is drawn."""
+    return Path("phantom", f"{images}-images-seed-{seed}")
+
+
+def size_and_seed(root: Path) -> tuple[int, int]:
+    """How many images a `phantom_folder` is for, and their seed, by its name."""
+    images, _, _, seed = root.name.split("-")
+    return int(images), int(seed)
+
+
 def is_drawn(root: Path, *, images: int, seed: int) -> bool:
     """Whether a folder holds this very phantom, whole."""
     try:
@@ -113,9 +124,23 @@ def is_drawn(root: Path, *, images: int, seed: int) -> bool:
 
 
 def drawn_as(root: Path) -> dict[str, int]:
-    """`images` and `seed` of a drawn phantom."""
-    mark = json.loads((root / MARK).read_text(encoding="utf-8"))
-    return {"images": int(mark["images"]), "seed": int(mark["seed"])}
+    """`images` and `seed` of a drawn phantom.
+
+    Raises:
+        BenchError: Its mark is not what `draw_phantom` writes.
+    """
+    try:
+        mark = json.loads((root / MARK).read_text(encoding="utf-8"))
+        images, seed = mark["images"], mark["seed"]
+        if mark == _mark(images, seed) and type(images) is type(seed) is int:
+            return {"images": images, "seed": seed}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        pass  # it is not, then
+    raise BenchError(
+        "is not the mark of a phantom of this version",
+        where=str(root / MARK),
+        fix="draw it with `bench data phantom`, or remove the mark where it is real data",
+    )
 
 
 def contact_sheet(root: Path, out: Path, rows: int = 6, columns: int = 8) -> Path:

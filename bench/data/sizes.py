@@ -6,6 +6,7 @@ import hashlib
 import os
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +16,11 @@ import numpy as np
 from bench.data.images import UnreadableImage, stored_size
 from bench.data.tree import ImageTree
 from bench.errors import BenchError
+
+DAMAGED = (
+    OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What reading a damaged file of sizes may raise; an unknown compression is a RuntimeError too."""
 
 _CHUNK = 1000
 _THREADS = 8
@@ -95,7 +101,7 @@ def _recall(kept: Path, tree: ImageTree, sizes: np.ndarray) -> None:
             known = np.column_stack([stored["bytes"], stored["mtimes"], stored["sizes"]])
         if len(known) != len(names) or known.shape[1] != 4:
             return
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except DAMAGED:
         # Only a cache: absent or damaged, it is written anew.
         return
     place = {name: index for index, name in enumerate(names)}

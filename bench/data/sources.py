@@ -41,7 +41,7 @@ def open_source(
         raise BenchError(
             f"expected a data folder, found {found}",
             where=str(root),
-            fix="give the folder that holds the data",
+            fix="give the folder that holds the data, unpacked if it came as an archive",
         )
     if is_deepfashion(root):
         source = "phantom" if (root / PHANTOM_MARK).is_file() else "deepfashion"

@@ -22,6 +22,7 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 """Endings of the files taken for images, in lower case."""
 
 REFUSED_LINK = "symbolic link that leads outside the data folder (refused)"
+BROKEN_LINK = "symbolic link that leads nowhere (left out)"
 
 MISSING, AMBIGUOUS = -1, -2
 """What `match_names` answers for a path that nothing matches, or more than one thing does."""
@@ -69,8 +70,7 @@ def scan_images(root: Path, base: Path, top: str, log: OddityLog) -> ImageTree:
             name = f"{folder}/{entry.name}"
             if entry.is_symlink():
                 target = os.path.realpath(entry.path)
-                if not is_inside(target, home):
-                    log.add(REFUSED_LINK, f"{name} -> {target}", harmful=True)
+                if refused_link(entry.path, name, home, log):
                     continue
                 # A link to a folder above itself would otherwise be followed for ever.
                 if entry.is_dir():
@@ -140,6 +140,25 @@ def find_entry(folder: Path, name: str) -> Path | None:
 def is_inside(path: str, root: str) -> bool:
     """Whether a resolved path is a resolved folder or lies inside it."""
     return path == root or path.startswith(root.rstrip(os.sep) + os.sep)
+
+
+def refused_link(path: str, name: str, home: str, log: OddityLog) -> bool:
+    """Whether a symbolic link leads outside the data folder, to nothing or in a circle.
+
+    Args:
+        path: The link.
+        name: How to name it.
+        home: The data folder, resolved.
+        log: Where it is counted if so.
+    """
+    target = os.path.realpath(path)
+    if not is_inside(target, home):
+        log.add(REFUSED_LINK, f"{name} -> {target}", harmful=True)
+        return True
+    if not os.path.exists(target):  # noqa: PTH110 - a Path would raise where links go in a circle
+        log.add(BROKEN_LINK, f"{name} -> {target}")
+        return True
+    return False
 
 
 def leads_outside(path: str) -> bool:

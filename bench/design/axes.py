@@ -15,6 +15,9 @@ from bench.yaml_source import Located, nearest
 
 At = tuple[str | int, ...]
 
+LONGEST_NAME = 200
+"""Characters of an axis' or a level's name."""
+
 
 @dataclass(frozen=True)
 class Level:
@@ -61,6 +64,7 @@ def parse_axis(name: str, plain: Any, source: Located, at: At, known: frozenset[
     Raises:
         BenchError: With file, line and column.
     """
+    _check_name(name, source, at)
     when = None
     if isinstance(plain, dict) and set(plain) == {"when", "levels"}:
         when = parse_condition(str(plain["when"]), str(source.where((*at, "when"))), known)
@@ -76,7 +80,7 @@ def parse_axis(name: str, plain: Any, source: Located, at: At, known: frozenset[
         return Axis(name, tuple(bundles), bundled=True, when=when)
     levels: list[Level] = []
     for index, value in enumerate(plain):
-        label = label_of(value)
+        label = _check_name(label_of(value), source, (*at, index))
         if label in [level.label for level in levels]:
             raise BenchError(
                 f"the axis `{name}` has the level `{label}` twice: two arms would be the same",
@@ -94,6 +98,7 @@ def _bundle(label: str, plain: Any, source: Located, at: At) -> Level:
             where=str(source.where(at)),
             fix="write NAME: {PATH: VALUE}, or give the axis a list of values",
         )
+    _check_name(label, source, at)
     overrides = dict(plain or {})
     preset = overrides.pop("base", None)
     if preset is not None:
@@ -123,17 +128,32 @@ def label_of(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
+def _check_name(name: str, source: Located, at: At) -> str:
+    """A name that tables, file names and terminals can show.
+
+    Raises:
+        BenchError: With file, line and column.
+    """
+    if len(name) > LONGEST_NAME or not name.isprintable():
+        raise BenchError(
+            f"the name {name!r:.80} must be at most {LONGEST_NAME} printable characters on one "
+            "line",
+            where=str(source.where(at)),
+        )
+    return name
+
+
 def check_preset(name: Any, source: Located, at: At) -> str:
     """A preset's name, known to exist.
 
     Raises:
         BenchError: With file, line and column.
     """
-    if name not in presets():
+    if not isinstance(name, str) or name not in presets():
         choices = ", ".join(presets())
         meant = nearest(str(name), presets())
         raise BenchError(
-            f"no preset `{name}`" if name else "`base` names no preset",
+            f"no preset `{name!s:.60}`" if name else "`base` names no preset",
             where=str(source.where(at)),
             fix=f"did you mean `{meant}`? Presets: {choices}" if meant else f"presets: {choices}",
         )

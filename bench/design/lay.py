@@ -140,9 +140,9 @@ def _base(base: Any, source: Located) -> tuple[str, Layer]:
 
 
 def _checked_seeds(seeds: list[int], source: Located) -> list[int]:
-    if len(set(seeds)) < len(seeds) or min(seeds) < 0:
+    if len(set(seeds)) < len(seeds) or min(seeds) < 0 or max(seeds) >= 2**31:
         raise BenchError(
-            f"seeds must be distinct and not negative; found {seeds}",
+            f"seeds must be distinct, from 0 to {2**31 - 1}; found {seeds!s:.80}",
             where=str(source.where(("seeds",))),
         )
     return seeds

@@ -23,10 +23,22 @@ Levels = list[Any] | dict[str, Any]
 def _slug(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", value):
         raise PydanticCustomError(
-            "slug", "must be letters, digits, `_`, `-` and `.` only, at most 64; found {value!r}",
-            {"value": value},
-        )  # fmt: skip
+            "slug", "must be letters, digits, `_`, `-` and `.` only, at most 64"
+        )
     return value
+
+
+def _printable(value: str) -> str:
+    if not value.replace("\n", " ").isprintable():
+        raise PydanticCustomError("printable", "must have no control characters but line breaks")
+    return value
+
+
+Prose = Annotated[StrictStr, AfterValidator(_printable), Field(max_length=5000)]
+Seeds = (
+    Annotated[int, Field(ge=1, le=10_000)]
+    | Annotated[list[StrictInt], Field(min_length=1, max_length=10_000)]
+)
 
 
 class Fractional(Settings):
@@ -74,7 +86,7 @@ class Overlay(Settings):
     base: dict[str, Any] = {}
     axes: dict[str, Levels] = {}
     design: DesignChoice | None = None
-    seeds: StrictInt | list[StrictInt] | None = None
+    seeds: Seeds | None = None
     tuning: TuningOverlay | None = None
 
 
@@ -106,14 +118,14 @@ class Study(Settings):
     """
 
     name: Annotated[StrictStr, AfterValidator(_slug)]
-    title: StrictStr = ""
-    description: StrictStr = ""
+    title: Prose = ""
+    description: Prose = ""
     base: StrictStr | dict[str, Any] = "ropanet"
     axes: dict[str, Levels] = {}
     design: DesignChoice = "factorial"
     where: list[StrictStr] = []
     control: dict[str, Any] = {}
-    seeds: Annotated[int, Field(ge=1, le=10_000)] | Annotated[list[StrictInt], Field(min_length=1)]
+    seeds: Seeds
     reproduces: list[Literal["table_1", "table_2"]] = []
     margin: float = Field(default=2.0, gt=0, le=50, allow_inf_nan=False)
     tuning: Tuning | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import operator
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -75,7 +76,7 @@ class Condition:
         except (TypeError, ZeroDivisionError, OverflowError) as error:
             values = ", ".join(f"{path} = {lookup(path)!r}" for path in sorted(self.paths))
             raise BenchError(
-                f"`{self.text}` cannot be answered ({error}) for {values}", where=self.where
+                f"`{self.text}` cannot be answered ({error}) for {values:.200}", where=self.where
             ) from None
 
 
@@ -93,7 +94,10 @@ def parse_condition(text: str, where: str, known: frozenset[str]) -> Condition:
     if len(text) > LONGEST:
         raise BenchError(f"a condition has at most {LONGEST} characters", where=where)
     try:
-        tree = ast.parse(text.strip(), mode="eval")
+        with warnings.catch_warnings():
+            # Python warns of what it finds unusual; here it has a place or is an error.
+            warnings.simplefilter("ignore", SyntaxWarning)
+            tree = ast.parse(text.strip(), mode="eval")
         parser = _Parser(text, where, known)
         holds = parser.value(tree.body)
     except (SyntaxError, ValueError, RecursionError, MemoryError):

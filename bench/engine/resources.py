@@ -14,11 +14,14 @@ class Resources:
 
     Args:
         workers: Trials at the same time; None for as many as cores, memory or GPUs allow.
+        threads: CPU threads a trial; None for one on the CPU, so that a trial gives the same bytes
+            whatever runs beside it, and for its share of the cores on a GPU.
         gpus_per_trial: GPUs a trial, fractions too; None for one where there are GPUs.
         address: A Ray cluster to use; None starts Ray on this machine.
     """
 
     workers: int | None = None
+    threads: int | None = None
     gpus_per_trial: float | None = None
     address: str | None = None
 
@@ -58,5 +61,8 @@ def divide(resources: Resources, trials: int, have: dict[str, float]) -> Shares:
         most = max(int(gpus / per_trial + 1e-9), 1)
     else:
         most = max(int(have.get("memory", WORKER_BYTES) // WORKER_BYTES), 1)
-    workers = min(resources.workers or most, max(trials, 1), cpus)
-    return Shares(workers, max(cpus // workers, 1), per_trial, cpus, gpus)
+    threads = min(resources.threads or 1, cpus)
+    workers = min(resources.workers or most, max(trials, 1), cpus // threads)
+    if per_trial and resources.threads is None:
+        threads = max(cpus // workers, 1)
+    return Shares(workers, threads, per_trial, cpus, gpus)

@@ -10,8 +10,11 @@ import json
 import logging
 import os
 import tempfile
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +22,21 @@ import ray
 from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from bench.engine.desk import Keeper
 from bench.engine.resources import Resources, Shares, divide
 from bench.engine.worker import Job, TrialWorker, prepare_features
-from bench.plan import FeatureNeed, PlannedTrial
-from bench.store import Store
+from bench.errors import BenchError
+from bench.locks import is_held
+from bench.plan import PlannedTrial
+from bench.store import CRASHED, Store
 
-RETRIES = 1
-"""How often a trial whose worker process died is tried again."""
+RETRIES = 2
+"""How often a trial is tried again whose worker process, or its machine, was lost."""
+
+POLL_SECONDS = 0.5
+"""How often the trials that another run is training are looked after."""
 
 QUIET = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -41,17 +51,36 @@ QUIET = {
 
 
 Event = Callable[[str, str], None]
-"""Called with (trial id, `started` | `finished` | `failed`)."""
+"""Called with (trial id, what): `started`, or an outcome of `TrialWorker.step`."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """A Ray to run on.
+
+    Args:
+        shares: What each trial may use.
+        home: Ray's name of this machine, which holds the results folder.
+        keeper: Handle of the actor that stores what other machines made; None on one machine.
+    """
+
+    shares: Shares
+    home: str
+    keeper: Any | None
 
 
 @contextmanager
-def cluster(resources: Resources, trials: int, log: Path) -> Iterator[Shares]:
+def session(resources: Resources, trials: int, results: Path, log: Path) -> Iterator[Session]:
     """A Ray to run on, started here unless an address is given, and left behind clean.
 
     Args:
         resources: What may be used.
         trials: Trials to run; no more workers than these are planned.
+        results: Results folder.
         log: File for Ray's own messages.
+
+    Raises:
+        BenchError: No cluster answers at the address.
     """
     os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -59,90 +88,188 @@ def cluster(resources: Resources, trials: int, log: Path) -> Iterator[Shares]:
     for name in ("ray", "ray.tune", "ray.air", "ray.train"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
-    options: dict[str, Any] = {"address": resources.address} if resources.address else {}
-    if not resources.address:
-        options = {"include_dashboard": False, "object_store_memory": 200_000_000}
-    ray.init(
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        configure_logging=False,
-        **options,
-    )
+    options: dict[str, Any] = {"include_dashboard": False, "object_store_memory": 200_000_000}
+    if resources.address:
+        options = {"address": resources.address}
     try:
-        yield divide(resources, trials, ray.cluster_resources())
+        ray.init(
+            log_to_driver=False, logging_level=logging.ERROR, configure_logging=False, **options
+        )
+    except (ConnectionError, ValueError) as error:
+        raise BenchError(
+            f"no Ray cluster answers: {error}",
+            where=f"--address {resources.address}",
+            fix="start one with `ray start --head` (docs/cluster.md)",
+        ) from error
+    try:
+        home = ray.get_runtime_context().get_node_id()
+        keeper = None
+        if resources.address:
+            keeper = ray.remote(Keeper).options(num_cpus=0, **_on(home)).remote(results)
+        yield Session(divide(resources, trials, ray.cluster_resources()), home, keeper)
     finally:
         ray.shutdown()
         handler.close()
 
 
-def extract_features(
-    needs: Sequence[FeatureNeed],
-    job: Job,
-    shares: Shares,
-    progress: Callable[[str, int, int], None],
-) -> None:
-    """Make weights and extract features in a process of its own, with all cores or one GPU."""
+def _on(node: str) -> dict[str, Any]:
+    return {"scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=False)}
+
+
+def extract_features(job: Job, session: Session, progress: Callable[[str, int, int], None]) -> None:
+    """Make weights and extract features on every machine, with all of its cores or one GPU."""
+    job.cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=job.cache, prefix=".progress-") as scratch:
         said = Path(scratch) / "progress.json"
-        task = ray.remote(
-            num_cpus=shares.total_cpus, num_gpus=min(shares.total_gpus, 1), max_calls=1
-        )(prepare_features)
-        wanted = [(need.backbone, need.rows.tolist()) for need in needs]
-        pending = task.remote(wanted, job, said, shares.total_cpus)
+        pending = {_extraction(node, job, session, said): node["NodeID"] for node in _machines()}
         last = None
-        while True:
-            done, _ = ray.wait([pending], timeout=0.3)
+        while pending:
+            done, _ = ray.wait(list(pending), timeout=0.3)
             if said.is_file():
                 now = json.loads(said.read_text())
                 if now != last:
                     progress(now["phase"], now["done"], now["total"])
                     last = now
-            if done:
-                _raise_cause(pending)
-                return
+            for task in done:
+                _raise_cause(task, at_home=pending.pop(task) == session.home)
 
 
-def _raise_cause(pending: Any) -> None:
+def _machines() -> list[dict[str, Any]]:
+    return [n for n in ray.nodes() if n["Alive"] and n["Resources"].get("CPU", 0) >= 1]
+
+
+def _extraction(node: dict[str, Any], job: Job, session: Session, said: Path) -> Any:
+    cpus, gpus = int(node["Resources"]["CPU"]), min(node["Resources"].get("GPU", 0), 1)
+    task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_calls=1)(prepare_features)
+    return task.options(**_on(node["NodeID"])).remote(job, said, cpus, session.home)
+
+
+def _raise_cause(task: Any, *, at_home: bool) -> None:
     try:
-        ray.get(pending)
+        ray.get(task)
     except ray.exceptions.RayTaskError as error:
         # What the task raised is what the user should read, not Ray's wrapping of it.
         raise error.cause from None
+    except ray.exceptions.RayError:
+        # Another machine was lost: its trials go elsewhere, and extract what they need.
+        if at_home:
+            raise
 
 
 def run_trials(
-    trials: Sequence[PlannedTrial],
-    job: Job,
-    shares: Shares,
-    event: Event,
-    search: Searcher | None = None,
+    trials: Sequence[PlannedTrial], job: Job, session: Session, event: Event
 ) -> dict[str, str]:
     """Train trials and put them into the store.
+
+    Trials whose worker was lost come again, after all others, and a few times only: one that takes
+    its process down does not keep the others waiting. Trials that another run is training are
+    waited for, and trained here if that run is lost.
 
     Args:
         trials: What to train.
         job: Where to read and write.
-        shares: What each trial may use.
+        session: The Ray to run on.
         event: Told of each trial's start and end.
-        search: Hands out the trials instead, where not all are known beforehand.
 
     Returns:
-        Trial id -> `finished` or `failed`.
+        Trial id -> `finished`, `stored`, `diverged` or `failed`.
     """
+    store, losses = Store(job.results), Counter[str]()
+    outcomes: dict[str, str] = {}
+    left = list(trials)
+    while left:
+        watcher = Watcher(event)
+        tune_once(left, job, session, watcher)
+        again = []
+        for trial in left:
+            outcome = watcher.outcomes.get(trial.id, "lost")
+            if outcome == "lost":
+                losses[trial.id] += 1
+                if losses[trial.id] <= RETRIES:
+                    again.append(trial)
+                    continue
+                outcome = "failed"
+                store.write_failure(trial.id, lost(trial, watcher.errors.get(trial.id)))
+                event(trial.id, outcome)
+            outcomes[trial.id] = outcome
+        elsewhere = [trial for trial in left if outcomes.get(trial.id) == "elsewhere"]
+        left = again + _free_again(elsewhere, store, outcomes, event, wait=not again)
+    return outcomes
+
+
+def lost(trial: PlannedTrial, why: str | None) -> dict[str, Any]:
+    """The failure of a trial whose worker was lost too often."""
+    return {
+        "kind": CRASHED,
+        "error": f"the worker process died, {RETRIES + 1} times",
+        "traceback": why or "no message",
+        "spec": trial.spec.model_dump(mode="json"),
+    }
+
+
+def _free_again(
+    elsewhere: list[PlannedTrial],
+    store: Store,
+    outcomes: dict[str, str],
+    event: Event,
+    *,
+    wait: bool,
+) -> list[PlannedTrial]:
+    """The trials that another run gave up; those that it stored count as stored.
+
+    Args:
+        elsewhere: Trials that another run was training.
+        store: The store.
+        outcomes: Outcomes by trial, brought up to date.
+        event: Told of what the other run stored.
+        wait: Whether to wait until each is stored or given up; otherwise those that are not come
+            back as well, to be looked after in the next round.
+    """
+    given_up = []
+    while elsewhere:
+        still = []
+        for trial in elsewhere:
+            if store.has(trial.id) or store.failures(trial.id):
+                outcomes[trial.id] = "stored" if store.has(trial.id) else "failed"
+                event(trial.id, outcomes[trial.id])
+            elif is_held(store.claim(trial.id)):
+                still.append(trial)
+            else:
+                given_up.append(trial)
+        elsewhere = still
+        if not wait:
+            break
+        if elsewhere and not given_up:
+            time.sleep(POLL_SECONDS)
+        elif given_up:
+            break
+    return given_up + elsewhere
+
+
+def tune_once(
+    trials: Sequence[PlannedTrial],
+    job: Job,
+    session: Session,
+    watcher: Watcher,
+    search: Searcher | None = None,
+) -> None:
+    """One attempt at each trial; or at whatever a searcher hands out, which then has them all."""
+    shares = session.shares
+    trainable = tune.with_parameters(
+        TrialWorker, job=job, threads=shares.cpus, home=session.home, keeper=session.keeper
+    )
     with tempfile.TemporaryDirectory(prefix="ropanet-bench-") as scratch:
-        watcher = _Watcher(Store(job.results), event)
-        tuner = tune.Tuner(
+        tune.Tuner(
             tune.with_resources(
-                tune.with_parameters(TrialWorker, job=job, threads=shares.cpus),
-                tune.PlacementGroupFactory([{"CPU": shares.cpus, "GPU": shares.gpus}]),
+                trainable, tune.PlacementGroupFactory([{"CPU": shares.cpus, "GPU": shares.gpus}])
             ),
-            param_space={
+            param_space=None
+            if search is not None
+            else {
                 "trial": tune.grid_search(
                     [{"id": t.id, "spec": t.spec.model_dump(mode="json")} for t in trials]
                 )
-            }
-            if search is None
-            else {},
+            },
             tune_config=tune.TuneConfig(
                 reuse_actors=True,
                 max_concurrent_trials=shares.workers,
@@ -154,21 +281,20 @@ def run_trials(
                 storage_path=scratch,
                 verbose=0,
                 callbacks=[watcher],
-                failure_config=tune.FailureConfig(max_failures=RETRIES),
+                failure_config=tune.FailureConfig(max_failures=0),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 log_to_file=False,
             ),
-        )
-        tuner.fit()
-    return dict(watcher.outcomes)
+        ).fit()
 
 
-class _Watcher(tune.Callback):
-    """Passes on what becomes of trials, and records those whose process died."""
+class Watcher(tune.Callback):
+    """Notes what becomes of trials, and passes it on."""
 
-    def __init__(self, store: Store, event: Event) -> None:
-        self._store, self._event = store, event
+    def __init__(self, event: Event) -> None:
+        self._event = event
         self.outcomes: dict[str, str] = {}
+        self.errors: dict[str, str] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         # Ray saves its callbacks with its own state; a display is not to be saved.
@@ -187,20 +313,14 @@ class _Watcher(tune.Callback):
         result: dict[str, Any],
         **info: Any,
     ) -> None:
-        self._end(trial, result["outcome"])
+        identity = trial.config["trial"]["id"]
+        self.outcomes[identity] = result["outcome"]
+        self._event(identity, result["outcome"])
 
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        plain = trial.config["trial"]
-        why = Path(trial.error_file).read_text() if trial.error_file else "no message"
-        self._store.write_failure(
-            plain["id"],
-            {"spec": plain["spec"], "error": "the worker process died", "traceback": why},
-        )
-        self._end(trial, "failed")
-
-    def _end(self, trial: Trial, outcome: str) -> None:
         identity = trial.config["trial"]["id"]
-        self.outcomes[identity] = outcome
-        self._event(identity, outcome)
+        if trial.error_file:
+            self.errors[identity] = Path(trial.error_file).read_text(errors="replace")
+        self._event(identity, "lost")

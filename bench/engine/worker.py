@@ -6,57 +6,88 @@ recorded with its traceback and does not take the worker, or its neighbours, dow
 
 from __future__ import annotations
 
+import faulthandler
 import os
+import platform
+import shutil
 import sys
 import traceback
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+import ray
 from ray import tune
 
 from bench.data.manifest import Manifest
+from bench.data.phantom import draw_phantom, size_and_seed
 from bench.data.sources import open_source
+from bench.engine.desk import desk_of
+from bench.errors import BenchError
+from bench.locks import held
 from bench.models.settings import BackboneSettings
 from bench.record import write_json
 from bench.spec import TrialSpec
-from bench.store import Store
+from bench.store import CRASHED, DIVERGED, TIMED_OUT, Store
 
 
 @dataclass(frozen=True)
 class Job:
-    """Where a run's workers read and write.
+    """Where a run's workers read and write, and what holds for all of its trials.
 
     Args:
+        run: Identity of the run.
         data: Root of the data.
+        fingerprint: Fingerprint of the data.
+        needs: Backbones, and the rows of the manifest that each is applied to.
         cache: Cache folder.
         results: Results folder.
         log: File that everything a worker prints is added to.
         profile: Profile, for the record.
         replace: Whether a stored trial is replaced (`--rerun`).
+        trial_timeout: Seconds that a trial may take; None for any.
+        checkpoint_seconds: Seconds between two checkpoints of a trial.
         commit: Version of the bench's code, where it runs from a git checkout.
     """
 
+    run: str
     data: Path
+    fingerprint: str
+    needs: tuple[tuple[BackboneSettings, tuple[int, ...]], ...]
     cache: Path
     results: Path
     log: Path
     profile: str
-    replace: bool
+    replace: bool = False
+    trial_timeout: float | None = None
+    checkpoint_seconds: float = 60.0
     commit: str | None = None
 
 
 class TrialWorker(tune.Trainable):
     """A Ray Tune trainable that trains one whole trial in one step, and is then reused."""
 
-    def setup(self, config: dict[str, Any], job: Job, threads: int) -> None:
-        """Called once a process, before Keras is imported."""
-        redirect_output(job.log)
+    def setup(
+        self, config: dict[str, Any], job: Job, threads: int, home: str, keeper: Any | None
+    ) -> None:
+        """Called once a process, before Keras is imported.
+
+        Args:
+            config: The first trial.
+            job: What holds for all trials.
+            threads: CPU threads to use.
+            home: Ray's name of the machine that holds the results folder.
+            keeper: Handle of a `bench.engine.desk.Keeper`, for a worker elsewhere.
+        """
+        at_home = ray.get_runtime_context().get_node_id() == home
+        self._job = job if at_home else away_from_home(job)
+        redirect_output(self._job.log)
         limit_threads(threads)
-        self._job = job
+        self._desk = desk_of(self._job.results, None if at_home else keeper)
         self._plain = config["trial"]
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -65,64 +96,164 @@ class TrialWorker(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        """Train the trial and put it into the store, or record how it failed."""
-        identity, spec = self._plain["id"], self._plain["spec"]
-        store = Store(self._job.results)
-        try:
-            self._train(TrialSpec.model_validate(spec), store)
-        except Exception as error:
-            store.write_failure(
-                identity,
-                {
-                    "spec": spec,
-                    "error": f"{type(error).__name__}: {error}",
-                    "traceback": traceback.format_exc(),
-                },
-            )
-            return {"done": True, "outcome": "failed", "error": str(error)}
-        return {"done": True, "outcome": "finished"}
+        """Train the trial and store it, or record how it failed.
 
-    def _train(self, spec: TrialSpec, store: Store) -> None:
+        Returns:
+            `outcome`: `finished`; `failed`; `diverged`; `stored`, where it was stored before; or
+            `elsewhere`, where another run is training it at this moment.
+        """
+        identity = self._plain["id"]
+        with self._desk.claim(identity) as mine:
+            if not mine:
+                outcome = "elsewhere"
+            elif self._desk.has(identity) and not self._job.replace:
+                # Its last worker died after storing it, or another run was faster.
+                outcome = "stored"
+            else:
+                outcome = self._attempt(identity)
+        return {"done": True, "outcome": outcome}
+
+    def _attempt(self, identity: str) -> str:
+        job, spec = self._job, self._plain["spec"]
+        # Left by an attempt of this run that took too long; named by the run, so that the next
+        # run tries again.
+        hang = job.results / "claims" / f"{identity}.{job.run}.hang"
+        if hang.is_file() and hang.stat().st_size:
+            error = f"took longer than the limit of {job.trial_timeout:g} s"
+            self._fail(TIMED_OUT, error, hang.read_text(errors="replace"))
+            hang.unlink()
+            return "failed"
+        try:
+            with _time_limit(job.trial_timeout, hang):
+                self._train(TrialSpec.model_validate(spec))
+        except FloatingPointError as error:
+            self._fail(DIVERGED, str(error), traceback.format_exc())
+            return "diverged"
+        except Exception as error:
+            self._fail(CRASHED, f"{type(error).__name__}: {error}", traceback.format_exc())
+            return "failed"
+        return "finished"
+
+    def _fail(self, kind: str, error: str, trace: str) -> None:
+        failure = {"kind": kind, "error": error, "traceback": trace, "spec": self._plain["spec"]}
+        self._desk.fail(self._plain["id"], failure)
+
+    def _train(self, spec: TrialSpec) -> None:
+        from bench.train.checkpoint import Checkpoints
         from bench.train.loop import TrialContext, run_trial
 
         job = self._job
-        identity = self._plain["id"]
-        if store.has(identity) and not job.replace:
-            return  # this worker's predecessor died after storing it, or another run was faster
-        manifest = _manifest(job.data, job.cache)
+        folder = Store(job.results).checkpoint(self._plain["id"])
         provenance = (
             ("profile", job.profile),
             ("threads", _threads()),
             ("commit", job.commit),
             ("begun", datetime.now(UTC).isoformat(timespec="seconds")),
         )
-        context = TrialContext(manifest, job.cache, provenance)
-        store.write(run_trial(spec, context), replace=job.replace)
+        context = TrialContext(
+            _manifest(job), job.cache, provenance, Checkpoints(folder, job.checkpoint_seconds)
+        )
+        self._desk.put(run_trial(spec, context), replace=job.replace)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def prepare_features(
-    needs: Sequence[tuple[BackboneSettings, list[int]]], job: Job, progress: Path, threads: int
-) -> None:
-    """Make weights and extract features; says how far it is in a small file.
+@contextmanager
+def _time_limit(seconds: float | None, dump: Path) -> Iterator[None]:
+    """End this process where a block takes longer, with every thread's stack in a file.
+
+    A thread of C ends it: Python itself may be what hangs.
+    """
+    if seconds is None:
+        yield
+        return
+    dump.parent.mkdir(parents=True, exist_ok=True)
+    with dump.open("w") as file:
+        faulthandler.dump_traceback_later(seconds, exit=True, file=file)
+        try:
+            yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+    dump.unlink(missing_ok=True)
+
+
+def away_from_home(job: Job) -> Job:
+    """A job on a machine other than that of the results folder.
+
+    The cache is this machine's own: `BENCH_CACHE`, or the same path as at home. The data must lie
+    at the same path, but for the phantom, which is drawn where it is missing.
+    """
+    cache = Path(os.environ.get("BENCH_CACHE", job.cache)).resolve()
+    scratch = cache / "away"
+    drawn_here = job.data.is_relative_to(job.cache)
+    return replace(
+        job,
+        cache=cache,
+        data=cache / job.data.relative_to(job.cache) if drawn_here else job.data,
+        results=scratch,
+        log=scratch / job.log.name,
+    )
+
+
+def prepare_features(job: Job, progress: Path | None, threads: int, home: str) -> None:
+    """Make weights and extract features on this machine; says how far it is in a small file.
 
     Args:
-        needs: Backbones and the rows of the manifest that each is applied to.
-        job: Where to read and write.
+        job: Where to read and write, and what is needed.
         progress: JSON file of `phase`, `done` and `total`, rewritten as work proceeds.
         threads: CPU threads to use.
+        home: Ray's name of the machine that holds the results folder.
     """
+    if ray.get_runtime_context().get_node_id() != home:
+        job, progress = away_from_home(job), None
     redirect_output(job.log)
     limit_threads(threads)
-    from bench.train.extract import ensure_weights, extract
 
     def say(phase: str, done: int, total: int) -> None:
-        write_json(progress, {"phase": phase, "done": done, "total": total})
+        if progress is not None:
+            write_json(progress, {"phase": phase, "done": done, "total": total})
 
-    manifest = _manifest(job.data, job.cache)
-    for settings, rows in needs:
-        ensure_weights(settings, job.cache, say)
-        phase = f"features of {settings.name}" if settings.frozen else "pixels"
-        extract(manifest, rows, settings, job.cache, partial(say, phase))
+    _make_features(job, say)
+
+
+def _make_features(job: Job, say: Callable[[str, int, int], None]) -> None:
+    from bench.train.extract import ensure_weights, extract
+
+    manifest = _opened(job)
+    # Another run, or another worker of this machine, may be at the same: it is done once.
+    with held(job.cache / "features.lock", wait=True):
+        for settings, rows in job.needs:
+            ensure_weights(settings, job.cache, say)
+            phase = f"features of {settings.name}" if settings.frozen else "pixels"
+            extract(manifest, rows, settings, job.cache, partial(say, phase))
+
+
+@lru_cache(maxsize=1)
+def _manifest(job: Job) -> Manifest:
+    """The data, and on this machine the features of it."""
+    _make_features(job, lambda phase, done, total: None)
+    return _opened(job)
+
+
+@lru_cache(maxsize=1)
+def _opened(job: Job) -> Manifest:
+    """The data.
+
+    Raises:
+        BenchError: It is not on this machine, or other data is.
+    """
+    if job.data.is_relative_to(job.cache) and not job.data.exists():
+        images, seed = size_and_seed(job.data)
+        with held(job.cache / "phantom.lock", wait=True):
+            draw_phantom(job.data, images=images, seed=seed)
+    manifest = open_source(job.data, cache=job.cache)
+    if manifest.fingerprint != job.fingerprint:
+        raise BenchError(
+            f"the data on {platform.node()} is not that of the run: its fingerprint is "
+            f"{manifest.fingerprint[:16]}, the run's {job.fingerprint[:16]}",
+            where=str(job.data),
+            fix="put the same data at the same path on every machine",
+        )
+    return manifest
 
 
 def limit_threads(threads: int) -> None:
@@ -149,11 +280,6 @@ def redirect_output(log: Path) -> None:
     os.dup2(handle, 1)
     os.dup2(handle, 2)
     os.close(handle)
-
-
-@lru_cache(maxsize=1)
-def _manifest(root: Path, cache: Path) -> Manifest:
-    return open_source(root, cache=cache)
 
 
 def _threads() -> int:

@@ -1,12 +1,18 @@
-"""Where a frozen backbone's weights lie. Light: says where, makes and loads nothing."""
+"""Where a frozen backbone's weights lie, and whether they are what was written.
+
+Light: makes and loads nothing.
+"""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
+from bench.checksums import file_checksum
+from bench.errors import BenchError
 from bench.models.settings import BackboneSettings
 from bench.registry import BACKBONES
+from bench.spec import file_digest
 
 PRETEXT_VERSION = 2
 """Raised by hand whenever the pretext task would give other weights than before."""
@@ -27,3 +33,31 @@ def weights_path(settings: BackboneSettings, cache: Path) -> Path | None:
         home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
         return home / "models" / str(BACKBONES[settings.name].imagenet_file)
     return Path(settings.weights)
+
+
+def checksum_path(weights: Path) -> Path:
+    """The file beside weights made here that holds their checksum."""
+    return weights.with_name(f"{weights.name}.sha256")
+
+
+def write_checksum(weights: Path) -> None:
+    """Keep the checksum of weights made here beside them."""
+    checksum_path(weights).write_text(f"{file_checksum(weights)}\n", encoding="ascii")
+
+
+def checked_digest(weights: Path) -> str:
+    """SHA-256 of a weights file, compared with the checksum beside it where there is one.
+
+    Raises:
+        BenchError: The file is not there, or not what was written.
+    """
+    digest = file_digest(weights)
+    kept = checksum_path(weights)
+    if kept.is_file() and kept.read_text(encoding="ascii", errors="replace").strip() != digest:
+        raise BenchError(
+            "the weights are not what was written: their checksum differs",
+            where=str(weights),
+            fix="`bench fsck --repair` removes weights made here, and the next run makes them "
+            "anew; replace others, and remove the .sha256 file beside them",
+        )
+    return digest

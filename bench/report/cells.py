@@ -6,7 +6,7 @@ in the CSV, which is in the unit of its column's head.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,9 @@ WORDS = (
     "item", "answer", "setting",
 )  # fmt: skip
 """Columns whose heads open so hold text and are set to the left."""
+
+MOST_ROWS = 200
+"""Rows of a table that are shown; its CSV has all."""
 
 LATEX_ESCAPES = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
@@ -79,14 +82,17 @@ class Trials:
         finished: In the store.
         planned: In the study.
         failed: Tried, and not in the store.
+        diverged: Ended with a loss that is no number.
     """
 
     finished: int
     planned: int
     failed: int
+    diverged: int = 0
 
     def __str__(self) -> str:
         text = f"{self.finished} of {self.planned}"
+        text += f", {self.diverged} diverged" if self.diverged else ""
         return f"{text}, {self.failed} failed" if self.failed else text
 
 
@@ -124,16 +130,25 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[dict[str, Any], ...]
 
+    @property
+    def caption(self) -> str:
+        """The note, and how many rows there was no room for."""
+        if len(self.rows) <= MOST_ROWS:
+            return self.note
+        return f"{self.note} The first {MOST_ROWS} of {len(self.rows):,} rows; all are in the CSV."
+
     def shown(self) -> list[list[str]]:
-        """Rows as text, rounded."""
-        return [[_text(row.get(column)) for column in self.columns] for row in self.rows]
+        """Rows as text, rounded; the first `MOST_ROWS`."""
+        rows = self.rows[:MOST_ROWS]
+        return [[_text(row.get(column)) for column in self.columns] for row in rows]
 
     def raw(self) -> pd.DataFrame:
         """Rows unrounded; a measured cell becomes mean, low, high, seeds and images."""
-        columns = dict.fromkeys(
-            name for row in self.rows for name, _ in _expanded(self.columns, row, self.rows)
-        )
-        rows = [dict(_expanded(self.columns, row, self.rows)) for row in self.rows]
+        measured = {
+            name for row in self.rows for name, value in row.items() if isinstance(value, Measured)
+        }
+        rows = [dict(_expanded(self.columns, row, measured)) for row in self.rows]
+        columns = dict.fromkeys(name for row in rows for name in row)
         # Nullable types: a count stays whole in a column that has gaps.
         return pd.DataFrame(rows, columns=list(columns)).convert_dtypes()
 
@@ -146,11 +161,11 @@ class Table:
         paths = [folder / f"{self.name}.{ending}" for ending in ("csv", "md", "tex")]
         self.raw().to_csv(paths[0], index=False, lineterminator="\n")
         paths[1].write_text(
-            f"**{markdown_text(self.title)}**\n\n{self.markdown()}\n\n{markdown_text(self.note)}\n",
+            f"**{markdown_text(self.title)}**\n\n{self.markdown()}\n\n{markdown_text(self.caption)}\n",
             encoding="utf-8",
         )
         # A line break in a title would end the comment and run on as LaTeX.
-        comment = " ".join(f"{self.title}. {self.note}".split())
+        comment = " ".join(f"{self.title}. {self.caption}".split())
         paths[2].write_text(f"% {comment}\n{self.latex()}\n", encoding="utf-8")
         return paths
 
@@ -210,7 +225,7 @@ def _text(value: Any) -> str:
 
 
 def _expanded(
-    columns: Sequence[str], row: dict[str, Any], rows: Sequence[dict[str, Any]]
+    columns: Sequence[str], row: dict[str, Any], measured: Collection[str]
 ) -> Iterator[tuple[str, Any]]:
     for column in columns:
         value = row.get(column)
@@ -224,11 +239,10 @@ def _expanded(
         elif isinstance(value, Trials):
             yield column, value.finished
             yield f"{column} planned", value.planned
+            yield f"{column} diverged", value.diverged
             yield f"{column} failed", value.failed
         elif isinstance(value, Printed):
             yield column, value.value
-        elif value is not None or not any(
-            isinstance(other.get(column), Measured) for other in rows
-        ):
+        elif value is not None or column not in measured:
             # A gap in a measured column has no column of its own.
             yield column, value

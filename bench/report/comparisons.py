@@ -10,7 +10,7 @@ from bench.analysis.intervals import Estimate
 from bench.analysis.mcnemar import ImageEffect, image_effects
 from bench.analysis.paired import compared, paired_answers, shared_seeds
 from bench.analysis.superiority import superiority
-from bench.analysis.tails import TailEffect, class_effects, tail_effects
+from bench.analysis.tails import TailEffect, tail_effects
 from bench.report.cells import Measured, Table
 from bench.report.tables import EFFECTS
 
@@ -59,42 +59,6 @@ def tails_table(name: str, arms: Sequence[Arm], control: str) -> Table | None:
         "has few test images a class. p-values are corrected by Holm's method over all rows."
         + _untested(found)
         + _left_out(arms, control),
-        tuple(rows[0]),
-        tuple(rows),
-    )
-
-
-def classes_table(name: str, arm: Arm, control: Arm) -> Table | None:
-    """One arm's recall of every class against its control's, the most frequent class first.
-
-    Args:
-        name: File name without ending.
-        arm: The arm.
-        control: The arm that it is compared with.
-
-    Returns:
-        None where they share no finished seed or were tested on different images.
-    """
-    rows = [
-        {
-            "row": effect.name,
-            "kind of class": effect.group,
-            "training images": effect.train_images,
-            "test images": effect.test_images,
-            "difference (points)": _percent(effect.difference, signed=True),
-            "p (Holm)": effect.p_holm,
-        }
-        for effect in class_effects(arm, control)
-    ]
-    if not rows:
-        return None
-    return Table(
-        name,
-        f"Classes: {arm.name} against {control.name}",
-        "Recall of the first answer, arm minus control at the same seeds on the same test images, "
-        "with 95 % intervals over seeds and test images. A class with a single test image has no "
-        "interval, one without any no difference. p-values are corrected by Holm's method over the "
-        "classes: of many intervals, one in twenty misses 0 by chance.",
         tuple(rows[0]),
         tuple(rows),
     )

@@ -34,7 +34,7 @@ def confusion(study: dict[str, Any], arm: Arm) -> Figure | None:
         Data: `true class`, `answered class`, `answers` and `share of true class` (NaN where the
         class is no image's) of every cell drawn. None for an arm without a finished trial.
     """
-    records = [trial.record for trial in arm.trials.values()]
+    records = [trial.read() for trial in arm.trials.values()]
     if not records:
         return None
     names = records[0].data["class_names"]

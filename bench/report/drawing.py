@@ -35,6 +35,9 @@ GREY = "0.75"
 MOST_COLOURS = 8
 """Colours that a reader can tell apart."""
 
+MOST_DRAWN = 40
+"""Arms that a figure with a row an arm has room for."""
+
 LONGEST = 30
 """Characters of a name that a drawing has room for."""
 
@@ -137,15 +140,26 @@ def colours_of(arms: Sequence[Arm]) -> dict[str, Any]:
     """A colour an arm; grey for those beyond what colours can tell apart."""
     palette = [*sns.color_palette("colorblind", MOST_COLOURS)]
     chosen = {arm.name: GREY for arm in arms}
-    chosen |= {arm.name: colour for arm, colour in zip(_told_apart(arms), palette, strict=False)}
+    coloured = foremost(arms, MOST_COLOURS)
+    chosen |= {arm.name: colour for arm, colour in zip(coloured, palette, strict=False)}
     return chosen | {name: PAPER_COLOURS[name] for name in chosen if name in PAPER_COLOURS}
 
 
-def _told_apart(arms: Sequence[Arm]) -> list[Arm]:
-    """The arms that have a colour: all of a few; of many, the controls and the largest effects."""
-    if len(arms) <= MOST_COLOURS:
+def foremost(arms: Sequence[Arm], most: int) -> list[Arm]:
+    """All of a few arms; of many, the controls and those of the largest effects in accuracy."""
+    if len(arms) <= most:
         return list(arms)
     first = controls(list(arms))
     found = by_size([e for c in first for e in effects(list(arms), c, "accuracy")])
-    names = list(dict.fromkeys([*first, *(effect.arm for effect in found)]))[:MOST_COLOURS]
+    names = set(list(dict.fromkeys([*first, *(effect.arm for effect in found)]))[:most])
     return [arm for arm in arms if arm.name in names]
+
+
+def left_out(shown: int, of: int) -> str:
+    """The sentence on arms that a figure has no room for."""
+    if shown == of:
+        return ""
+    return (
+        f"Drawn: the controls and the arms of the largest effects, {shown} of {of:,}; all are in "
+        "the table. "
+    )

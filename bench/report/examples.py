@@ -99,7 +99,7 @@ def examples(study: dict[str, Any], arm: Arm) -> Figure | None:
     seed = lowest_seed(arm)
     if seed is None:
         return None
-    record = arm.trials[seed].record
+    record = arm.trials[seed].read()
     said, names = record.predictions, record.data["class_names"]
     shown = chosen(said)
     before = ranks(said.probabilities, said.labels.astype(np.int64))
@@ -146,7 +146,7 @@ def gate_maps(study: dict[str, Any], arm: Arm) -> Figure | None:
         `gate`. None for an arm whose lowest seed has no gate on record.
     """
     seed = lowest_seed(arm)
-    record = None if seed is None else arm.trials[seed].record
+    record = None if seed is None else arm.trials[seed].read()
     if record is None or record.gate is None:
         return None
     gate, said, names = record.gate, record.predictions, record.data["class_names"]

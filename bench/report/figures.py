@@ -11,7 +11,17 @@ import pandas as pd
 
 from bench.analysis.arms import Arm, controls, effects
 from bench.analysis.intervals import Estimate
-from bench.report.drawing import GREY, Figure, about, colours_of, literal, set_style
+from bench.report.drawing import (
+    GREY,
+    MOST_DRAWN,
+    Figure,
+    about,
+    colours_of,
+    foremost,
+    left_out,
+    literal,
+    set_style,
+)
 from bench.report.tables import by_size
 
 RANKED = ("ledger", "leave_one_out")
@@ -29,7 +39,9 @@ def study_figures(study: dict[str, Any], arms: Sequence[Arm]) -> list[Figure]:
     """
     set_style()
     words, name = about(study), study["name"]
-    history = pd.concat([arm.history() for arm in arms], ignore_index=True)
+    shown = foremost(arms, MOST_DRAWN)
+    history = pd.concat([arm.history() for arm in shown], ignore_index=True)
+    words_of_curves = left_out(len(shown), len(arms)) + words
     drawn = [_accuracy(name, arms, words)]
     for number, control in enumerate(controls(list(arms)), start=1):
         suffix = "effects" if number == 1 else f"effects_{number}"
@@ -41,7 +53,7 @@ def study_figures(study: dict[str, Any], arms: Sequence[Arm]) -> list[Figure]:
         ("landmarks_loss", "Landmark loss", f"landmark {LOSS}"),
         ("accuracy", "Accuracy by epoch", "top-1 accuracy"),
     ):
-        drawn.append(_curves(name, history, arms, metric, title, what, words))
+        drawn.append(_curves(name, history, shown, metric, title, what, words_of_curves))
     drawn.append(_gates(name, arms, words))
     return [figure for figure in drawn if figure is not None]
 
@@ -63,21 +75,24 @@ def _curves(
     colours = colours_of(arms)
     # Grey arms first, so that they lie behind.
     order = sorted(arms, key=lambda arm: colours[arm.name] != GREY)
+    by_arm = {split: dict(list(part.groupby("arm"))) for split, part in found.groupby("split")}
     figure, axes = plt.subplots(1, 2, figsize=(11, 4), sharey=True)
     for axis, split, label in zip(
         axes, ("train", "val"), ("training images", "validation images"), strict=True
     ):
-        part = found[found["split"] == split]
         for arm in order:
-            rows = part[part["arm"] == arm.name]
-            if rows.empty:
+            rows = by_arm.get(split, {}).get(arm.name)
+            if rows is None:
+                continue
+            colour = colours[arm.name]
+            if colour == GREY:
+                mean = rows.groupby("epoch")["value"].mean()
+                axis.plot(mean.index, mean, color=GREY, lw=0.8)
                 continue
             table = rows.pivot_table(index="epoch", columns="seed", values="value")
-            colour, grey = colours[arm.name], colours[arm.name] == GREY
-            shown = {"lw": 0.8} if grey else {"label": literal(arm.name, 60), "lw": 2}
-            axis.plot(table.index, table.mean(axis=1), color=colour, **shown)
-            if not grey:
-                axis.plot(table.index, table, color=colour, lw=0.6, alpha=0.45)
+            axis.plot(table.index, table.mean(axis=1), color=colour, lw=2,
+                      label=literal(arm.name, 60))  # fmt: skip
+            axis.plot(table.index, table, color=colour, lw=0.6, alpha=0.45)
         axis.set(title=label, xlabel="epoch")
         axis.xaxis.get_major_locator().set_params(integer=True)
     axes[0].set_ylabel(what)
@@ -99,9 +114,10 @@ def _curves(
 
 
 def _accuracy(name: str, arms: Sequence[Arm], words: str) -> Figure | None:
-    shown = [arm for arm in arms if arm.trials]
-    if not shown:
+    measured = [arm for arm in arms if arm.trials]
+    if not measured:
         return None
+    shown = foremost(measured, MOST_DRAWN)
     figure, axes = plt.subplots(1, 3, figsize=(11, 0.5 * len(shown) + 1.5), sharey=True)
     places = np.arange(len(shown))[::-1]
     colours = colours_of(arms)
@@ -122,7 +138,7 @@ def _accuracy(name: str, arms: Sequence[Arm], words: str) -> Figure | None:
         f"{name}.arms",
         "Accuracy of each arm",
         f"Dots: seeds ({_seed_range(arms)}); diamonds and bars: mean and 95 % interval over seeds "
-        f"and test images ({images} images). {words}",
+        f"and test images ({images} images). {left_out(len(shown), len(measured))}{words}",
         figure,
         pd.DataFrame(
             {"arm": arm.name, "metric": metric, **_ends(arm.estimate(metric))}
@@ -138,7 +154,9 @@ def _forest(
     first = effects(list(arms), control, "accuracy")
     if not first:
         return None
-    names = [effect.arm for effect in (by_size(first) if ranked else first)]
+    drawn = {effect.arm for effect in by_size(first)[:MOST_DRAWN]}
+    ordered = by_size(first) if ranked else first
+    names = [effect.arm for effect in ordered if effect.arm in drawn]
     panels = [(first, 100.0, "difference in top-1 accuracy (points)")]
     errors = effects(list(arms), control, "landmark_ne")
     if errors:
@@ -149,6 +167,8 @@ def _forest(
     places = {arm: place for place, arm in enumerate(reversed(names))}
     for axis, (found, scale, label) in zip(axes[0], panels, strict=True):
         for effect in found:
+            if effect.arm not in drawn:
+                continue
             colour = "tab:blue" if effect.settled else "0.45"
             _interval(axis, places[effect.arm], effect.difference, scale, colour)
         axis.axvline(0, color="0.3", lw=1)
@@ -164,20 +184,22 @@ def _forest(
         "corrected for the number of arms; blue where the Holm-corrected verdict is settled, grey "
         "where it cannot be told."
         + (" Ranked by the size of the difference in accuracy." if ranked else "")
-        + f" {words}",
+        + f" {left_out(len(names), len(first))}{words}",
         figure,
         pd.DataFrame(
             {"arm": effect.arm, "metric": effect.metric, **_ends(effect.difference)}
             for found, _, _ in panels
             for effect in found
+            if effect.arm in drawn
         ),
     )
 
 
 def _gates(name: str, arms: Sequence[Arm], words: str) -> Figure | None:
-    shown = [arm for arm in arms if np.isfinite(arm.estimate("gate_mean").mean)]
-    if not shown:
+    gated = [arm for arm in arms if np.isfinite(arm.estimate("gate_mean").mean)]
+    if not gated:
         return None
+    shown = foremost(gated, MOST_DRAWN)
     metrics = {
         "gate_mean": "mean of the gate",
         "gate_below_0.1": "share below 0.1",
@@ -189,7 +211,7 @@ def _gates(name: str, arms: Sequence[Arm], words: str) -> Figure | None:
     colours = colours_of(arms)
     for axis, (metric, label) in zip(axes, metrics.items(), strict=True):
         for place, arm in zip(places, shown, strict=True):
-            values = [trial.metrics[metric] for trial in arm.trials.values()]
+            values = [trial.metrics.get(metric, np.nan) for trial in arm.trials.values()]
             axis.plot(values, [place] * len(values), "o", color=colours[arm.name], alpha=0.6)
         axis.set_xlabel(label)
     axes[0].set_yticks(places, [literal(arm.name, 60) for arm in shown])
@@ -199,10 +221,10 @@ def _gates(name: str, arms: Sequence[Arm], words: str) -> Figure | None:
         f"{name}.gates",
         "How far the gates are open",
         f"Over all test images, one dot a seed ({_seed_range(arms)}); energy: share of the feature "
-        f"map's sum of squares that passes. {words}",
+        f"map's sum of squares that passes. {left_out(len(shown), len(gated))}{words}",
         figure,
         pd.DataFrame(
-            {"arm": arm.name, "seed": seed, **{m: trial.metrics[m] for m in metrics}}
+            {"arm": arm.name, "seed": seed, **{m: trial.metrics.get(m) for m in metrics}}
             for arm in shown
             for seed, trial in arm.trials.items()
         ),

@@ -108,14 +108,16 @@ def gate_energy_by_epoch(study: dict[str, Any], arms: Sequence[Arm]) -> Figure |
         Data: `arm`, `seed`, `epoch`, `energy passed`. None where no arm's history has it, such as
         in records of an older version.
     """
-    history = pd.concat([arm.history() for arm in arms], ignore_index=True) if arms else None
-    if history is None:
-        return None
-    found = history[(history["metric"] == "gate_energy") & (history["split"] == "val")]
-    gated = set(found["arm"])
-    shown, left_out = _told_apart(arms, [arm for arm in arms if arm.name in gated])
+    gated = [
+        arm
+        for arm in arms
+        if any("gate_energy" in t.history["metric"] for t in arm.trials.values())
+    ]
+    shown, left_out = _told_apart(arms, gated)
     if not shown:
         return None
+    history = pd.concat([arm.history() for arm in shown], ignore_index=True)
+    found = history[(history["metric"] == "gate_energy") & (history["split"] == "val")]
     set_style()
     colours = colours_of(arms)
     figure, axis = plt.subplots(figsize=(8.5, 4))
@@ -137,8 +139,7 @@ def gate_energy_by_epoch(study: dict[str, Any], arms: Sequence[Arm]) -> Figure |
         f"(n = {span(counts)} an arm, {_split_images(shown, 'val')} validation images). "
         f"{_of_others(left_out)}{about(study)}"
     )
-    data = found[found["arm"].isin([arm.name for arm in shown])]
-    data = data.rename(columns={"value": "energy passed"}).drop(columns=["split", "metric"])
+    data = found.rename(columns={"value": "energy passed"}).drop(columns=["split", "metric"])
     name, title = f"{study['name']}.gate_energy_epochs", "Energy that the gates pass, by epoch"
     return Figure(name, title, caption, figure, data.reset_index(drop=True))
 
@@ -211,7 +212,7 @@ def _told_apart(arms: Sequence[Arm], wanted: list[Arm]) -> tuple[list[Arm], int]
 
 
 def _gated(arm: Arm) -> dict[int, Trial]:
-    return {seed: t for seed, t in arm.trials.items() if t.record.gate is not None}
+    return {seed: trial for seed, trial in arm.trials.items() if trial.gated}
 
 
 def _places(arms: Sequence[Arm]) -> dict[str, int]:
@@ -220,13 +221,14 @@ def _places(arms: Sequence[Arm]) -> dict[str, int]:
 
 def _passed(trial: Trial) -> pd.DataFrame:
     """`image`, `class`, `right`, `gate` and `energy` of each test image with a gate on record."""
-    said, gate = trial.record.predictions, trial.record.gate
+    record = trial.read()
+    said, gate = record.predictions, record.gate
     assert gate is not None  # of the caller's choice
     labels = said.labels.astype(np.int64)
     answers = pd.DataFrame(
         {
             "image": said.images,
-            "class": np.array(trial.record.data["class_names"], dtype=object)[labels],
+            "class": np.array(trial.data["class_names"], dtype=object)[labels],
             "right": ranks(said.probabilities, labels) == 0,
         }
     )
@@ -301,7 +303,7 @@ def _seeds(arms: Sequence[Arm]) -> str:
 
 
 def _images(arms: Sequence[Arm]) -> str:
-    return span([len(t.record.predictions.labels) for arm in arms for t in _gated(arm).values()])
+    return span([t.data["images"]["test"] for arm in arms for t in _gated(arm).values()])
 
 
 def _split_images(arms: Sequence[Arm], split: str) -> str:

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from bench.analysis.arms import Arm
+from bench.analysis.arms import Arm, Trial
 from bench.display import duration
 from bench.paper.audit import Finding
-from bench.record import TrialRecord
 from bench.report.cells import Table
+from bench.store import DIVERGED
 
 NOT_RECORDED = "not recorded"
 
@@ -27,10 +27,10 @@ def checklist_table(study: dict[str, Any], arms: Sequence[Arm]) -> Table | None:
         study: Its record.
         arms: Its arms as measured.
     """
-    records = [trial.record for arm in arms for trial in arm.trials.values()]
-    if not records:
+    trials = [trial for arm in arms for trial in arm.trials.values()]
+    if not trials:
         return None
-    rows = [{"item": item, "answer": answer} for item, answer in _items(study, arms, records)]
+    rows = [{"item": item, "answer": answer} for item, answer in _items(study, arms, trials)]
     return Table(
         f"{study['name']}.checklist",
         "Reproducibility checklist",
@@ -42,20 +42,20 @@ def checklist_table(study: dict[str, Any], arms: Sequence[Arm]) -> Table | None:
 
 
 def _items(
-    study: dict[str, Any], arms: Sequence[Arm], records: Sequence[TrialRecord]
+    study: dict[str, Any], arms: Sequence[Arm], trials: Sequence[Trial]
 ) -> Iterator[tuple[str, str]]:
-    specs = [record.spec for record in records]
+    specs = [trial.spec for trial in trials]
     trained = [spec["train"] for spec in specs if spec.get("train")]
     yield "models", _listed(spec["model"]["kind"] for spec in specs if spec.get("model"))
-    yield "parameters trained or kept above a frozen backbone", _range(records, "parameters")
+    yield "parameters trained or kept above a frozen backbone", _range(trials, "parameters")
     yield "data", f"{study['data']['label']}, fingerprint {study['data']['fingerprint'][:16]}"
     for part in ("train", "val", "test"):
-        counts = sorted({record.data["images"][part] for record in records})
+        counts = sorted({trial.data["images"][part] for trial in trials})
         yield f"{part} images", ", ".join(f"{count:,}" for count in counts)
     yield "how they were divided", _settings(specs, "data", ("split", "sampling", "split_seed"))
-    unreadable = {image["image"] for record in records for image in record.data["unreadable"]}
+    unreadable = {image["image"] for trial in trials for image in trial.data["unreadable"]}
     yield "images left out as unreadable", f"{len(unreadable):,}"
-    yield "backbone weights", _listed(_environment(records, "backbone_weights"))
+    yield "backbone weights", _listed(_environment(trials, "backbone_weights"))
     yield "optimiser", _listed(train["optimizer"] for train in trained)
     for name in ("learning_rate", "batch_size", "epochs", "patience", "selection"):
         yield name.replace("_", " "), _listed(train.get(name) for train in trained)
@@ -64,21 +64,27 @@ def _items(
     yield "seeds", ", ".join(str(seed) for seed in study["seeds"])
     yield "evaluation", _settings(specs, "eval", ("protocol", "precision_recall"))
     yield "intervals", "95 %, over seeds and test images; p-values corrected by Holm's method"
-    seconds = [record.timings["total"] for record in records if "total" in record.timings]
+    seconds = [trial.timings["total"] for trial in trials if "total" in trial.timings]
     yield "time a trial, median", duration(float(np.median(seconds))) if seconds else NOT_RECORDED
     yield "time of all trials", duration(sum(seconds)) if seconds else NOT_RECORDED
-    yield "machine", _listed(_environment(records, "machine"))
-    yield "cores of the machine", _listed(_environment(records, "cores"))
-    yield "threads a trial", _listed(_environment(records, "threads"))
-    yield "Python", _listed(_environment(records, "python"))
-    yield "Keras", _listed(_environment(records, "keras"))
-    yield "backend", _listed(_environment(records, "backend"))
-    yield "bench", _listed(_environment(records, "bench"))
-    yield "commit of the bench", _listed(_environment(records, "commit"))
-    dates = sorted(_environment(records, "begun"))
+    yield "machine", _listed(_environment(trials, "machine"))
+    yield "cores of the machine", _listed(_environment(trials, "cores"))
+    yield "threads a trial", _listed(_environment(trials, "threads"))
+    yield "Python", _listed(_environment(trials, "python"))
+    yield "Keras", _listed(_environment(trials, "keras"))
+    yield "backend", _listed(_environment(trials, "backend"))
+    yield "bench", _listed(_environment(trials, "bench"))
+    yield "commit of the bench", _listed(_environment(trials, "commit"))
+    dates = sorted(_environment(trials, "begun"))
     yield "dates", f"{dates[0]} to {dates[-1]}" if dates else NOT_RECORDED
-    failed = {f"{arm.name}, seed {seed}" for arm in arms for seed in arm.failed}
-    yield "failed trials", ", ".join(sorted(failed)) or "none"
+    for what, diverged in (("diverged trials", True), ("failed trials", False)):
+        named = {
+            f"{arm.name}, seed {seed}"
+            for arm in arms
+            for seed, failure in arm.failed.items()
+            if (failure.kind == DIVERGED) == diverged
+        }
+        yield what, ", ".join(sorted(named)) or "none"
     missing = sum(arm.planned - len(arm.trials) - len(arm.failed) for arm in arms)
     yield "trials still missing", f"{missing:,}"
 
@@ -124,8 +130,8 @@ def audit_table(paper: str, findings: Sequence[Finding]) -> Table:
     )
 
 
-def _environment(records: Iterable[TrialRecord], name: str) -> list[str]:
-    found = (record.environment.get(name) for record in records)
+def _environment(trials: Iterable[Trial], name: str) -> list[str]:
+    found = (trial.environment.get(name) for trial in trials)
     return [str(value) for value in found if value is not None]
 
 
@@ -138,8 +144,8 @@ def _settings(specs: Iterable[dict[str, Any]], group: str, names: Sequence[str])
     return _listed(found, "; ")
 
 
-def _range(records: Iterable[TrialRecord], name: str) -> str:
-    values = sorted({int(value) for value in _environment(records, name)})
+def _range(trials: Iterable[Trial], name: str) -> str:
+    values = sorted({int(value) for value in _environment(trials, name)})
     if not values:
         return NOT_RECORDED
     return f"{values[0]:,}" + (f" to {values[-1]:,}" if len(values) > 1 else "")

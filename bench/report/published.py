@@ -184,17 +184,17 @@ def _bounds(table: PublishedTable, arms: Sequence[Arm]) -> Iterator[dict[str, An
         }
     largest = max(
         (trial for arm in arms for trial in arm.trials.values()),
-        key=lambda trial: trial.record.data["images"]["train"],
+        key=lambda trial: trial.data["images"]["train"],
         default=None,
     )
     if largest is None:
         return
-    counts = np.array(largest.record.data["train_counts"], np.float64)
-    labels = largest.record.predictions.labels.astype(np.int64)
+    counts = np.array(largest.data["train_counts"], np.float64)
+    labels = largest.read().predictions.labels.astype(np.int64)
     answers = np.tile(counts / counts.sum(), (len(labels), 1))
     yield {
         "row": NO_INFORMATION,
-        "N measured": largest.record.data["images"]["train"],
+        "N measured": largest.data["images"]["train"],
         "test images": len(labels),
         "source": "computed from the training frequencies",
         **{

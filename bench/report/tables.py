@@ -8,6 +8,7 @@ from typing import Any
 from bench.analysis.arms import FEWEST_SEEDS, Arm, Effect, effects
 from bench.analysis.factors import factor_effects
 from bench.report.cells import Measured, Table, Trials
+from bench.store import DIVERGED
 
 PERCENT = {
     "accuracy": "top-1 %",
@@ -45,9 +46,9 @@ def landmarks_table(name: str, arms: Sequence[Arm]) -> Table | None:
     """Landmark error beside that of the mean position, and how far each gate is open."""
     rows = []
     for arm in arms:
-        if not any(trial.record.landmarks is not None for trial in arm.trials.values()):
+        if not any(trial.errors is not None for trial in arm.trials.values()):
             continue
-        bound = next(iter(arm.trials.values())).record.data.get("mean_position_error")
+        bound = next(iter(arm.trials.values())).data.get("mean_position_error")
         row: dict[str, Any] = {"arm": arm.name, "NE of the mean position": bound}
         row |= {head: Measured(arm.estimate(m), False) for m, head in LANDMARKS.items()}
         rows.append(row)
@@ -160,4 +161,5 @@ def factors_table(
 
 def trials_of(arm: Arm) -> Trials:
     """How many of an arm's trials there are."""
-    return Trials(len(arm.trials), arm.planned, len(arm.failed))
+    diverged = sum(failure.kind == DIVERGED for failure in arm.failed.values())
+    return Trials(len(arm.trials), arm.planned, len(arm.failed) - diverged, diverged)

@@ -128,7 +128,15 @@ class TrainingBatches(Batches):
 
     def on_epoch_end(self) -> None:
         """Draw the next epoch's order."""
-        self._epoch += 1
+        self.go_on_at(self._epoch + 1)
+
+    def go_on_at(self, epoch: int) -> None:
+        """Begin with an epoch other than the first.
+
+        Args:
+            epoch: Epochs done before it.
+        """
+        self._epoch = epoch
         self._order = self._new_order()
 
     def _new_order(self) -> np.ndarray:

@@ -13,9 +13,9 @@ from bench.data.manifest import Manifest
 from bench.errors import BenchError
 from bench.features import RANDOM_SEED, SHARD_ROWS, FeatureStore, feature_key
 from bench.models.settings import BackboneSettings
-from bench.models.weights import weights_path
+from bench.models.weights import checked_digest, weights_path
+from bench.models.weights_file import check_weights_file
 from bench.registry import BACKBONES, load
-from bench.spec import file_digest
 from bench.train.pretext import make_phantom_weights
 
 BATCH = 32
@@ -38,13 +38,16 @@ def ensure_weights(
             folder nor to be had over the network.
     """
     path = weights_path(settings, cache)
-    if path is None or path.is_file():
+    if path is None:
+        return None
+    if path.is_file():
+        checked_digest(path)
         return path
     if settings.weights == "phantom":
         make_phantom_weights(path, progress)
     elif settings.weights == "imagenet":
         _download_imagenet(settings.name, path)
-    file_digest(path)
+    checked_digest(path)
     return path
 
 
@@ -90,7 +93,7 @@ def extract(
         images, unreadable = decode_batch(
             manifest.root, [str(manifest.paths[row]) for row in shard], settings.side
         )
-        maps = [applied(images[i : i + BATCH]) for i in range(0, len(shard), BATCH)]
+        maps = [_in_full(applied, images[i : i + BATCH]) for i in range(0, len(shard), BATCH)]
         store.write(
             shard,
             np.concatenate(maps),
@@ -99,6 +102,16 @@ def extract(
         if progress is not None:
             progress(min(start + SHARD_ROWS, len(missing)), len(missing))
     return store
+
+
+def _in_full(applied: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> np.ndarray:
+    """The maps of a batch that is filled up to `BATCH` images.
+
+    A kernel is chosen by the size of its batch, and another kernel rounds otherwise: an image's map
+    must not depend on how many are extracted with it.
+    """
+    filled = np.concatenate([images, np.repeat(images[-1:], BATCH - len(images), axis=0)])
+    return applied(filled)[: len(images)]
 
 
 def _as_pixels(images: np.ndarray) -> np.ndarray:
@@ -121,6 +134,8 @@ def open_backbone(settings: BackboneSettings, cache: Path) -> Any:
         BenchError: The weights are not to be had, or do not fit.
     """
     file = ensure_weights(settings, cache)
+    if file is not None:
+        check_weights_file(file)
     build = load(BACKBONES[settings.name].build)
     try:
         return build(settings.side, file)

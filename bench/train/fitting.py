@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -12,6 +12,7 @@ from bench.models.losses import LandmarkLoss
 from bench.models.network import Network, answers
 from bench.spec import TrialSpec
 from bench.train.balance import Balance, cross_entropy
+from bench.train.checkpoint import Checkpoints, Keeper, read_standing, restore
 from bench.train.metrics import GateStatistics
 from bench.train.settings import TrainSpec
 from bench.train.tempo import Tempo, tempo_groups
@@ -75,43 +76,45 @@ def _optimiser(network: Network, spec: TrialSpec) -> Any:
     return Tempo(make, groups, shared_count=landmarks.counters == "shared")
 
 
-def callbacks(
-    train: TrainSpec, progress: Callable[[int, int], None] | None
-) -> Iterator[keras.callbacks.Callback]:
-    """What watches over the epochs.
-
-    Args:
-        train: Training settings.
-        progress: Called with (epochs done, most epochs) after each epoch.
-    """
-    yield keras.callbacks.LambdaCallback(on_epoch_end=_stop_at_nan)
-    if train.patience is not None:
-        yield keras.callbacks.EarlyStopping(monitor="val_loss", patience=train.patience)
-    if train.selection == "best":
-        yield BestWeights()
-    if progress is not None:
-        yield keras.callbacks.LambdaCallback(
-            on_epoch_end=lambda epoch, logs: progress(epoch + 1, train.epochs)
-        )
-
-
 class BestWeights(keras.callbacks.Callback):
     """Ends training with the weights of the epoch with the lowest validation loss (row 22)."""
 
+    begin_with: tuple[float, list[np.ndarray] | None] = (float("inf"), None)
+    """Lowest loss and its weights before training begins, where it goes on from a checkpoint."""
+
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Nothing is best yet."""
-        self._lowest, self._weights = float("inf"), None
+        """Begin with what was best before."""
+        self.lowest, self.weights = self.begin_with
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Keep the weights of a new best epoch."""
         loss = (logs or {})["val_loss"]
-        if loss < self._lowest:
-            self._lowest, self._weights = loss, self.model.get_weights()
+        if loss < self.lowest:
+            self.lowest, self.weights = loss, self.model.get_weights()
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         """Put the best epoch's weights back."""
-        if self._weights is not None:
-            self.model.set_weights(self._weights)
+        if self.weights is not None:
+            self.model.set_weights(self.weights)
+
+
+class Stopping(keras.callbacks.EarlyStopping):
+    """Stops where the validation loss has not fallen for some epochs.
+
+    Args:
+        patience: Epochs.
+        earlier: Logs of the epochs done before, where training goes on from a checkpoint.
+    """
+
+    def __init__(self, patience: int, earlier: Sequence[dict[str, float]] = ()) -> None:
+        super().__init__(monitor="val_loss", patience=patience)
+        self._earlier = earlier
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Count as if those epochs had just been trained."""
+        super().on_train_begin(logs)
+        for epoch, before in enumerate(self._earlier):
+            self.on_epoch_end(epoch, before)
 
 
 class GateHistory(keras.callbacks.Callback):
@@ -144,13 +147,80 @@ def _stop_at_nan(epoch: int, logs: dict[str, float]) -> None:
         raise FloatingPointError(f"the training loss became {logs['loss']} in epoch {epoch + 1}")
 
 
-def history_rows(history: dict[str, list[float]]) -> list[tuple[int, str, str, float]]:
-    """Keras' history as rows of (epoch from 1, split `train` or `val`, metric, value)."""
+def history_rows(logs: Sequence[dict[str, float]]) -> list[tuple[int, str, str, float]]:
+    """Keras' logs, one an epoch, as rows of (epoch from 1, `train` or `val`, metric, value)."""
     rows = []
-    for name, values in history.items():
+    for name in logs[0] if logs else ():
         split = "val" if name.startswith("val_") else "train"
         metric = name.removeprefix("val_")
         if metric != "category_loss":
             metric = metric.removeprefix("category_")
-        rows += [(epoch, split, metric, float(v)) for epoch, v in enumerate(values, start=1)]
+        rows += [
+            (epoch, split, metric, float(log[name])) for epoch, log in enumerate(logs, start=1)
+        ]
     return rows
+
+
+def fit(
+    network: Network,
+    training: Any,
+    validation: Any,
+    train: TrainSpec,
+    *,
+    trial: str,
+    checkpoints: Checkpoints | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[dict[str, float]]:
+    """Train a compiled network, from its last checkpoint where there is one.
+
+    Args:
+        network: The network.
+        training: `bench.train.batches.TrainingBatches`.
+        validation: `bench.train.batches.Batches` of the validation images, or None.
+        train: Training settings.
+        trial: The trial's identity, which its checkpoints carry.
+        checkpoints: Where they are kept; None for nowhere.
+        progress: Called with (epochs done, most epochs) after each epoch.
+
+    Returns:
+        Keras' logs of every epoch.
+
+    Raises:
+        FloatingPointError: The training loss became NaN or infinite.
+    """
+    standing = None if checkpoints is None else read_standing(checkpoints.folder, trial)
+    earlier = [] if standing is None else standing.logs
+    best = BestWeights() if train.selection == "best" else None
+    if standing is not None:
+        restore(network.model, standing, best)
+        training.go_on_at(standing.epoch)
+    watching: list[Any] = []
+    if validation is not None and network.gate is not None:
+        watching.append(GateHistory(network, validation))
+    watching.append(keras.callbacks.LambdaCallback(on_epoch_end=_stop_at_nan))
+    if train.patience is not None:
+        watching.append(Stopping(train.patience, earlier))
+    if best is not None:
+        watching.append(best)
+    if progress is not None:
+        watching.append(
+            keras.callbacks.LambdaCallback(
+                on_epoch_end=lambda epoch, logs: progress(epoch + 1, train.epochs)
+            )
+        )
+    if checkpoints is not None:
+        watching.append(Keeper(checkpoints, trial, best, earlier))
+    history = network.model.fit(
+        training,
+        validation_data=validation,
+        epochs=train.epochs,
+        initial_epoch=len(earlier),
+        shuffle=False,
+        verbose=0,
+        callbacks=watching,
+    ).history
+    names = list(history)
+    return earlier + [
+        dict(zip(names, map(float, values), strict=True))
+        for values in zip(*history.values(), strict=True)
+    ]

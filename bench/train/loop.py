@@ -37,6 +37,7 @@ from bench.train.splits import split_of
 
 if TYPE_CHECKING:
     from bench.train.batches import Source
+    from bench.train.checkpoint import Checkpoints
 
 Progress = Callable[[int, int], None]
 
@@ -50,11 +51,14 @@ class TrialContext:
         cache: Cache folder, with the features of every image that the trial needs.
         provenance: What the record's environment should say beside versions and hardware, such
             as the profile.
+        checkpoints: Where the trial keeps how far it is, and goes on from; None for nowhere. They
+            change when a trial ends, never what it gives.
     """
 
     manifest: Manifest
     cache: Path
     provenance: tuple[tuple[str, Any], ...] = ()
+    checkpoints: Checkpoints | None = None
 
 
 def run_trial(
@@ -82,7 +86,7 @@ def run_trial(
         key = feature_key(backbone, context.cache, manifest.fingerprint)
         reader = FeatureStore(context.cache, key).reader()
         split, unreadable = _readable(split, reader, manifest)
-        outcome = _train(spec, manifest, split, _source(spec, reader), context.cache, progress)
+        outcome = _train(spec, split, _source(spec, reader), context, progress)
         outcome.environment["backbone_weights"] = weights_digest(backbone, context.cache)
     labels = manifest.category[split.test].astype(np.int64)
     images = manifest.paths[split.test]
@@ -131,25 +135,24 @@ def _answer_prior(manifest: Manifest, split: Split) -> _Outcome:
 
 def _train(
     spec: TrialSpec,
-    manifest: Manifest,
     split: Split,
     source: Source,
-    cache: Path,
+    context: TrialContext,
     progress: Progress | None,
 ) -> _Outcome:
     import keras
 
     from bench.train.balance import Balance
     from bench.train.batches import Batches, LandmarkMaps, TrainingBatches, annotation_of
-    from bench.train.fitting import GateHistory, callbacks, compile_network, history_rows
+    from bench.train.fitting import compile_network, fit, history_rows
     from bench.train.targets import places_of
 
-    train = spec.train
+    train, manifest = spec.train, context.manifest
     assert train is not None, "the spec admits no trained model without training"
     classes = len(manifest.class_names)
     keras.backend.clear_session()
     keras.utils.set_random_seed(spec.seed)
-    stem, backbone_layers = _stem(spec, source, cache)
+    stem, backbone_layers = _stem(spec, source, context.cache)
     network: Network = load(spec.model.build)(spec, stem, classes)
     _begin(network, backbone_layers, spec.seed)
     counts = np.bincount(manifest.category[split.train], minlength=classes)
@@ -162,26 +165,24 @@ def _train(
     common: dict[str, Any] = {"batch_size": train.batch_size, "maps": maps}
 
     validation = Batches(source, split.val, manifest, **common) if len(split.val) else None
-    watched = (
-        [] if validation is None or network.gate is None else [GateHistory(network, validation)]
+    training = TrainingBatches(
+        source,
+        split.train,
+        manifest,
+        seed=spec.seed,
+        balance=balance,
+        augmentation=train.augmentation,
+        **common,
     )
-
     begun = time.perf_counter()
-    history = network.model.fit(
-        TrainingBatches(
-            source,
-            split.train,
-            manifest,
-            seed=spec.seed,
-            balance=balance,
-            augmentation=train.augmentation,
-            **common,
-        ),
-        validation_data=validation,
-        epochs=train.epochs,
-        shuffle=False,
-        verbose=0,
-        callbacks=[*watched, *callbacks(train, progress)],
+    logs = fit(
+        network,
+        training,
+        validation,
+        train,
+        trial=trial_id(spec, manifest.fingerprint),
+        checkpoints=context.checkpoints,
+        progress=progress,
     )
     trained = time.perf_counter()
     answer = evaluate(network, Batches(source, split.test, manifest, **common))
@@ -194,7 +195,7 @@ def _train(
     return _Outcome(
         answer.probabilities,
         metrics,
-        history_rows(history.history),
+        history_rows(logs),
         landmarks,
         {"train": trained - begun, "test": time.perf_counter() - trained},
         {

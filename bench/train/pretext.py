@@ -18,6 +18,7 @@ from bench.data.manifest import LANDMARKS
 from bench.data.phantom import PretextSet, pretext_set
 from bench.models.backbones import small
 from bench.models.losses import LandmarkLoss
+from bench.models.weights import write_checksum
 from bench.train.settings import LandmarkSpec
 from bench.train.targets import Annotation, pixel_targets
 
@@ -49,6 +50,7 @@ def make_phantom_weights(
     draft = path.with_name(f"{os.getpid()}.part.{path.name}")
     backbone.save_weights(draft)
     draft.replace(path)
+    write_checksum(path)
 
 
 def _train(data: PretextSet, epoch_done: Callable[[int], None]) -> Any:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.analysis.arms import Arm, Trial
+from bench.analysis.arms import Arm
 from bench.analysis.factors import factor_effects
-from bench.record import Predictions, TrialRecord
+from tests.analysis.made import trial
 
 AXES = {"gate": ["on", "off"], "depth": ["1", "2", "3"]}
 CONTROL = {"gate": "on", "depth": "1"}
@@ -25,13 +25,7 @@ def arm(levels: dict[str, str], share: float, seeds: int = 4) -> Arm:
         wobble = np.random.default_rng([seed, 7]).normal(0, 0.01)
         right = hardness < share + wobble
         ranks = np.where(right, 0, 9)
-        record = TrialRecord(
-            "x", {}, {}, {}, [], Predictions(np.array(["a"]), np.array([0]), np.ones((1, 1)))
-        )
-        trials[seed] = Trial(
-            record, tuple(map(str, range(IMAGES))), ranks, None, right,
-            {"accuracy": float(right.mean())},
-        )  # fmt: skip
+        trials[seed] = trial(ranks, {"accuracy": float(right.mean())})
     return Arm(", ".join(levels.values()), levels, None, trials, seeds, {})
 
 

@@ -6,13 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.analysis.arms import Arm, Trial
+from bench.analysis.arms import Arm
 from bench.analysis.mcnemar import image_effects, mcnemar_test, sign_flip_test
-from bench.record import Predictions, TrialRecord
-
-RECORD = TrialRecord(
-    "x", {}, {}, {}, [], Predictions(np.array(["a"]), np.array([0]), np.ones((1, 1)))
-)
+from tests.analysis.made import trial
 
 
 def arm(
@@ -20,10 +16,7 @@ def arm(
 ) -> Arm:
     """An arm with the given ranks of the true class, `(seeds, images)`."""
     names = tuple(f"{images}{number}" for number in range(ranks.shape[1]))
-    trials = {
-        seed: Trial(RECORD, names, row, None, row < 1, {})
-        for seed, row in enumerate(ranks, start=first)
-    }
+    trials = {seed: trial(row, images=names) for seed, row in enumerate(ranks, start=first)}
     return Arm(name, {}, against, trials, len(trials), {})
 
 

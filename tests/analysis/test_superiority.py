@@ -6,20 +6,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.analysis.arms import Arm, Trial
+from bench.analysis.arms import Arm
 from bench.analysis.superiority import share_won, superiority
-from bench.record import Predictions, TrialRecord
-
-RECORD = TrialRecord(
-    "x", {}, {}, {}, [], Predictions(np.array(["a"]), np.array([0]), np.ones((1, 1)))
-)
+from tests.analysis.made import trial
 
 
 def arm(name: str, metric: str, values: dict[int, float], against: str | None = "control") -> Arm:
-    trials = {
-        seed: Trial(RECORD, ("a",), np.array([0]), None, np.array([True]), {metric: value})
-        for seed, value in values.items()
-    }
+    trials = {seed: trial(np.array([0]), {metric: value}) for seed, value in values.items()}
     return Arm(name, {}, against, trials, len(trials), {})
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.analysis.arms import Arm, Trial
+from bench.analysis.arms import Arm
 from bench.analysis.intervals import over_seeds_and_images
 from bench.analysis.tails import class_effects, macro_matrix, tail_effects, tail_groups
-from bench.record import Predictions, TrialRecord
 from bench.train.metrics import classification
+from tests.analysis.made import trial
 
 COUNTS = [50, 30, 12, 5, 3]
 """Training images: a head of one class, a middle of two, a tail of two."""
@@ -31,14 +31,11 @@ def arm(
     images = [f"{prefix}{number}.jpg" for number in range(len(labels))]
     trials = {}
     for seed, row in enumerate(right):
-        said = np.where(row, labels, (np.array(labels) + 1) % len(counts))
-        record = TrialRecord(
-            "x", {}, {"train_counts": counts, "class_names": NAMES[: len(counts)]}, {}, [],
-            Predictions(np.array(images, object), np.array(labels), np.eye(len(counts))[said]),
-        )  # fmt: skip
-        answered = np.array(row, bool)[scored_from:]
-        trials[seed] = Trial(
-            record, tuple(images[scored_from:]), np.where(answered, 0, 9), None, answered, {}
+        trials[seed] = trial(
+            np.where(row, 0, 9)[scored_from:],
+            images=images[scored_from:],
+            labels=labels[scored_from:],
+            data={"train_counts": counts, "class_names": NAMES[: len(counts)]},
         )
     return Arm(name, {}, against, trials, len(trials), {})
 

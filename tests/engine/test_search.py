@@ -95,7 +95,9 @@ def train(studies: list[TunedStudy], results: Path, workers: int, limit: int | N
                 tune.with_parameters(KnownFunction, results=results), {"CPU": 1}
             ),
             tune_config=tune.TuneConfig(
-                search_alg=SourceSearcher([], studies, handed.append, workers, limit),
+                search_alg=SourceSearcher(
+                    [], studies, Store(results), lambda *_: None, handed.append, workers, limit
+                ),
                 num_samples=-1, max_concurrent_trials=workers, reuse_actors=True,
             ),
             run_config=tune.RunConfig(

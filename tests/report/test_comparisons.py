@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.analysis.arms import Arm, load_arms
+from bench.analysis.arms import Arm
+from bench.analysis.load import load_arms
 from bench.analysis.mcnemar import image_effects
 from bench.analysis.tails import tail_effects
 from bench.record import Landmarks, Predictions, TrialRecord
-from bench.report.comparisons import classes_table, images_table, tails_table
+from bench.report.comparisons import images_table, tails_table
+from bench.report.gains import class_gains
 from bench.store import Store
 
 COUNTS = [50, 30, 12, 5, 3]
@@ -96,22 +98,24 @@ def test_images_and_seeds_stand_side_by_side(arms: list[Arm]) -> None:
     assert "100.0 [54.1, 100.0]" in table.shown()[0]
 
 
-def test_one_row_a_class_and_a_gap_where_nothing_was_tested(arms: list[Arm]) -> None:
-    table = classes_table("gates.classes", arms[1], arms[0])
-    assert table is not None
-    raw = table.raw().set_index("row")
-    assert raw.index.tolist() == NAMES
-    assert raw.loc["never tested", "test images"] == 0
-    assert pd.isna(raw.loc["never tested", "difference (points) mean"])
-    assert raw.loc["kaf|tan", "difference (points) mean"] > 30
-    assert classes_table("gates.classes", arms[2], arms[0]) is None
+def test_gains_by_class_leave_out_what_was_not_tested(arms: list[Arm], tmp_path: Path) -> None:
+    study = {"name": "gates", "control": arms[0].name, "profile": "smoke", "data": {"label": "-"}}
+    figure = class_gains(study, arms, arms[0].name)
+    assert figure is not None
+    found = figure.data.set_index(["arm", "class"])
+    assert arms[2].name not in found.index.get_level_values("arm")  # tested on other images
+    of_first = found.loc[arms[1].name]
+    assert of_first.index.tolist() == [name for name in NAMES if name != "never tested"]
+    assert of_first.loc["kaf|tan", "difference"] > 30
+    figure.write(tmp_path)
+    assert "kaf|tan" in (tmp_path / "gates.classes.svg").read_text()
+    assert class_gains(study, arms[:1], arms[0].name) is None
 
 
 def test_tables_are_written_escaped_with_words_to_the_left(arms: list[Arm], tmp_path: Path) -> None:
     for table in (
         tails_table("tails", arms, "gate=sigmoid"),
         images_table("images", arms, "gate=sigmoid"),
-        classes_table("classes", arms[1], arms[0]),
     ):
         assert table is not None
         _, markdown, latex = (path.read_text() for path in table.write(tmp_path))

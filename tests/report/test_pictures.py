@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from bench.analysis.arms import Arm, load_arms
+from bench.analysis.arms import Arm
+from bench.analysis.load import load_arms
 from bench.record import GateRecord, Landmarks, Predictions, TrialRecord
 from bench.report.classes import class_distribution
 from bench.report.confusion import confusion
@@ -156,8 +157,9 @@ def test_a_class_that_is_answered_but_never_true_keeps_its_column(
     arms: list[Arm], tmp_path: Path
 ) -> None:
     trial = arms[0].trials[0]
-    said = replace(trial.record.predictions, labels=np.where(LABELS == 2, 1, LABELS))
-    only = replace(arms[0], trials={0: replace(trial, record=replace(record(0), predictions=said))})
+    said = replace(trial.read().predictions, labels=np.where(LABELS == 2, 1, LABELS))
+    changed = replace(record(0), predictions=said)
+    only = replace(arms[0], trials={0: replace(trial, read=lambda: changed)})
     picture = confusion(study(), only)
     assert picture is not None
     row = picture.data[picture.data["true class"] == CLASSES[2]]
@@ -267,10 +269,12 @@ def test_gate_maps_show_the_same_images_and_their_gates(
 
 def test_a_gate_without_contrast_is_not_drawn_as_structure(arms: list[Arm], root: Path) -> None:
     trial = arms[0].trials[0]
-    assert trial.record.gate is not None
+    whole = trial.read()
+    assert whole.gate is not None
     noise = np.random.default_rng(0).normal(0.5, 0.001, (12, 2, 3)).astype("f2")
-    flat = replace(trial.record, gate=replace(trial.record.gate, maps=noise))
-    picture = gate_maps(study(root), replace(arms[0], trials={0: replace(trial, record=flat)}))
+    flat = replace(whole, gate=replace(whole.gate, maps=noise))
+    only = replace(arms[0], trials={0: replace(trial, read=lambda: flat)})
+    picture = gate_maps(study(root), only)
     assert picture is not None and "span 0.45 to 0.55" in picture.caption
 
 
@@ -329,10 +333,11 @@ def test_openness_bins_each_seeds_images_by_their_gate(arms: list[Arm], tmp_path
 
 def test_a_gate_alike_for_all_images_has_no_openness(arms: list[Arm]) -> None:
     trial = arms[0].trials[0]
-    assert trial.record.gate is not None
-    alike = replace(trial.record.gate, mean=np.full(12, 0.5, "f4"))
-    alike_trial = replace(trial, record=replace(trial.record, gate=alike))
-    assert openness(study(), [replace(arms[0], trials={0: alike_trial})]) is None
+    whole = trial.read()
+    assert whole.gate is not None
+    alike = replace(whole, gate=replace(whole.gate, mean=np.full(12, 0.5, "f4")))
+    only = replace(arms[0], trials={0: replace(trial, read=lambda: alike)})
+    assert openness(study(), [only]) is None
 
 
 def test_an_arm_without_trials_has_no_pictures(arms: list[Arm]) -> None:

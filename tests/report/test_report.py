@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.analysis.arms import effects, load_arms
+from bench.analysis.arms import effects
+from bench.analysis.load import load_arms
 from bench.errors import BenchError
 from bench.paper.published import no_information, published
 from bench.record import Landmarks, Predictions, TrialRecord
@@ -222,6 +223,11 @@ def test_an_axis_of_numbers_is_drawn_as_a_curve(store: Store, tmp_path: Path) ->
     assert row["mean"] == pytest.approx(100 * measured["none, train_size=100"])
     assert not (tmp_path / "report" / "figures" / "sizes.by_gate.csv").exists()
 
+    crossed = pd.read_csv(tmp_path / "report" / "figures" / "sizes.interactions.csv")
+    assert len(crossed) == 6 and set(crossed["arms"]) == {1}
+    cell = crossed[(crossed["its level"] == "none") & (crossed["its level there"].eq(100))]
+    assert cell["accuracy"].item() == pytest.approx(row["mean"])
+
 
 def test_the_latex_compiles_whatever_the_names_hold(store: Store, tmp_path: Path) -> None:
     hostile = next(s for s in store.studies() if s["name"] == "gates")
@@ -249,9 +255,32 @@ def test_the_same_store_gives_the_same_report(store: Store, tmp_path: Path) -> N
         assert path.read_bytes() == other.read_bytes(), path.name
 
 
+def test_what_has_not_changed_is_not_drawn_again(store: Store, tmp_path: Path) -> None:
+    out = tmp_path / "report"
+    assert not write_report(store, out).unchanged
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*.*")}
+    assert write_report(store, out).unchanged
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*.*")} == before
+
+    # One more trial of one study: its figures are new, the other's are taken over as they are.
+    pages = (out / "index.html").read_bytes()
+    store.write(record("22", 0.5, 2))
+    assert not write_report(store, out).unchanged
+    assert (out / "index.html").read_bytes() != pages
+    times = {path: path.stat().st_mtime_ns for path in (out / "figures").iterdir()}
+    assert times.keys() == {path for path in before if path.parent.name == "figures"}
+    assert all((times[p] == before[p]) == p.name.startswith("tables.") for p in times)
+
+    # A file that someone touched, or another form of the page, is made anew.
+    (out / "tables" / "table_1.csv").write_text("mine")
+    assert not write_report(store, out).unchanged
+    assert (out / "tables" / "table_1.csv").read_text() != "mine"
+    assert not write_report(store, out, formats=["markdown"]).unchanged
+    assert not (out / "index.html").exists()
+
+
 def test_a_report_replaces_a_report_and_nothing_else(store: Store, tmp_path: Path) -> None:
-    write_report(store, tmp_path / "report")
-    write_report(store, tmp_path / "report", ["gates"])
+    write_report(store, tmp_path / "report", ["gates"], ["markdown"])
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("x")
     with pytest.raises(BenchError, match="holds no report"):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.analysis.arms import load_arms
+from bench.analysis.load import load_arms
 from bench.design.lay import lay_study
 from bench.design.study import load_study
 from bench.report.page import write_report

@@ -1,0 +1,128 @@
+"""A study's arms, read from the store: of every trial what the analysis needs, and no more."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from bench.analysis.arms import Arm, Failure, Trial
+from bench.record import Landmarks
+from bench.store import CRASHED, Store
+from bench.train.metrics import normalised_error, ranks, scored, scored_rows, trained_landmarks
+
+
+def load_arms(store: Store, study: dict[str, Any]) -> list[Arm]:
+    """A study's arms with every finished trial.
+
+    Args:
+        store: The store.
+        study: The study's record.
+
+    Raises:
+        BenchError: A stored trial cannot be read.
+    """
+    wanted = {identity for arm in study["arms"] for identity in arm["trials"].values()}
+    stored = sorted(identity for identity in wanted if store.has(identity))
+    load = _Loader(store)
+    with _workers() as pool:
+        found = dict(zip(stored, pool.map(load, stored), strict=True))
+    arms = []
+    for plain in study["arms"]:
+        trials, failed = {}, {}
+        for seed, identity in sorted(plain["trials"].items(), key=lambda item: int(item[0])):
+            if identity in found:
+                trials[int(seed)] = found[identity]
+            elif failures := store.failures(identity):
+                last = failures[-1]
+                failed[int(seed)] = Failure(last.get("kind", CRASHED), last["error"])
+        arms.append(
+            Arm(
+                name=plain["name"],
+                levels=plain["levels"],
+                against=_against(plain, study["control"]),
+                trials=trials,
+                planned=len(plain["trials"]),
+                failed=failed,
+            )
+        )
+    return arms
+
+
+def _against(plain: dict[str, Any], control: str) -> str | None:
+    name: str = plain.get("against") or control
+    return None if plain["name"] == name else name
+
+
+@contextmanager
+def _workers() -> Iterator[ThreadPoolExecutor]:
+    """Threads: what takes the time, decompressing and counting, lets others run meanwhile."""
+    pool = ThreadPoolExecutor(os.cpu_count() or 1)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+class _Loader:
+    """Reads trials, and keeps what they have in common once."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: dict[Any, Any] = {}
+
+    def __call__(self, identity: str) -> Trial:
+        record = self._store.read(identity, gates=False)
+        evaluation = record.spec.get("eval", {})
+        batch_size = (record.spec.get("train") or {}).get("batch_size", 1)
+        said = record.predictions
+        labels = said.labels.astype(np.int64)
+        metrics = record.metrics | scored(said.probabilities, labels, evaluation, batch_size)
+        errors = None
+        if record.landmarks is not None:
+            put = record.landmarks
+            errors = _image_errors(put)
+            metrics["landmark_ne"] = normalised_error(put.predicted, put.true, put.visibility)
+        rows = scored_rows(len(labels), evaluation.get("protocol", "whole_split"), batch_size)
+        labels, probabilities = labels[rows], said.probabilities[rows]
+        columns = zip(*record.history, strict=True) if record.history else [()] * 4
+        epochs, splits, names, values = columns
+        return Trial(
+            about={
+                "spec": record.spec,
+                "data": self._once(repr(record.data), record.data),
+                "timings": record.timings,
+                "environment": record.environment,
+            },
+            images=self._once(tuple(said.images[rows]), None),
+            labels=labels.astype(np.int32),
+            ranks=ranks(probabilities, labels).astype(np.int32),
+            errors=None if errors is None else errors.astype(np.float32),
+            confident=probabilities[np.arange(len(labels)), labels] > 0.5,
+            metrics=metrics,
+            history={
+                "epoch": np.array(epochs, np.int32),
+                "split": np.array(splits, dtype=object),
+                "metric": np.array(names, dtype=object),
+                "value": np.array(values, np.float64),
+            },
+            gated=self._store.has_gate(identity),
+            read=partial(self._store.read, identity),
+        )
+
+    def _once(self, key: Any, value: Any) -> Any:
+        """The first value of a key, so that equal ones take memory once."""
+        return self._known.setdefault(key, key if value is None else value)
+
+
+def _image_errors(landmarks: Landmarks) -> np.ndarray:
+    scored = trained_landmarks(landmarks.visibility)
+    distance = np.linalg.norm(landmarks.predicted - landmarks.true, axis=-1)
+    total = np.where(scored, distance, 0.0).sum(axis=1)
+    count = scored.sum(axis=1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -1,0 +1,95 @@
+"""Checksums: of the bytes of a file, and of a JSON record's content, kept inside the record.
+
+What rots on a disk must be found when it is read, not believed. Records and files from before
+there were checksums are read as they are; `bench fsck` counts them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+SEAL = "own_sha256"
+"""The key of a record that holds the checksum of all the others."""
+
+
+def file_checksum(path: Path) -> str:
+    """SHA-256 of a file's bytes, as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def folder_checksums(folder: Path) -> dict[str, str]:
+    """Checksums of the files of a folder, by name."""
+    return {path.name: file_checksum(path) for path in sorted(folder.iterdir()) if path.is_file()}
+
+
+def check_files(folder: Path, checksums: dict[str, str], present: Iterable[str]) -> None:
+    """Compare files with their checksums.
+
+    Args:
+        folder: Where they lie.
+        checksums: Name -> checksum, as `folder_checksums` gave them.
+        present: Names of the files that a reader would read.
+
+    Raises:
+        ValueError: One is missing, has other bytes, or has no checksum; it is named.
+    """
+    for name in present:
+        if name not in checksums:
+            raise ValueError(f"{name} is not one of its files")
+    for name, written in checksums.items():
+        try:
+            found = file_checksum(folder / Path(name).name)
+        except FileNotFoundError:
+            raise ValueError(f"{name} is missing") from None
+        if found != written:
+            raise ValueError(f"{name} is not what was written: its checksum differs")
+
+
+def sealed(plain: dict[str, Any]) -> dict[str, Any]:
+    """A record with the checksum of its content, which stays valid however the JSON is laid out.
+
+    Args:
+        plain: What `json` can write; NaN and infinity become None, as JSON has none.
+    """
+    content = json.loads(json.dumps(plain), parse_constant=lambda _: None)
+    content.pop(SEAL, None)
+    return content | {SEAL: _content_checksum(content)}
+
+
+def unsealed(plain: Any) -> dict[str, Any]:
+    """A record without its seal, compared with it where it has one.
+
+    Raises:
+        ValueError: It is no record, its content is not what was sealed, or its seal is lost.
+    """
+    if not isinstance(plain, dict):
+        raise ValueError("expected a mapping")
+    content = {key: value for key, value in plain.items() if key != SEAL}
+    if "files" in content and SEAL not in plain:
+        raise ValueError("it has checksums of files and lacks its own")
+    if SEAL in plain and plain[SEAL] != _content_checksum(content):
+        raise ValueError("its content is not what was written: its checksum differs")
+    return content
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """A JSON record from its file, compared with its seal where it has one.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is not JSON, or not what was written.
+    """
+    try:
+        return unsealed(json.loads(path.read_text(encoding="utf-8")))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _content_checksum(content: dict[str, Any]) -> str:
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,94 @@
+"""What a report was made of, kept beside it: what has not changed since is not drawn again.
+
+The digest of a study covers its record, its searches, every trial's `trial.json` as it lies on
+disk, failed attempts, the bench's own files and the drawing libraries. A trial never changes once
+it is stored, so its size and time of writing stand for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import bench
+from bench.record import write_json
+from bench.searches import search_path, searches_of
+from bench.store import Store
+
+MARK = ".bench-report"
+"""File that tells a report's folder from any other."""
+
+LIBRARIES = ("matplotlib", "numpy", "pandas", "scikit-learn", "scipy", "seaborn")
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a report was made of, and what became of it.
+
+    Args:
+        forms: Forms of the page that were written, in order.
+        studies: Study -> digest of what it was made of, in order.
+        figures: Study -> its figures: `name`, `title`, `caption`.
+        tables: How many tables there are.
+        files: Path within the report -> size in bytes.
+    """
+
+    forms: tuple[str, ...]
+    studies: dict[str, str]
+    figures: dict[str, list[dict[str, str]]]
+    tables: int
+    files: dict[str, int]
+
+    def write(self, folder: Path) -> None:
+        """Keep it in the report's folder."""
+        write_json(folder / MARK, asdict(self) | {"forms": list(self.forms)}, sort_keys=False)
+
+
+def read_made(folder: Path) -> Made | None:
+    """What the report in a folder was made of; None where that is not known, or files differ."""
+    try:
+        plain = json.loads((folder / MARK).read_text(encoding="utf-8"))
+        made = Made(**(plain | {"forms": tuple(plain["forms"])}))
+    except (OSError, ValueError, TypeError, KeyError):
+        return None  # no report, or one of another version: everything is drawn
+    found = sizes(folder)
+    found.pop(MARK)
+    return made if found == made.files else None
+
+
+def digest_of(store: Store, study: dict[str, Any]) -> str:
+    """Stands for everything that a study's section is made of."""
+    found = hashlib.sha256(_own_digest().encode())
+    found.update(json.dumps(study, sort_keys=True).encode())
+    identities = {identity for arm in study["arms"] for identity in arm["trials"].values()}
+    for identity in sorted(identities):
+        found.update(f"{identity}{store.stamp(identity)}".encode())
+    for identity in searches_of(study):
+        path = search_path(store.root, identity)
+        found.update(path.read_bytes() if path.is_file() else b"none")
+    # Photographs are shown where their folder is at hand.
+    found.update(str(Path(study["data"].get("root", "")).is_dir()).encode())
+    return found.hexdigest()
+
+
+@cache
+def _own_digest() -> str:
+    """Of the bench's own files and the libraries that draw."""
+    root = Path(bench.__file__).parent
+    found = hashlib.sha256()
+    for path in sorted(root.rglob("*")):
+        if path.suffix in (".py", ".j2", ".css", ".yaml", ".csv"):
+            found.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    found.update(" ".join(version(name) for name in LIBRARIES).encode())
+    return found.hexdigest()
+
+
+def sizes(folder: Path) -> dict[str, int]:
+    """Path within a folder -> size in bytes, of every file in it."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}

@@ -1,0 +1,111 @@
+"""A trial that is stopped in the middle and goes on: nothing of it may differ."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.data.sources import open_source
+from bench.design.layers import base_layers, put, stacked
+from bench.record import TrialRecord
+from bench.spec import TrialSpec, trial_id
+from bench.train.checkpoint import ABOUT, STATE, Checkpoints, read_standing
+from bench.train.extract import extract
+from bench.train.loop import TrialContext, run_trial
+from bench.train.splits import split_of
+
+EPOCHS = 5
+
+
+class Killed(Exception):  # noqa: N818 - stands for a signal
+    """The process was killed."""
+
+
+def spec(**settings: Any) -> TrialSpec:
+    plain = stacked(base_layers("ropanet", "smoke", None))
+    put(plain, "train.epochs", EPOCHS)
+    for path, value in settings.items():
+        put(plain, path.replace("__", "."), value)
+    return TrialSpec.model_validate(plain)
+
+
+@pytest.fixture(scope="module")
+def context(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> TrialContext:
+    context = TrialContext(open_source(phantom), tmp_path_factory.mktemp("features"))
+    split = split_of(spec(), context.manifest)
+    rows = np.concatenate([split.train, split.val, split.test])
+    extract(context.manifest, rows, spec().model.backbone, context.cache)  # type: ignore[union-attr]
+    return context
+
+
+@pytest.fixture
+def kept(context: TrialContext, tmp_path: Path) -> Iterator[TrialContext]:
+    yield replace(context, checkpoints=Checkpoints(tmp_path / "trial", seconds=0))
+
+
+def killed_after(trial: TrialSpec, context: TrialContext, epochs: int) -> None:
+    def kill(done: int, total: int) -> None:
+        if done > epochs:  # the checkpoint of an epoch is written after this is told of it
+            raise Killed
+
+    with pytest.raises(Killed):
+        run_trial(trial, context, kill)
+
+
+def same(one: TrialRecord, other: TrialRecord) -> None:
+    np.testing.assert_equal(one.metrics, other.metrics)
+    assert one.history == other.history
+    np.testing.assert_array_equal(one.predictions.probabilities, other.predictions.probabilities)
+    assert one.landmarks is not None and other.landmarks is not None
+    np.testing.assert_array_equal(one.landmarks.predicted, other.landmarks.predicted)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        # Two tempos, twins, an order that is drawn with replacement, and the best epoch's weights.
+        {"landmarks__steps": "separate", "train__balancing": "over_sampling",
+         "train__selection": "best", "train__learning_rate": 0.05},
+        {"train__patience": 2, "train__learning_rate": 0.05, "landmarks__update_ratio": 3},
+    ],
+)  # fmt: skip
+def test_a_trial_that_goes_on_ends_as_if_nothing_had_happened(
+    context: TrialContext, kept: TrialContext, settings: dict[str, Any]
+) -> None:
+    trial = spec(**settings)
+    undisturbed = run_trial(trial, context)
+    epochs = max(row[0] for row in undisturbed.history)
+    for after in (1, min(3, epochs - 1)):
+        killed_after(trial, kept, after)
+    done: list[int] = []
+    resumed = run_trial(trial, kept, lambda epoch, total: done.append(epoch))
+    assert done[0] == min(3, epochs - 1) + 1
+    same(undisturbed, resumed)
+
+
+def test_a_checkpoint_that_is_damaged_or_of_another_trial_is_not_gone_on_from(
+    kept: TrialContext,
+) -> None:
+    assert kept.checkpoints is not None
+    folder, trial = kept.checkpoints.folder, spec()
+    identity = trial_id(trial, kept.manifest.fingerprint)
+    killed_after(trial, kept, 2)
+    standing = read_standing(folder, identity)
+    assert standing is not None and standing.epoch == 2
+    assert read_standing(folder, "another") is None
+
+    about = (folder / ABOUT).read_text()
+    for other in ("{", "[]", json.dumps(json.loads(about) | {"versions": {"keras": "2.0"}})):
+        (folder / ABOUT).write_text(other)
+        assert read_standing(folder, identity) is None
+    (folder / ABOUT).write_text(about)
+    state = bytearray((folder / STATE).read_bytes())
+    state[len(state) // 2] ^= 1
+    (folder / STATE).write_bytes(state)
+    assert read_standing(folder, identity) is None
