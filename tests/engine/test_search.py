@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,17 @@ from bench.design.lay import lay_study
 from bench.design.study import load_study
 from bench.engine.oracle import ArmSearch, versions
 from bench.engine.search import SourceSearcher
-from bench.engine.tune import QUIET
+from bench.engine.tune import QUIET, RETRIES
+from bench.export import export
+from bench.fsck.results import Known, check_results
+from bench.locks import held
 from bench.plan import PlannedTrial
 from bench.record import Predictions, TrialRecord
 from bench.searches import SearchLog, read_search, search_path
 from bench.spec import TrialSpec
 from bench.store import Store
 from bench.tuned_study import TunedStudy, opened
-from bench.tuning import search_plans
+from bench.tuning import search_plans, study_searches
 from tests.engine.known import SPACES, score_of
 
 STUDY = f"""
@@ -49,7 +53,8 @@ def put(identity: str, spec: TrialSpec, store: Store) -> None:
     }
     answers = Predictions(np.array(["a.jpg"]), np.zeros(1, int), np.ones((1, 2)))
     metrics = {"accuracy": score_of(point)}
-    store.write(TrialRecord(identity, spec.model_dump(mode="json"), {}, metrics, [], answers))
+    data = {"fingerprint": "f"}
+    store.write(TrialRecord(identity, spec.model_dump(mode="json"), data, metrics, [], answers))
 
 
 class KnownFunction(tune.Trainable):
@@ -237,3 +242,76 @@ def test_with_as_many_arms_as_workers_it_does_not_matter_which_one_is_faster(
             assert kinds == [*(["proposed", "answered"] * 5), "ended"]
         files.append(found)
     assert files[0] == files[1] == files[2]
+
+
+@contextmanager
+def searcher(laid: tuple[Design, Manifest], results: Path) -> Iterator[tuple[SourceSearcher, list]]:
+    """What Ray asks, of one arm's search; and the events that it tells of."""
+    events: list[tuple[str, str]] = []
+    study = TunedStudy(*laid, Store(results), ["gate=none"], rerun=False)
+    with opened([study]):
+        yield SourceSearcher(
+            [], [study], Store(results), lambda *event: events.append(event), lambda trial: None, 1
+        ), events  # fmt: skip
+
+
+def test_a_trial_whose_worker_is_lost_comes_again_and_in_the_end_fails(
+    laid: tuple[Design, Manifest], tmp_path: Path
+) -> None:
+    with searcher(laid, tmp_path) as (search, events):
+        tried = []
+        for attempt in range(RETRIES + 1):
+            tried.append(asked(search, f"ray {attempt}"))
+            search.on_trial_complete(f"ray {attempt}", None, error=True)
+        (lost,) = set(tried)
+        assert search.outcomes == {lost: "failed"} and events == [(lost, "failed")]
+        assert "worker process died" in Store(tmp_path).failures(lost)[0]["error"]
+        # The proposal has two seeds; when the other one ends it has failed, and another follows.
+        assert asked(search, "ray other") != lost
+        search.on_trial_complete("ray other", {"outcome": "diverged"}, error=False)
+        third = asked(search, "ray third")
+    (path,) = (tmp_path / "searches").glob("*.jsonl")
+    kept = read_search(path)
+    assert kept is not None and kept.proposals[0].error is not None
+    assert third in kept.proposals[1].trials
+
+
+def asked(search: SourceSearcher, ray_trial: str) -> str:
+    suggested = search.suggest(ray_trial)
+    assert isinstance(suggested, dict)
+    return str(suggested["trial"]["id"])
+
+
+def test_what_another_run_is_training_is_waited_for(
+    laid: tuple[Design, Manifest], tmp_path: Path
+) -> None:
+    store = Store(tmp_path)
+    with searcher(laid, tmp_path) as (search, events):
+        first, second = asked(search, "ray 1"), asked(search, "ray 2")
+        with held(store.claim(first), wait=True), held(store.claim(second), wait=True):
+            search.on_trial_complete("ray 1", {"outcome": "elsewhere"})
+            search.on_trial_complete("ray 2", {"outcome": "elsewhere"})
+            assert search.suggest("ray 3") is None, "nothing to train before one of them ends"
+        # The other run stored one of them, and was killed before it had the other.
+        store.write_failure(first, {"kind": "diverged", "error": "the loss became nan"})
+        assert asked(search, "ray 4") == second
+        assert events == [(first, "failed")]
+
+
+def test_a_search_is_exported_and_looked_over_with_its_study(
+    laid: tuple[Design, Manifest], tmp_path: Path
+) -> None:
+    results, copy = tmp_path / "results", tmp_path / "copy"
+    without_ray(*laid, results, kill_at=0)
+    TunedStudy(*laid, Store(results), (), rerun=False)
+    assert export(Store(results), copy) == 4
+    (study,) = Store(copy).studies()
+    assert {a: s.complete for a, s in study_searches(Store(copy), study).items()} == {
+        "gate=sigmoid": True, "gate=none": True,
+    }  # fmt: skip
+    known = Known()
+    assert list(check_results(Store(results), known, lambda *_: None)) == []
+    path = next((results / "searches").iterdir())
+    path.write_bytes(path.read_bytes().replace(b"answered", b"answred", 1).replace(b"[", b"", 1))
+    (found,) = check_results(Store(results), known, lambda *_: None)
+    assert found.kind == "damaged search" and found.path == path and found.repair is not None
