@@ -61,6 +61,9 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", help="PATH=VALUE above the study's own settings; repeat for more."),
 ]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Trials at the same time; as many as fit by default.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 RESULTS, CACHE = Path("results"), Path(".cache")
@@ -94,9 +97,7 @@ def run(
     profile: Profile = None,
     results: Results = RESULTS,
     cache: Cache = CACHE,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Trials at the same time; as many as fit by default.")
-    ] = None,
+    workers: Workers = None,
     threads: Annotated[
         int | None,
         typer.Option(
@@ -125,7 +126,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Train whatever of one or more studies is not in the store yet."""
-    from bench.display import TrialDisplay, phase_bar
+    from bench.display import phase_bar, trial_bar
     from bench.engine.resources import Resources
     from bench.run import run as run_studies
 
@@ -147,17 +148,12 @@ def run(
     ]
     screen = err if as_json else out
 
-    def trials_shown(total: int, stored: int, names: dict[str, str], shares: Any) -> TrialDisplay:
-        each = f"{shares.cpus} CPU" + (f" and {shares.gpus:g} GPU" if shares.gpus else "")
-        screen.print(f"{total} trials to train, {shares.workers} at a time, {each} each")
-        return TrialDisplay(screen, total, stored, names)
-
     try:
         found = run_studies(
             requests,
             Resources(workers, threads, gpus_per_trial, address),
             phases=lambda: phase_bar(screen),
-            trials_shown=trials_shown,
+            trials_shown=trial_bar(screen),
         )
     except KeyboardInterrupt:
         err.print(
@@ -288,6 +284,64 @@ def export(
         out.print(f"{trials} trials of {', '.join(studies)} in {to}")
 
 
+@app.command(
+    epilog="Examples:\n\n  bench verify --sample 5\n\n  bench verify 0123456789abcdef --json\n\n"
+    "Exit code 0 where all are identical or within tolerance, 1 otherwise."
+)
+def verify(
+    trials: Annotated[
+        list[str] | None, typer.Argument(help="Identities of trials.", show_default=False)
+    ] = None,
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="As many trials, drawn at random.")
+    ] = None,
+    data: Data = None,
+    results: Results = RESULTS,
+    cache: Cache = CACHE,
+    workers: Workers = None,
+    tolerance: Annotated[
+        float, typer.Option(min=0, help="Largest difference of a probability taken for rounding.")
+    ] = 1e-3,
+    as_json: AsJson = False,
+) -> None:
+    """Train stored trials again and compare: is what is stored what happens?"""
+    import random
+
+    from bench.display import phase_bar, trial_bar
+    from bench.engine.resources import Resources
+    from bench.overview import print_verified
+    from bench.store import Store
+    from bench.verify import CLOSE, IDENTICAL
+    from bench.verify import verify as train_again
+
+    store = Store(results)
+    chosen = list(trials or ())
+    if sample is not None:
+        rest = [identity for identity in store.ids() if identity not in chosen]
+        chosen += random.sample(rest, min(sample, len(rest)))
+    if not chosen:
+        raise BenchError(
+            "no trial was named", where="bench verify", fix="name trials, or add `--sample 5`"
+        )
+    screen = err if as_json else out
+    found = train_again(
+        store,
+        cache,
+        chosen,
+        resources=Resources(workers),
+        data=data,
+        tolerance=tolerance,
+        phases=lambda: phase_bar(screen),
+        trials_shown=trial_bar(screen),
+    )
+    if as_json:
+        _print_json([one.__dict__ for one in found])
+    else:
+        print_verified(out, found)
+    if any(one.verdict not in (IDENTICAL, CLOSE) for one in found):
+        raise typer.Exit(1)
+
+
 @app.command(epilog="Example:\n\n  bench status --json")
 def status(results: Results = RESULTS, as_json: AsJson = False) -> None:
     """Show the studies in the store: trials done, failed and missing."""
@@ -347,10 +401,11 @@ def schema() -> None:
 def ledger(as_json: AsJson = False) -> None:
     """Show the decisions that the paper leaves open, and the setting that carries each."""
     from bench.overview import print_ledger
+    from bench.paper.ledger import fashionnet_decisions
     from bench.paper.ledger import ledger as rows
 
     if as_json:
-        _print_json([row.__dict__ for row in rows()])
+        _print_json([row.__dict__ for row in (*rows(), *fashionnet_decisions())])
     else:
         print_ledger(out)
 

@@ -17,6 +17,8 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from bench.engine.resources import Shares
+
 ENDS = ("finished", "stored", "diverged", "failed")
 """Ends of a trial; others come again."""
 
@@ -128,6 +130,17 @@ class TrialDisplay:
             self._console.print(
                 f"  trials: {done} of {self._total} ({', '.join(parts)})", highlight=False
             )
+
+
+def trial_bar(console: Console) -> Callable[[int, int, dict[str, str], Shares], TrialDisplay]:
+    """What shows the trials of a run: says what each may use, then makes its display."""
+
+    def show(total: int, stored: int, names: dict[str, str], shares: Shares) -> TrialDisplay:
+        each = f"{shares.cpus} CPU" + (f" and {shares.gpus:g} GPU" if shares.gpus else "")
+        console.print(f"{total} trials to train, {shares.workers} at a time, {each} each")
+        return TrialDisplay(console, total, stored, names)
+
+    return show
 
 
 def _bar(console: Console) -> Progress:

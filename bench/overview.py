@@ -14,11 +14,12 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
+from bench.data.attributes import data_identity
 from bench.data.oddities import printable
 from bench.design.space import feature_specs
 from bench.design.study import profile_settings
 from bench.display import duration
-from bench.paper.ledger import ledger
+from bench.paper.ledger import LedgerRow, fashionnet_decisions, ledger
 from bench.plan import FeatureNeed, PlannedTrial, cost_of, data_label, feature_needs
 from bench.spec import trial_id
 from bench.store import CRASHED, DIVERGED, Store
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from bench.fsck.check import FsckReport
     from bench.paper.audit import Finding
     from bench.request import Prepared, Request
+    from bench.verify import Verified
 
 SHOWN_ARMS = 40
 COUNTED_TRIALS = 20_000
@@ -79,7 +81,7 @@ def plan_overview(request: Request) -> dict[str, Any]:
         return overview
     trials = [
         PlannedTrial(
-            identity := trial_id(spec, manifest.fingerprint),
+            identity := trial_id(spec, data_identity(spec, manifest)),
             arm.name,
             seed,
             spec,
@@ -127,10 +129,9 @@ def _plan_tuned(
 ) -> dict[str, Any]:
     """The plan of a tuned study, whose settings are not known beforehand but whose number is."""
     laid, manifest = prepared.design, prepared.manifest
-    fingerprint = manifest.fingerprint if manifest is not None else "not drawn yet"
     plans = [
         plan
-        for plan in search_plans(laid, fingerprint)
+        for plan in search_plans(laid, manifest)
         if not request.only or plan.arm in request.only
     ]
     cost = tuning_cost(laid, plans, store)
@@ -337,22 +338,45 @@ def print_fsck(console: Console, report: FsckReport) -> None:
     console.print(f"{report.trials:,} trials looked over: {found}")
 
 
+def print_verified(console: Console, found: Sequence[Verified]) -> None:
+    """Print how stored trials compare with the same trained again."""
+    colours = {"identical": "green", "within tolerance": "green", "different": "red"}
+    for one in found:
+        colour = colours.get(one.verdict, "yellow")
+        said = f"[{colour}]{one.verdict}[/] {escape(printable(one.name or one.trial))}"
+        if one.deviation > 0:
+            said += f": a probability differs by {one.deviation:.2g}"
+        console.print(said + (f" ({escape(printable(one.where))})" if one.where else ""))
+        for name, (then, now) in one.changed.items():
+            was, is_now = (escape(printable(str(value))) for value in (then, now))
+            console.print(f"    {name}: {was} then, {is_now} now", soft_wrap=True)
+    counts = Counter(one.verdict for one in found)
+    console.print(", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
+
+
 def print_ledger(console: Console) -> None:
-    """Print the ledger for a person."""
-    for row in ledger():
+    """Print the ledger for a person, then what FashionNet's descriptions leave open."""
+    _print_rows(console, ledger())
+    console.print("\nA setting without `as released` is the same in as_published and as_released.")
+    console.print("\n[bold]FashionNet[/]: what its descriptions leave open\n")
+    _print_rows(console, fashionnet_decisions())
+
+
+def _print_rows(console: Console, rows: Sequence[LedgerRow]) -> None:
+    for row in rows:
         console.print(f"[bold]{row.row:>2}  {escape(row.decision)}[/]")
         grid = Table.grid(padding=(0, 2))
         grid.add_column(style="dim")
         grid.add_row("    paper", escape(row.paper))
-        code = f"{row.code} (unverified)" if row.unverified else row.code
-        grid.add_row("    released code", escape(code))
+        if row.code != "–":
+            code = f"{row.code} (unverified)" if row.unverified else row.code
+            grid.add_row("    released code", escape(code))
         grid.add_row("    default", escape(row.default))
         for path in row.settings:
             released = json.dumps(row.released.get(path))
             changed = f", as released: {released}" if path in row.released else ""
             grid.add_row("    setting", escape(f"{path}{changed}"))
         console.print(grid)
-    console.print("\nA setting without `as released` is the same in as_published and as_released.")
 
 
 AUDIT_STYLES = {"impossible": "bold red", "suspicious": "yellow", "consistent": "green"}

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
+from bench.data.attributes import data_identity
 from bench.data.manifest import Manifest
 from bench.data.oddities import printable
 from bench.data.settings import DataSpec
@@ -73,7 +74,7 @@ class FeatureNeed:
 def planned(design: Design, manifest: Manifest, store: Store) -> Iterator[PlannedTrial]:
     """A study's trials, lazily, seeds outermost."""
     for arm, seed, spec in design.trials():
-        identity = trial_id(spec, manifest.fingerprint)
+        identity = trial_id(spec, data_identity(spec, manifest))
         yield PlannedTrial(identity, arm.name, seed, spec, store.has(identity))
 
 

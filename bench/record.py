@@ -3,7 +3,8 @@
 trial.json           spec, metrics, timings, environment, data; checksums of itself and the others
 history.parquet      epoch, split, metric, value
 predictions.parquet  image, label, probabilities, one row a test image
-landmarks.parquet    image, landmark, visibility, true and predicted place
+landmarks.parquet    image, landmark, visibility, true and predicted places, size of the image
+attributes.parquet   image, true answers, logits
 gate.parquet         image, mean of the gate, energy passed, map
 """
 
@@ -44,13 +45,37 @@ class Landmarks:
         images: `(n,)` paths.
         visibility: `(n, 8)` int8.
         true: `(n, 8, 2)` float32, NaN where absent.
-        predicted: `(n, 8, 2)` float32.
+        predicted: `(n, 8, 2)` float32; of landmark maps, by arg-max.
+        soft: `(n, 8, 2)` float32, of landmark maps by soft-arg-max; None for places that are not
+            read from maps, and in older records.
+        sizes: `(n, 2)` int32, width and height of the images in pixels; None in older records.
     """
 
     images: np.ndarray
     visibility: np.ndarray
     true: np.ndarray
     predicted: np.ndarray
+    soft: np.ndarray | None = None
+    sizes: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class AttributeRecord:
+    """What a model said of the test images' attributes.
+
+    Args:
+        images: `(n,)` paths.
+        names: The attributes' names.
+        types: `(len(names),)` int8, by `bench.data.attributes.ATTRIBUTE_TYPES`.
+        true: `(n, len(names))` int8: -1 no, 0 unknown, 1 yes.
+        logits: `(n, len(names))` float16.
+    """
+
+    images: np.ndarray
+    names: tuple[str, ...]
+    types: np.ndarray
+    true: np.ndarray
+    logits: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -85,6 +110,7 @@ class TrialRecord:
         history: Rows of (epoch from 1, split `train` or `val`, metric, value).
         predictions: Test answers.
         landmarks: Test landmarks, None for a model without a landmark branch.
+        attributes: Test attributes, None for a model that does not predict them.
         gate: What the gate let through, None for a model without one.
         timings: Seconds by phase.
         environment: Versions, hardware, weights' hash and the profile it ran under.
@@ -98,6 +124,7 @@ class TrialRecord:
     predictions: Predictions
     landmarks: Landmarks | None = None
     gate: GateRecord | None = None
+    attributes: AttributeRecord | None = None
     timings: dict[str, float] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
 
@@ -133,15 +160,29 @@ def write_record(folder: Path, record: TrialRecord) -> None:
     )
     if record.landmarks is not None:
         put = record.landmarks
+        columns = {
+            "image": pa.array([str(path) for path in put.images], pa.string()),
+            "visibility": _rows(put.visibility),
+            "true": _rows(put.true.reshape(len(put.true), -1)),
+            "predicted": _rows(put.predicted.reshape(len(put.predicted), -1)),
+        }
+        if put.soft is not None:
+            columns["soft"] = _rows(put.soft.reshape(len(put.soft), -1))
+        if put.sizes is not None:
+            columns["size"] = _rows(put.sizes)
+        _write_table(folder / "landmarks.parquet", pa.table(columns))
+    if record.attributes is not None:
+        answered = record.attributes
+        about = {"names": list(answered.names), "types": answered.types.tolist()}
         _write_table(
-            folder / "landmarks.parquet",
+            folder / "attributes.parquet",
             pa.table(
                 {
-                    "image": pa.array([str(path) for path in put.images], pa.string()),
-                    "visibility": _rows(put.visibility),
-                    "true": _rows(put.true.reshape(len(put.true), -1)),
-                    "predicted": _rows(put.predicted.reshape(len(put.predicted), -1)),
-                }
+                    "image": pa.array([str(path) for path in answered.images], pa.string()),
+                    "true": _rows(answered.true),
+                    "logits": _rows(answered.logits),
+                },
+                metadata={"attributes": json.dumps(about)},
             ),
         )
     if record.gate is not None:
@@ -194,6 +235,23 @@ def read_record(folder: Path, plain: dict[str, Any], *, gates: bool = True) -> T
             visibility=_matrix(put["visibility"]),
             true=_matrix(put["true"]).reshape(len(put), -1, 2),
             predicted=_matrix(put["predicted"]).reshape(len(put), -1, 2),
+            soft=(
+                _matrix(put["soft"]).reshape(len(put), -1, 2)
+                if "soft" in put.column_names
+                else None
+            ),
+            sizes=_matrix(put["size"]) if "size" in put.column_names else None,
+        )
+    attributes = None
+    if (folder / "attributes.parquet").is_file():
+        answered = _read_table(folder / "attributes.parquet")
+        about = json.loads(answered.schema.metadata[b"attributes"])
+        attributes = AttributeRecord(
+            images=_texts(answered["image"]),
+            names=tuple(about["names"]),
+            types=np.array(about["types"], np.int8),
+            true=_matrix(answered["true"]),
+            logits=_matrix(answered["logits"]),
         )
     gate = None
     if gates and (folder / "gate.parquet").is_file():
@@ -226,6 +284,7 @@ def read_record(folder: Path, plain: dict[str, Any], *, gates: bool = True) -> T
         ),
         landmarks=landmarks,
         gate=gate,
+        attributes=attributes,
         timings=plain["timings"],
         environment=plain["environment"],
     )

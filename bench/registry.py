@@ -45,6 +45,8 @@ class Backbone:
         imagenet_file: Name of the file that Keras then keeps.
         native_scaling: `"module:function"` from images in [0, 255] to the scaling that the
             ImageNet weights were trained with; None where there is none but [0, 1].
+        begins: The backbone that this one is the beginning of and whose phantom weights it
+            takes; None for a whole one.
     """
 
     build: str
@@ -56,6 +58,7 @@ class Backbone:
     imagenet: str | None = None
     imagenet_file: str | None = None
     native_scaling: str | None = None
+    begins: str | None = None
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,16 @@ BACKBONES: dict[str, Backbone] = {
         channels=512,
         flops=30.69e9,
     ),
+    "vgg16_conv4": _application(
+        "vgg16_conv4",
+        "VGG16",
+        "vgg16",
+        "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        input_size=224,
+        map_side=lambda side: side // 8,
+        channels=512,
+        flops=27.91e9,
+    ),
     "resnet50": _application(
         "resnet50",
         "ResNet50",
@@ -169,9 +182,18 @@ BACKBONES: dict[str, Backbone] = {
         flops=0.0481e9,
         weights=("phantom", "none"),
     ),
+    "small_early": Backbone(
+        build="bench.models.backbones:small_early",
+        input_size=96,
+        map_side=lambda side: -(-side // 8),
+        channels=64,
+        flops=0.0428e9,
+        weights=("phantom", "none"),
+        begins="small",
+    ),
 }
-"""Backbones: InceptionV3 is the paper's (§4.3), VGG16 FashionNet's (§4.1); `small` is for the
-phantom and a laptop."""
+"""Backbones: InceptionV3 is the paper's (§4.3), VGG-16's first four blocks are FashionNet's (§4.1);
+`small`, and its beginning, are for the phantom and a laptop."""
 
 GATES: dict[str, Gate] = {
     "sigmoid": Gate("bench.models.gates:sigmoid", True, True),

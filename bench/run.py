@@ -6,23 +6,21 @@ Light until there is something to train: Ray and Keras are imported only then.
 from __future__ import annotations
 
 import os
-import subprocess
 import time
-import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import bench
 from bench.data.manifest import Manifest
 from bench.design.design import Design
-from bench.engine.resources import Resources, Shares
+from bench.engine.resources import Resources
 from bench.errors import BenchError
-from bench.plan import PlannedTrial, drop_damaged, feature_needs, planned, study_record, unprepared
+from bench.plan import PlannedTrial, planned, study_record
 from bench.request import Prepared, Request, check_only, lay_out
 from bench.store import Store
-from bench.tuned_study import TunedStudy, opened
+from bench.training import Phases, TrialsShown, batch_of, train
+from bench.tuned_study import TunedStudy
 
 DONE = ("finished", "stored")
 """Outcomes of a trial that is in the store."""
@@ -84,8 +82,8 @@ def run(
     requests: Sequence[Request],
     resources: Resources,
     *,
-    phases: Callable[[], Any],
-    trials_shown: Callable[[int, int, dict[str, str], Shares], Any],
+    phases: Phases,
+    trials_shown: TrialsShown,
 ) -> list[Result]:
     """Train whatever of some studies is not in the store, all of them in one Ray session.
 
@@ -93,9 +91,8 @@ def run(
         requests: What the user asked for: a study each, all else alike. Their `limit` is for all
             of them together.
         resources: What may be used.
-        phases: Makes a context manager that yields `say(phase, done, total)`.
-        trials_shown: Called with (trials to run, trials stored, names by id, shares); makes a
-            context manager with `event(trial id, what)`.
+        phases: Shows the drawing of a phantom and the making of features.
+        trials_shown: Shows the trials.
 
     Returns:
         What became of each study.
@@ -109,7 +106,7 @@ def run(
         laid = [lay_out(request, draw=say) for request in requests]
     _refuse_namesakes(laid, requests)
     shares = _shares(laid, requests)
-    outcomes, repaired = _engine(requests[0], resources, shares, phases, trials_shown)
+    outcomes, repaired = _train(requests[0], resources, shares, phases, trials_shown)
     seconds = time.monotonic() - begun
     return [_result(share, outcomes, repaired, seconds) for share in shares]
 
@@ -222,116 +219,48 @@ def _chosen(laid: Design, request: Request, manifest: Manifest, store: Store) ->
     return list(chosen.values())
 
 
-def _engine(
+def _train(
     request: Request,
     resources: Resources,
     shares: Sequence[_Share],
-    phases: Callable[[], Any],
-    trials_shown: Callable[[int, int, dict[str, str], Shares], Any],
+    phases: Phases,
+    trials_shown: TrialsShown,
 ) -> tuple[dict[str, str], tuple[str, ...]]:
     """Train what is pending; outcomes by trial, and the damaged shards that were made anew."""
-    pending = [trial for share in shares for trial in share.pending]
-    tuned = [share.tuned for share in shares if share.tuned is not None]
-    if not pending and not tuned:
-        return {}, ()
-    request.cache.mkdir(parents=True, exist_ok=True)
-    log = (request.results / "logs" / f"{_log_name(shares)}.{os.getpid()}.log").resolve()
     # One batch for each place that data lies in, as a rule one: its workers are started once.
     places: dict[Path, list[_Share]] = {}
     for share in shares:
         if share.pending or share.tuned:
             places.setdefault(share.prepared.data_root, []).append(share)
-    batches = [_batch(request, of_place, log) for of_place in places.values()]
-    names = {trial.id: trial.name for trial in pending}
+    if not places:
+        return {}, ()
+    batches = [
+        batch_of(
+            [trial for share in of_place for trial in share.pending],
+            of_place[0].manifest,
+            data,
+            cache=request.cache,
+            results=request.results,
+            log=request.results / "logs" / f"{_log_name(shares)}.{os.getpid()}.log",
+            profile=of_place[0].prepared.design.profile,
+            sources=[share.tuned for share in of_place if share.tuned is not None],
+            replace=request.rerun,
+            trial_timeout=request.trial_timeout,
+            checkpoint_seconds=request.checkpoint_seconds,
+        )
+        for data, of_place in places.items()
+    ]
     stored = sum(share.stored for share in shares)
-    outcomes: dict[str, str] = {}
-    # Heavy from here on.
-    from bench.engine.search import run_with_sources
-    from bench.engine.tune import extract_features, run_trials, session
-
-    total, room = len(pending) + sum(source.left for source in tuned), None
-    if request.limit is not None:
-        total, room = min(total, request.limit), request.limit - len(pending)
-    with opened(tuned), session(resources, total, request.results.resolve(), log) as ray:
-        for batch in batches:
-            if batch.unprepared or resources.address:
-                with phases() as say:
-                    extract_features(batch.job, ray, say)
-        with trials_shown(total, stored, names, ray.shares) as shown:
-            for batch in batches:
-                if not batch.sources:
-                    outcomes |= run_trials(batch.trials, batch.job, ray, shown.event)
-                    continue
-                for source in batch.sources:
-                    source.found = lambda identity: shown.event(identity, "stored")
-                outcomes |= run_with_sources(
-                    batch.trials, batch.sources, batch.job, ray, shown.event, names, room
-                )
-    return outcomes, tuple(shard for batch in batches for shard in batch.dropped)
-
-
-@dataclass(frozen=True)
-class _Batch:
-    """Trials over the same data.
-
-    Args:
-        job: What holds for all of them (`bench.engine.worker.Job`).
-        trials: The trials.
-        sources: Tuned studies, which bring further trials as they go.
-        unprepared: Whether features or weights are still to be made.
-        dropped: Damaged feature shards that were dropped, to be made anew.
-    """
-
-    job: Any
-    trials: list[PlannedTrial]
-    sources: list[TunedStudy]
-    unprepared: bool
-    dropped: list[str]
-
-
-def _batch(request: Request, shares: Sequence[_Share], log: Path) -> _Batch:
-    from bench.engine.worker import Job
-
-    trials = [trial for share in shares for trial in share.pending]
-    sources = [share.tuned for share in shares if share.tuned is not None]
-    prepared, manifest = shares[0].prepared, shares[0].manifest
-    specs = [trial.spec for trial in trials]
-    specs += [spec for source in sources for spec in source.feature_specs()]
-    every = feature_needs(specs, manifest, request.cache)
-    dropped, needs = drop_damaged(every, manifest, request.cache)
-    job = Job(
-        run=uuid.uuid4().hex[:12],
-        data=prepared.data_root,
-        fingerprint=manifest.fingerprint,
-        needs=tuple((need.backbone, tuple(need.rows.tolist())) for need in needs),
-        cache=request.cache.resolve(),
-        results=request.results.resolve(),
-        log=log,
-        profile=prepared.design.profile,
-        replace=request.rerun,
-        trial_timeout=request.trial_timeout,
-        checkpoint_seconds=request.checkpoint_seconds,
-        commit=_commit(),
+    outcomes = train(
+        batches,
+        resources,
+        phases=phases,
+        trials_shown=trials_shown,
+        stored=stored,
+        limit=request.limit,
     )
-    return _Batch(job, trials, sources, bool(unprepared(needs, request.cache)), dropped)
+    return outcomes, tuple(shard for batch in batches for shard in batch.dropped)
 
 
 def _log_name(shares: Sequence[_Share]) -> str:
     return shares[0].study if len(shares) == 1 else f"{len(shares)}-studies"
-
-
-def _commit() -> str | None:
-    """The commit of the checkout that the bench runs from, `+` where files differ from it."""
-    folder = Path(__file__).resolve().parents[1]
-    if not (folder / ".git").exists():
-        return None
-    try:
-        head, changed = (
-            subprocess.run(
-                ["git", *words], cwd=folder, capture_output=True, text=True, check=True
-            ).stdout.strip()
-            for words in (("rev-parse", "HEAD"), ("status", "--porcelain", "--", "bench"))
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None  # no git, or not its owner: the version stands alone
-    return head + ("+" if changed else "")

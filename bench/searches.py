@@ -13,6 +13,7 @@ import fcntl
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
@@ -39,13 +40,13 @@ class SearchPlan:
         arm: Name of the arm.
         spec: The arm's trial.
         tuning: How it is tuned.
-        fingerprint: Fingerprint of the data.
+        identify: Identity of the data that a trial uses (`bench.data.attributes.data_identity`).
     """
 
     arm: str
     spec: TrialSpec
     tuning: Tuning
-    fingerprint: str
+    identify: Callable[[TrialSpec], str]
 
     @property
     def space(self) -> Space:
@@ -72,7 +73,7 @@ class SearchPlan:
             "direction": tuning.direction,
             "seeds": tuning.seed_list,
             "seed": tuning.seed,
-            "data": self.fingerprint,
+            "data": self.identify(self.spec),
             "semantics": SEMANTICS,
         }
 
@@ -93,7 +94,7 @@ class SearchPlan:
 
     def ids(self, specs: list[TrialSpec]) -> list[str]:
         """Identities of some trials on the search's data."""
-        return [trial_id(spec, self.fingerprint) for spec in specs]
+        return [trial_id(spec, self.identify(spec)) for spec in specs]
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,23 @@ import hashlib
 import json
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
 from bench.data.settings import DataSpec
 from bench.errors import BenchError
-from bench.models.settings import ModelSettings, Prior, RopaNet, Settings, ignored
+from bench.models.settings import (
+    ADDED,
+    ModelSettings,
+    Prior,
+    RopaNet,
+    Settings,
+    as_identified,
+    ignored,
+)
 from bench.registry import BACKBONES, GATES
-from bench.train.settings import EvalSpec, LandmarkSpec, TrainSpec
+from bench.train.settings import EvalSpec, LandmarkSpec, PoseSpec, TrainSpec
 
 SEMANTICS = 2
 """Raised by hand whenever the same spec would give other numbers than before."""
@@ -26,7 +34,8 @@ class TrialSpec(Settings):
     Args:
         data: Images.
         model: Model and its settings.
-        landmarks: Supervision of the landmark branch; null for a model without one.
+        landmarks: Supervision of RopaNet's landmark branch; null for a model without one.
+        pose: Supervision of FashionNet; null for another model.
         train: Training; null for a model that is not trained.
         eval: Scoring.
         seed: Seed of the initial weights and of the order of the images.
@@ -35,6 +44,7 @@ class TrialSpec(Settings):
     data: DataSpec = DataSpec()
     model: ModelSettings
     landmarks: LandmarkSpec | None = None
+    pose: Annotated[PoseSpec | None, ADDED] = None
     train: TrainSpec | None
     eval: EvalSpec = EvalSpec()
     seed: int = Field(default=0, ge=0, lt=2**31)
@@ -42,10 +52,11 @@ class TrialSpec(Settings):
     @model_validator(mode="after")
     def _nothing_ignored(self) -> TrialSpec:
         kind, train = self.model.kind, self.train
-        if self.model.has_landmarks and self.landmarks is None:
-            raise ignored(
-                "landmarks", f"the model {kind} has a landmark branch and needs landmarks"
-            )
+        needed = self.model.supervision
+        if needed is not None and getattr(self, needed) is None:
+            raise ignored(needed, f"the model {kind} has a landmark branch and needs {needed}")
+        if self.pose is not None and needed != "pose":
+            raise ignored("pose", f"the model {kind} has no pose branch and would ignore pose")
         if self.landmarks is not None:
             self._landmarks_have_effect(self.landmarks)
         if self.eval.split == "validation" and self.data.validation_size == 0:
@@ -81,8 +92,10 @@ class TrialSpec(Settings):
         model, kind = self.model, self.model.kind
         if not isinstance(model, RopaNet):
             raise ignored(
-                "landmarks", f"the model {kind} has no landmark branch and would ignore landmarks"
+                "landmarks", f"the model {kind} has no landmark maps and would ignore landmarks"
             )
+        if model.local == "landmark_pooling":
+            self._points_can_be_pooled_at(landmarks)
         if landmarks.steps == "separate" and not GATES[model.gate].trained_by_classification:
             raise ignored(
                 "landmarks.steps",
@@ -102,25 +115,34 @@ class TrialSpec(Settings):
                 "model.gate_sparsity",
             )
 
+    @staticmethod
+    def _points_can_be_pooled_at(landmarks: LandmarkSpec) -> None:
+        needed = {"steps": "joint", "rescaling": "own_size"}
+        for name, value in needed.items():
+            if getattr(landmarks, name) != value:
+                raise ignored(
+                    f"landmarks.{name}",
+                    "pooling around landmarks (model.local) takes places on the feature map from "
+                    f"one landmark branch, and needs landmarks.{name}: {value}",
+                )
+
 
 def canonical(spec: TrialSpec) -> dict[str, Any]:
     """The spec as plain data in which equal trials are equal.
 
     A weights file counts by its content: its path is replaced by a hash of the file. A balancing
-    rule's usual strength counts as if it were written out. Scoring the test images, which every
-    trial did before there was a choice, is left out.
+    rule's usual strength counts as if it were written out. A setting that was added later counts
+    only where it is not at its default.
 
     Raises:
         BenchError: The weights file is not there.
     """
-    plain = spec.model_dump(mode="json")
+    plain = as_identified(spec)
     backbone = plain["model"].get("backbone")
     if backbone and backbone["weights"] not in BACKBONES[backbone["name"]].weights:
         backbone["weights"] = "sha256:" + file_digest(Path(backbone["weights"]))
     if spec.train is not None:
         plain["train"]["balancing_strength"] = spec.train.strength
-    if spec.eval.split == "test":
-        del plain["eval"]["split"]
     return plain
 
 

@@ -102,7 +102,7 @@ class TunedStudy:
         self, design: Design, manifest: Manifest, store: Store, only: Sequence[str], rerun: bool
     ) -> None:
         self._design, self._manifest, self._store = design, manifest, store
-        plans = search_plans(design, manifest.fingerprint)
+        plans = search_plans(design, manifest)
         self.plans = [plan for plan in plans if not only or plan.arm in only]
         self._rerun = rerun
         if rerun:

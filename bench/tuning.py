@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import bench
+from bench.data.attributes import data_identity
 from bench.data.manifest import Manifest
 from bench.design.budget import Budget, epochs_of
 from bench.design.design import Design
@@ -17,11 +18,20 @@ from bench.spec import TrialSpec, trial_id
 from bench.store import Store
 
 
-def search_plans(design: Design, fingerprint: str) -> list[SearchPlan]:
-    """Each arm's search over data of a fingerprint; none for a study that is not tuned."""
+def search_plans(design: Design, manifest: Manifest | None) -> list[SearchPlan]:
+    """Each arm's search; none for a study that is not tuned.
+
+    Args:
+        design: The study.
+        manifest: Its data; None for a phantom that is not drawn yet.
+    """
     if design.tuning is None:
         return []
-    return [SearchPlan(arm.name, arm.spec, design.tuning, fingerprint) for arm in design.arms()]
+
+    def identify(spec: TrialSpec) -> str:
+        return "not drawn yet" if manifest is None else data_identity(spec, manifest)
+
+    return [SearchPlan(arm.name, arm.spec, design.tuning, identify) for arm in design.arms()]
 
 
 def winners(plans: Sequence[SearchPlan], store: Store) -> dict[str, TrialSpec]:
@@ -47,7 +57,7 @@ def winners_trials(
     for seed in design.seeds:
         for arm, winner in won.items():
             spec = winner.model_copy(update={"seed": seed})
-            identity = trial_id(spec, manifest.fingerprint)
+            identity = trial_id(spec, data_identity(spec, manifest))
             yield PlannedTrial(identity, arm, seed, spec, store.has(identity))
 
 
@@ -55,7 +65,7 @@ def tuned_record(design: Design, manifest: Manifest, store: Store) -> dict[str, 
     """A tuned study as the store keeps it for the report: its winners' trials, and its searches."""
     tuning = design.tuning
     assert tuning is not None, "only a tuned study has this record"
-    plans = search_plans(design, manifest.fingerprint)
+    plans = search_plans(design, manifest)
     trials = winners_trials(design, winners(plans, store), manifest, store)
     record = study_record(design, trials, manifest, bench.__version__)
     return record | {

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from bench.data.attributes import ATTRIBUTE_TYPES, YES, Attributes, load_attributes
 from bench.data.images import UnreadableImage
 from bench.data.images import decode as decode_image
 from bench.data.manifest import (
@@ -53,6 +54,8 @@ class CheckReport:
         classes: Images by class name, then by split (`SPLITS`).
         types: Images by clothes type, then by split.
         landmarks: Landmarks by channel, then by visibility.
+        attributes: By type of attribute, how many there are, and how many of them an image has
+            on average; empty without attributes.
         oddities: All that is odd, harmful kinds first.
     """
 
@@ -64,6 +67,7 @@ class CheckReport:
     classes: dict[str, dict[str, int]]
     types: dict[str, dict[str, int]]
     landmarks: dict[str, dict[str, int]]
+    attributes: dict[str, dict[str, float]]
     oddities: tuple[Oddity, ...]
 
     @property
@@ -91,6 +95,12 @@ class CheckReport:
                 for channel, row in self.landmarks.items()
             ]
             tables.append(("Landmarks", ["landmark", *VISIBILITIES], rows))
+        if self.attributes:
+            rows = [
+                [kind, f"{row['attributes']:,}", f"{row['an image']:.2f}"]
+                for kind, row in self.attributes.items()
+            ]
+            tables.append(("Attributes", ["type", "attributes", "an image"], rows))
         rows = [
             [odd.kind, f"{odd.count:,}", "yes" if odd.harmful else "no", "\n".join(odd.examples)]
             for odd in self.oddities
@@ -114,8 +124,15 @@ def check(
 
     Returns:
         The report.
+
+    Raises:
+        BenchError: The attribute files are not what they should be.
     """
     oddities = manifest.oddities
+    attributes = load_attributes(manifest)
+    if attributes is not None and attributes.left_out:
+        kind = "attribute line that is malformed or names no image (left out)"
+        oddities += (Oddity(kind, attributes.left_out),)
     if decode:
         oddities += _undecodable(manifest, progress)
     split = np.where(manifest.partition < 0, len(PARTITIONS), manifest.partition)
@@ -135,8 +152,18 @@ def check(
             }
             for index, channel in enumerate(LANDMARKS)
         },
+        attributes={} if attributes is None else _by_type(attributes),
         oddities=tuple(sorted(oddities, key=lambda oddity: not oddity.harmful)),
     )
+
+
+def _by_type(attributes: Attributes) -> dict[str, dict[str, float]]:
+    found: dict[str, dict[str, float]] = {}
+    for number, kind in ATTRIBUTE_TYPES.items():
+        of_kind = attributes.answers[:, attributes.types == number]
+        had = float((of_kind == YES).sum(axis=1).mean()) if of_kind.size else 0.0
+        found[kind] = {"attributes": of_kind.shape[1], "an image": had}
+    return found
 
 
 def _undecodable(

@@ -55,7 +55,7 @@ def is_deepfashion(root: Path) -> bool:
     Args:
         root: The folder.
     """
-    return _locate(root, ANNOTATION_FOLDERS, _LABELS) is not None
+    return locate(root, ANNOTATION_FOLDERS, _LABELS) is not None
 
 
 def load_deepfashion(
@@ -85,7 +85,7 @@ def load_deepfashion(
     label_file = _require(root, ANNOTATION_FOLDERS, _LABELS, log)
     paths, categories = read_labels(label_file, len(names))
 
-    base, top = _image_folder(root)
+    base, top = image_folder(root)
     tree = scan_images(root, base, top, log)
     sizes, unreadable = image_sizes(tree, cache=cache, progress=progress)
     rows, files = _present(paths, tree, unreadable, log)
@@ -127,7 +127,8 @@ def load_deepfashion(
     )
 
 
-def _locate(root: Path, folders: Sequence[str], name: str) -> Path | None:
+def locate(root: Path, folders: Sequence[str], name: str) -> Path | None:
+    """Find a file by its name in the first of some folders that has it, whatever its case."""
     for folder in folders:
         place = find_entry(root, folder) if folder else root
         found = None if place is None else find_entry(place, name)
@@ -137,7 +138,7 @@ def _locate(root: Path, folders: Sequence[str], name: str) -> Path | None:
 
 
 def _require(root: Path, folders: Sequence[str], name: str, log: OddityLog) -> AnnotationFile:
-    path = _locate(root, folders, name)
+    path = locate(root, folders, name)
     if path is None:
         places = ", ".join(f"{folder}/{name}" for folder in folders)
         raise BenchError(
@@ -164,8 +165,12 @@ def _refuse_outside(root: Path, path: Path, label: str) -> None:
         )
 
 
-def _image_folder(root: Path) -> tuple[Path, str]:
-    """The folder that label paths are relative to, and the name of `img` in it."""
+def image_folder(root: Path) -> tuple[Path, str]:
+    """The folder that label paths are relative to, and the name of `img` in it.
+
+    Raises:
+        BenchError: There is none.
+    """
     outer = find_entry(root, "Img")
     for base in (outer, root):
         inner = None if base is None else find_entry(base, "img")
@@ -233,7 +238,7 @@ def _landmarks(
     """
     landmarks = np.full((len(paths), 8, 2), np.nan, dtype=np.float32)
     visibility = np.full((len(paths), 8), ABSENT, dtype=np.int8)
-    path = _locate(root, ANNOTATION_FOLDERS, _LANDMARKS)
+    path = locate(root, ANNOTATION_FOLDERS, _LANDMARKS)
     if path is None:
         log.add("no landmark file", f"looked for {_LANDMARKS}")
         return landmarks, visibility
@@ -262,7 +267,7 @@ def _landmarks(
 
 def _partition(root: Path, paths: list[str], log: OddityLog) -> np.ndarray:
     partition = np.full(len(paths), -1, dtype=np.int8)
-    path = _locate(root, EVALUATION_FOLDERS, _PARTITION)
+    path = locate(root, EVALUATION_FOLDERS, _PARTITION)
     if path is None:
         log.add("no official partition", f"looked for {_PARTITION}")
         return partition

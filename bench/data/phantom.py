@@ -19,8 +19,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from bench.data.garment import Photograph, draw_cloth, draw_photograph
+from bench.data.garment import Cloth, Photograph, draw_cloth, draw_photograph
 from bench.data.manifest import ABSENT, CHANNELS_OF_TYPE, PARTITIONS
+from bench.data.phantom_attributes import answers_of, has_attributes, write_attributes
 from bench.errors import BenchError
 from bench.paper.categories import categories
 
@@ -63,7 +64,8 @@ def draw_phantom(
 ) -> Path:
     """Draw a phantom, unless it is there already.
 
-    Appears whole, by one rename; a killed run leaves nothing that is taken for a phantom.
+    Appears whole, by one rename; a killed run leaves nothing that is taken for a phantom. One that
+    was drawn before phantoms had attributes is given them; nothing else in it changes.
 
     Args:
         root: Folder to make.
@@ -79,6 +81,8 @@ def draw_phantom(
         BenchError: `root` holds something else.
     """
     if is_drawn(root, images=images, seed=seed):
+        if not has_attributes(root):
+            write_attributes(root, _attributes(_products(images, seed), seed))
         return root
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise BenchError(
@@ -261,6 +265,7 @@ def _draw_into(
             if progress is not None:
                 progress(len(lines), images)
     _write_annotations(draft, lines)
+    write_attributes(draft, _attributes(products, seed))
     (draft / MARK).write_text(json.dumps(_mark(images, seed), indent=1) + "\n", encoding="utf-8")
 
 
@@ -304,15 +309,12 @@ def _draw_products(task: tuple[Path, int, list[_Product]]) -> list[tuple[str, st
     for product in products:
         folder = draft / "Img" / "img" / product.folder
         folder.mkdir(parents=True, exist_ok=True)
-        cloth = draw_cloth(
-            product.category, np.random.default_rng([_PRODUCT, seed, product.number])
-        )
-        for number in range(1, product.photographs + 1):
+        cloth = _cloth(product, seed)
+        for number, path in _photographs(product):
             rng = np.random.default_rng([_PHOTOGRAPH, seed, product.number, number])
             photograph = draw_photograph(cloth, rng)
-            name = f"img_{number:08d}.jpg"
+            name = path.rpartition("/")[2]
             Image.fromarray(photograph.pixels).save(folder / name, quality=JPEG_QUALITY)
-            path = f"img/{product.folder}/{name}"
             lines.append(
                 (
                     f"{path:<70} {product.category + 1}",
@@ -322,6 +324,24 @@ def _draw_products(task: tuple[Path, int, list[_Product]]) -> list[tuple[str, st
                 )
             )
     return lines
+
+
+def _cloth(product: _Product, seed: int) -> Cloth:
+    return draw_cloth(product.category, np.random.default_rng([_PRODUCT, seed, product.number]))
+
+
+def _photographs(product: _Product) -> Iterator[tuple[int, str]]:
+    """Number, from 1, and path of each photograph of a product."""
+    for number in range(1, product.photographs + 1):
+        yield number, f"img/{product.folder}/img_{number:08d}.jpg"
+
+
+def _attributes(products: list[_Product], seed: int) -> Iterator[tuple[str, list[int]]]:
+    """Path and attributes of each photograph, in the order that they are drawn in."""
+    for product in products:
+        cloth = _cloth(product, seed)
+        answers = answers_of(product.category, cloth.pattern, cloth.texture)
+        yield from ((path, answers) for _, path in _photographs(product))
 
 
 def _landmark_fields(category: int, photograph: Photograph) -> str:

@@ -104,14 +104,21 @@ def base_layers(preset: str, profile: str, data_source: dict[str, Any] | None) -
     scaled = profile_settings(profile)
     own = [presets()[name] for name in reversed(chain)]
     for settings in own:
-        rest = {k: v for k, v in settings.items() if k not in ("extends", "ledger")}
-        yield Layer(flatten(rest), None, ())
+        yield Layer(flatten(_plain(settings)), None, ())
     yield Layer(flatten(scaled["every"]), None, ())
     for name in reversed(chain):
-        yield Layer(flatten(scaled["presets"].get(name, {})), None, ())
+        settings = scaled["presets"].get(name, {})
+        if "extends" in settings:
+            yield Layer(flatten(_plain(presets()[settings["extends"]])), None, ())
+        yield Layer(flatten(_plain(settings)), None, ())
     # Above the profile: what the released code did is not scaled away.
     if any(settings.get("ledger") == "released" for settings in own):
         yield Layer(as_released(), None, ())
     if data_source is not None:
         yield Layer({"data.source": data_source}, None, ())
         yield Layer(flatten(shipped("sources.yaml")[data_source["kind"]]), None, ())
+
+
+def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What a preset sets itself."""
+    return {key: value for key, value in settings.items() if key not in ("extends", "ledger")}

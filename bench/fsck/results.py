@@ -215,9 +215,10 @@ def _searches(store: Store, known: Known) -> Iterator[Finding]:
         try:
             search = read_search(path)
             if search is not None:
-                known.fingerprints.add(str(search.content["data"]))
+                data = str(search.content["data"]).partition("+")[0]  # attributes follow
+                known.fingerprints.add(data)
                 if not search.complete:
-                    known.unfinished.add(str(search.content["data"]))
+                    known.unfinished.add(data)
         except (BenchError, KeyError) as error:
             what = error.what if isinstance(error, BenchError) else f"lacks {error}"
             yield Finding("damaged search", path, what, _aside(store, path))

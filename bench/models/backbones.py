@@ -29,6 +29,11 @@ def vgg16(input_size: int, weights: Path | None) -> Any:
     return _application(keras.applications.VGG16, input_size, weights)
 
 
+def vgg16_conv4(input_size: int, weights: Path | None) -> Any:
+    """VGG-16's first four blocks, before the fourth's pooling: 28 x 28 x 512 at 224 pixels."""
+    return _beginning(vgg16(input_size, weights), "block4_conv3", "vgg16_conv4")
+
+
 def resnet50(input_size: int, weights: Path | None) -> Any:
     """ResNet-50 (He et al. 2016): 7 x 7 x 2048 at 224 pixels."""
     return _application(keras.applications.ResNet50, input_size, weights)
@@ -101,6 +106,16 @@ def small(input_size: int, weights: Path | None) -> Any:
         maps = layers.BatchNormalization(momentum=0.9, name=f"norm_{index}")(maps)
         maps = layers.Activation("relu", name=f"relu_{index}")(maps)
     return _ready(keras.Model(image, maps, name="small"), weights)
+
+
+def small_early(input_size: int, weights: Path | None) -> Any:
+    """The small backbone without its last convolution: 12 x 12 x 64 at 96 pixels."""
+    return _beginning(small(input_size, weights), "relu_5", "small_early")
+
+
+def _beginning(model: Any, last: str, name: str) -> Any:
+    """A backbone up to one of its layers."""
+    return _ready(keras.Model(model.input, model.get_layer(last).output, name=name), None)
 
 
 def _ready(model: Any, weights: Path | None) -> Any:

@@ -10,6 +10,12 @@ from keras import ops
 NO_PIXEL = -1
 """Target of a landmark that is not trained."""
 
+NO_PLACE = -1.0
+"""Either coordinate of a landmark whose place is not trained."""
+
+NO_STATE = -1
+"""State of a landmark whose visibility does not count."""
+
 
 class LandmarkLoss(keras.losses.Loss):
     """Cross-entropy of each landmark's pixel map against the one true pixel (§4.4).
@@ -36,6 +42,74 @@ class LandmarkLoss(keras.losses.Loss):
         at_pixel = ops.take_along_axis(y_pred, ops.maximum(pixel, 0)[..., None], axis=-1)[..., 0]
         surprise = ops.logsumexp(y_pred, axis=-1) - at_pixel
         return ops.sum(surprise * trained, axis=-1) / ops.maximum(ops.sum(trained, axis=-1), 1.0)
+
+
+class LocationLoss(keras.losses.Loss):
+    """Squared distance of predicted from true places, trained landmarks only (Liu et al. 2016, §4).
+
+    An image's loss is the mean over its trained landmarks; an image without any has loss 0.
+
+    Input shape:
+        y_true: `(n, 8, 2)` (x, y), `NO_PLACE` for a landmark not trained. y_pred: `(n, 8, 2)`.
+    """
+
+    def __init__(self, name: str = "location_loss") -> None:
+        super().__init__(name=name, reduction="sum_over_batch_size")
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Loss per image, `(n,)`."""
+        place = ops.cast(y_true, y_pred.dtype)
+        trained = ops.cast(ops.not_equal(place[..., 0], NO_PLACE), y_pred.dtype)
+        squared = ops.sum(ops.square(y_pred - place), axis=-1)
+        return ops.sum(squared * trained, axis=-1) / ops.maximum(ops.sum(trained, axis=-1), 1.0)
+
+
+class VisibilityLoss(keras.losses.Loss):
+    """Cross-entropy of each landmark's state; an image's loss is the mean over those that count.
+
+    Input shape:
+        y_true: `(n, 8)` integers, `NO_STATE` for a landmark that does not count.
+        y_pred: `(n, 8, states)` logits.
+    """
+
+    def __init__(self, name: str = "visibility_loss") -> None:
+        super().__init__(name=name, reduction="sum_over_batch_size")
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Loss per image, `(n,)`."""
+        state = ops.cast(y_true, "int32")
+        counts = ops.cast(ops.not_equal(state, NO_STATE), y_pred.dtype)
+        log_p = ops.take_along_axis(
+            ops.log_softmax(y_pred, axis=-1), ops.maximum(state, 0)[..., None], axis=-1
+        )[..., 0]
+        return -ops.sum(log_p * counts, axis=-1) / ops.maximum(ops.sum(counts, axis=-1), 1.0)
+
+
+class AttributeLoss(keras.losses.Loss):
+    """Weighted cross-entropy of attributes, each a question of its own; unknown answers left out.
+
+    An image's loss is the mean over the attributes that are known of it.
+
+    Args:
+        weights: `(2, attributes)` weight of a negative and of a positive answer.
+
+    Input shape:
+        y_true: `(n, attributes)` of -1 no, 0 unknown, 1 yes. y_pred: the same, logits.
+    """
+
+    def __init__(self, weights: Any, name: str = "attribute_loss") -> None:
+        super().__init__(name=name, reduction="sum_over_batch_size")
+        self._weights = weights
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Loss per image, `(n,)`."""
+        answer = ops.cast(y_true, y_pred.dtype)
+        no, yes = (ops.cast(side, y_pred.dtype) for side in self._weights)
+        known = ops.abs(answer)
+        weight = known * ops.where(answer > 0, yes, no)
+        # -log sigmoid of the logit, turned round where the answer is no.
+        surprise = ops.softplus(-answer * y_pred)
+        return ops.sum(weight * surprise, axis=-1) / ops.maximum(ops.sum(known, axis=-1), 1.0)
 
 
 class FocalLoss(keras.losses.Loss):

@@ -18,10 +18,12 @@ class Stem:
     Args:
         input: The model's input: feature maps `(n, h, w, c)` of a frozen backbone, or images.
         features: The feature map, a symbolic tensor; the input itself over a frozen backbone.
+        attributes: How many attributes the data has; 0 without.
     """
 
     input: Any
     features: Any
+    attributes: int = 0
 
 
 @dataclass(frozen=True)
@@ -29,9 +31,11 @@ class Network:
     """A model, and what the loop needs to know of it.
 
     Args:
-        model: Keras model to a dict of logits: `category` `(n, classes)` and, with a landmark
-            branch, `landmarks` `(n, 8, side * side)`, where pixel (row, column) has index
-            `row * side + column`.
+        model: Keras model to a dict of logits: `category` `(n, classes)`; with RopaNet's landmark
+            branch `landmarks` `(n, 8, side * side)`, where pixel (row, column) has index
+            `row * side + column`; with FashionNet's pose branch `visibility` `(n, 8, 3)` and, no
+            logits, `points` `(n, 8, 2)`, (x, y) as shares of the image's sides; with an attribute
+            head `attributes` `(n, attributes)`.
         features: The feature map, a symbolic tensor of `model`.
         groups: Trainable variables of the landmark branch and of the parts beside it, by the
             names `landmark`, `head`, `global`, `local`, in the order of the released code's
@@ -39,7 +43,7 @@ class Network:
             (a backbone's) are trained with the head.
         twins: Pairs of a landmark variable and its twin, through which the classification loss
             reaches the mask where the two losses take steps of their own (ledger row 9).
-        landmark_side: Side of the landmark maps in pixels, None without a landmark branch.
+        landmark_side: Side of the landmark maps in pixels, None without such maps.
         gate: What the local branch's feature map is multiplied with, a symbolic tensor of
             `model`; None without a gate.
     """

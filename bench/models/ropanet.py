@@ -9,10 +9,15 @@ import keras
 from keras import layers, ops
 
 from bench.data.manifest import LANDMARKS
+from bench.models.landmark_pooling import LandmarkPooling, soft_arg_max
 from bench.models.network import Network, Stem
 from bench.models.settings import RopaNet
 from bench.registry import GATES, POOLINGS, load
 from bench.spec import TrialSpec
+from bench.train.settings import LandmarkSpec
+
+LOCAL_WINDOW = 3
+"""Samples on a side of the window around a landmark, where the settings leave it out."""
 
 
 def build(spec: TrialSpec, stem: Stem, classes: int) -> Network:
@@ -36,23 +41,23 @@ def build(spec: TrialSpec, stem: Stem, classes: int) -> Network:
         layers.Reshape((side * side, len(LANDMARKS)), name="landmark_pixels")(maps)
     )
 
-    seen_layers, seen_mask = mask_layers, mask
+    seen_layers, seen_mask, gate = mask_layers, mask, None
     if supervision.steps == "separate":
         # The same mask once more, so that each loss has a gradient of its own in it.
         seen_layers = _mask_layers(settings, features.shape[-1], twin="twin_")
         seen_mask = _chain(seen_layers, features)
         for layer, twin in zip(mask_layers, seen_layers, strict=True):
             twin.set_weights(layer.get_weights())
-    if settings.gate_sparsity:
-        seen_mask = MeanPenalty(settings.gate_sparsity, name="gate_sparsity")(seen_mask)
-    gate = load(GATES[settings.gate].build)(features, seen_mask)
-    gated = features if gate is None else layers.Multiply(name="gated")([features, gate])
-
-    local_layers = _local_branch(settings, features.shape[-1])
+    if settings.local == "landmark_pooling":
+        points = _places(by_landmark, side, supervision)
+        local_layers, local = _around_landmarks(settings, features, points)
+    else:
+        gate = _gate(settings, features, seen_mask)
+        gated = features if gate is None else layers.Multiply(name="gated")([features, gate])
+        local_layers = _local_branch(settings, features.shape[-1])
+        local = _chain(local_layers, gated)
     global_layers = _global_branch(settings)
-    fused = layers.Concatenate(name="fusion")(
-        [_chain(local_layers, gated), _chain(global_layers, features)]
-    )
+    fused = layers.Concatenate(name="fusion")([local, _chain(global_layers, features)])
     head = layers.Dense(classes, name="category")
     model = keras.Model(
         stem.input, {"category": head(fused), "landmarks": by_landmark}, name="ropanet"
@@ -78,6 +83,28 @@ def build(spec: TrialSpec, stem: Stem, classes: int) -> Network:
         landmark_side=side,
         gate=gate,
     )
+
+
+def _gate(settings: RopaNet, features: Any, mask: Any) -> Any:
+    """What the local branch's feature map is multiplied with; None for nothing."""
+    if settings.gate_sparsity:
+        mask = MeanPenalty(settings.gate_sparsity, name="gate_sparsity")(mask)
+    return load(GATES[settings.gate].build)(features, mask)
+
+
+def _places(by_landmark: Any, side: int, supervision: LandmarkSpec) -> Any:
+    """Where the landmark maps put the landmarks, (x, y) as shares of the image's sides."""
+    places = soft_arg_max(by_landmark, side)
+    return ops.flip(places, axis=-1) if supervision.axis_order == "xy" else places
+
+
+def _around_landmarks(settings: RopaNet, features: Any, points: Any) -> tuple[list[Any], Any]:
+    """FashionNet's local branch in the place of RopaNet's: its layers, and what it says."""
+    convolutions = _local_convolutions(settings, features.shape[-1])
+    end = _branch_end("local", settings)
+    pool = LandmarkPooling(settings.local_window or LOCAL_WINDOW, name="landmark_pooling")
+    pooled = pool(_chain(convolutions, features), points)
+    return [*convolutions, end], end(layers.Flatten(name="local_flat")(pooled))
 
 
 class MeanPenalty(keras.layers.Layer):
@@ -135,10 +162,14 @@ def _upsampling(settings: RopaNet) -> list[Any]:
 
 
 def _local_branch(settings: RopaNet, channels: int) -> list[Any]:
-    filters, kernel = settings.local_filters or channels, settings.local_kernel or 3
-    convolutions = _convolutions("local", settings.local_depth, filters, kernel, settings)
+    convolutions = _local_convolutions(settings, channels)
     pool = load(POOLINGS[settings.local_pooling])("local_pool")
     return [*convolutions, pool, _branch_end("local", settings)]
+
+
+def _local_convolutions(settings: RopaNet, channels: int) -> list[Any]:
+    filters, kernel = settings.local_filters or channels, settings.local_kernel or 3
+    return _convolutions("local", settings.local_depth, filters, kernel, settings)
 
 
 def _global_branch(settings: RopaNet) -> list[Any]:

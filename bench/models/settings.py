@@ -44,6 +44,29 @@ class _Choices:
         return {"type": "string", "enum": list(self._registry)}
 
 
+class _Added:
+    """Marks a setting that came after trials had been stored.
+
+    At its default it is left out of what identifies a trial (`bench.spec.canonical`), so that a
+    trial that was trained before the setting was there is still the same trial.
+    """
+
+
+ADDED = _Added()
+
+
+def as_identified(settings: BaseModel) -> dict[str, Any]:
+    """Settings as plain data, without those marked `ADDED` that are at their default."""
+    plain = settings.model_dump(mode="json")
+    for name, info in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        if ADDED in info.metadata and value == info.default:
+            del plain[name]
+        elif isinstance(value, BaseModel):
+            plain[name] = as_identified(value)
+    return plain
+
+
 def ignored(path: str, message: str) -> PydanticCustomError:
     """The fault of a setting that would have no effect.
 
@@ -142,6 +165,8 @@ class Prior(Settings):
     build: ClassVar[str] = "bench.models.prior:build"
     has_backbone: ClassVar[bool] = False
     has_landmarks: ClassVar[bool] = False
+    supervision: ClassVar[str | None] = None
+    reads_attributes: ClassVar[bool] = False
 
     kind: Literal["prior"] = "prior"
 
@@ -157,6 +182,8 @@ class RopaNetBaseline(Settings):
     build: ClassVar[str] = "bench.models.baseline:build"
     has_backbone: ClassVar[bool] = True
     has_landmarks: ClassVar[bool] = False
+    supervision: ClassVar[str | None] = None
+    reads_attributes: ClassVar[bool] = False
 
     kind: Literal["ropanet_baseline"] = "ropanet_baseline"
     backbone: BackboneSettings = BackboneSettings()
@@ -168,6 +195,11 @@ class RopaNet(Settings):
 
     Args:
         backbone: The feature extractor.
+        local: How landmarks reach the local branch: by a mask (`gate`, the paper), or, as in
+            FashionNet, by pooling features around each landmark (`landmark_pooling`), where the
+            landmark maps' soft-arg-max puts it.
+        local_window: Samples on a side of the window that is pooled, one cell of the feature map
+            apart; 3 where left out. Only with `local: landmark_pooling`.
         gate: What the local branch sees: the feature map times a learned mask (`sigmoid`, the
             paper), the plain map (`none`), the map times 1 + mask (`residual`), times one mask
             for all channels (`spatial`), times a mask that the classification loss does not
@@ -198,9 +230,13 @@ class RopaNet(Settings):
     build: ClassVar[str] = "bench.models.ropanet:build"
     has_backbone: ClassVar[bool] = True
     has_landmarks: ClassVar[bool] = True
+    supervision: ClassVar[str | None] = "landmarks"
+    reads_attributes: ClassVar[bool] = False
 
     kind: Literal["ropanet"] = "ropanet"
     backbone: BackboneSettings = BackboneSettings()
+    local: Annotated[Literal["gate", "landmark_pooling"], ADDED] = "gate"
+    local_window: Annotated[int | None, Field(ge=1), ADDED] = None
     gate: one_of(GATES) = "sigmoid"  # type: ignore[valid-type]
     gate_depth: int = Field(default=0, ge=0, le=8)
     gate_bias: float = Field(default=0.0, ge=-20, le=20)
@@ -237,6 +273,7 @@ class RopaNet(Settings):
                     f"the local branch has no convolution at model.local_depth 0 and would ignore "
                     f"model.{name}",
                 )
+        self._local_has_effect()
         if self.gate_sparsity and not GATES[self.gate].from_mask:
             raise ignored(
                 "model.gate_sparsity",
@@ -245,6 +282,93 @@ class RopaNet(Settings):
             )
         return self
 
+    def _local_has_effect(self) -> None:
+        if self.local == "gate":
+            if self.local_window is not None:
+                raise ignored(
+                    "model.local_window",
+                    "a gate has no window around landmarks and would ignore model.local_window",
+                )
+            return
+        for name in ("gate", "gate_sparsity", "local_pooling"):
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ignored(
+                    f"model.{name}",
+                    f"the local branch pools around landmarks and would ignore model.{name}: leave "
+                    "it out, or set model.local: gate",
+                )
 
-ModelSettings = Annotated[Prior | RopaNetBaseline | RopaNet, Field(discriminator="kind")]
+
+class FashionNet(Settings):
+    """FashionNet (§4.1; Liu et al. 2016, §4): a pose, a local and a global branch over the maps of
+    VGG-16's fourth block. What is not printed is in `bench ledger`.
+
+    Args:
+        backbone: The feature extractor, whose maps the three branches share.
+        local: What the local branch sees: features pooled around the predicted landmarks
+            (`landmark_pooling`, as described), or, as in RopaNet, the shared maps times a mask
+            that a 1 x 1 convolution makes of the pose branch's maps (`gate`).
+        local_window: Samples on a side of the window around a landmark, one cell of the shared
+            maps apart, of which the largest is taken.
+        local_visibility: What is pooled at a landmark is multiplied with the predicted
+            `probability` that it is visible, is kept only where that is the likeliest state
+            (`likeliest`), or is kept everywhere (`ignored`).
+        local_gradient: Whether the recognition losses reach the predicted places `through` the
+            pooling, or are `stopped` there.
+        branch_pooling: Side and stride of the max-pooling before and after the pose and the
+            global branch's convolutions; 2 in VGG-16, 1 for none.
+        conv5_depth: 3 x 3 convolutions of the block that each of these two branches has of its
+            own in place of VGG-16's fifth.
+        conv5_filters: Their filters.
+        pose_units: Outputs of each of the pose branch's two fully connected layers.
+        local_units: Outputs of the local branch's fully connected layer.
+        global_units: Outputs of the global branch's.
+        fusion_units: Outputs of the one that fuses them.
+        dropout: Share of their outputs that is dropped in training.
+        attributes: Whether attributes are predicted beside the category: `where_annotated`, that
+            is where the data has them, or `none`.
+    """
+
+    build: ClassVar[str] = "bench.models.fashionnet:build"
+    has_backbone: ClassVar[bool] = True
+    has_landmarks: ClassVar[bool] = True
+    supervision: ClassVar[str | None] = "pose"
+
+    kind: Literal["fashionnet"] = "fashionnet"
+    backbone: BackboneSettings = BackboneSettings(name="vgg16_conv4")
+    local: Literal["landmark_pooling", "gate"] = "landmark_pooling"
+    local_window: int = Field(default=3, ge=1)
+    local_visibility: Literal["probability", "likeliest", "ignored"] = "probability"
+    local_gradient: Literal["through", "stopped"] = "through"
+    branch_pooling: int = Field(default=2, ge=1)
+    conv5_depth: int = Field(default=3, ge=1, le=8)
+    conv5_filters: int = Field(default=512, ge=1)
+    pose_units: int = Field(default=1024, ge=1)
+    local_units: int = Field(default=1024, ge=1)
+    global_units: int = Field(default=4096, ge=1)
+    fusion_units: int = Field(default=4096, ge=1)
+    dropout: float = Field(default=0.5, ge=0, lt=1)
+    attributes: Literal["where_annotated", "none"] = "where_annotated"
+
+    @property
+    def reads_attributes(self) -> bool:
+        """Whether the data's attributes are part of what is trained."""
+        return self.attributes != "none"
+
+    @model_validator(mode="after")
+    def _nothing_ignored(self) -> FashionNet:
+        if self.local == "landmark_pooling":
+            return self
+        for name in ("local_window", "local_visibility", "local_gradient"):
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ignored(
+                    f"model.{name}",
+                    f"a gate does not pool around landmarks and would ignore model.{name}",
+                )
+        return self
+
+
+ModelSettings = Annotated[
+    Prior | RopaNetBaseline | RopaNet | FashionNet, Field(discriminator="kind")
+]
 """Any model; `kind` says which."""

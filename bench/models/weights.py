@@ -28,7 +28,8 @@ def weights_path(settings: BackboneSettings, cache: Path) -> Path | None:
     if settings.weights == "none":
         return None
     if settings.weights == "phantom":
-        return cache / "weights" / f"{settings.name}-phantom-v{PRETEXT_VERSION}.weights.h5"
+        whole = BACKBONES[settings.name].begins or settings.name
+        return cache / "weights" / f"{whole}-phantom-v{PRETEXT_VERSION}.weights.h5"
     if settings.weights == "imagenet":
         home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
         return home / "models" / str(BACKBONES[settings.name].imagenet_file)

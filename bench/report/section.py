@@ -13,6 +13,7 @@ from bench.analysis.arms import Arm, controls, effects
 from bench.analysis.load import load_arms
 from bench.paper.ledger import ledger
 from bench.paper.published import published as published_tables
+from bench.report.attributes import attributes_table
 from bench.report.cells import Measured, Table
 from bench.report.classes import class_distribution
 from bench.report.comparisons import images_table, tails_table
@@ -23,6 +24,7 @@ from bench.report.figures import RANKED, study_figures
 from bench.report.gains import class_gains
 from bench.report.gates import gate_energy, gate_energy_by_epoch, openness
 from bench.report.interactions import interactions
+from bench.report.landmarks import landmark_tables
 from bench.report.levels import by_level
 from bench.report.provenance import checklist_table
 from bench.report.tables import (
@@ -102,6 +104,8 @@ def make_section(
         for table in (
             arms_table(study["name"], arms, note),
             landmarks_table(study["name"], arms),
+            *landmark_tables(study, arms),
+            attributes_table(study["name"], arms),
             *tuning_tables(study, searches, arms),
             *_comparisons(study, arms),
             checklist_table(study, arms),

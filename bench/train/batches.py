@@ -13,8 +13,11 @@ from bench.data.manifest import Manifest
 from bench.features import FeatureReader
 from bench.train.augment import augment
 from bench.train.balance import Balance, draw
-from bench.train.settings import Augmentation, LandmarkSpec
-from bench.train.targets import Annotation, pixel_targets
+from bench.train.settings import Augmentation, LandmarkSpec, PoseSpec
+from bench.train.targets import Annotation, pixel_targets, pose_targets
+
+POSE_HEADS = ("points", "visibility")
+"""Heads of the pose branch; the others recognise what is worn."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,20 @@ class LandmarkMaps:
 
     side: int
     spec: LandmarkSpec
+
+
+@dataclass(frozen=True)
+class Pose:
+    """What FashionNet is trained to say beside the category.
+
+    Args:
+        spec: How it is supervised.
+        attributes: `(images of the manifest, attributes)` int8, -1 no, 0 unknown, 1 yes; None
+            where none are predicted.
+    """
+
+    spec: PoseSpec
+    attributes: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -51,7 +68,8 @@ class Batches(keras.utils.PyDataset):
         rows: Rows of the manifest.
         manifest: Labels and landmarks.
         batch_size: Images a batch.
-        maps: How landmarks become targets; None for no landmark targets.
+        maps: How landmarks become targets; None for no landmark maps.
+        pose: What FashionNet is trained to say; None for another model.
     """
 
     def __init__(
@@ -62,6 +80,7 @@ class Batches(keras.utils.PyDataset):
         *,
         batch_size: int,
         maps: LandmarkMaps | None,
+        pose: Pose | None = None,
     ) -> None:
         super().__init__(workers=1)
         self._source = source
@@ -69,6 +88,7 @@ class Batches(keras.utils.PyDataset):
         self._manifest = manifest
         self._batch_size = batch_size
         self._maps = maps
+        self._pose = pose
 
     @property
     def num_batches(self) -> int:
@@ -85,6 +105,10 @@ class Batches(keras.utils.PyDataset):
         targets = {"category": self._manifest.category[rows].astype(np.int32)}
         if self._maps is not None:
             targets["landmarks"] = pixel_targets(annotation, self._maps.side, self._maps.spec)
+        if self._pose is not None:
+            targets["points"], targets["visibility"] = pose_targets(annotation, self._pose.spec)
+            if self._pose.attributes is not None:
+                targets["attributes"] = self._pose.attributes[rows]
         return self._weighted(images, targets)
 
     def _chosen(self, index: int) -> Any:
@@ -105,7 +129,7 @@ class Batches(keras.utils.PyDataset):
 
 
 class TrainingBatches(Batches):
-    """A training split: a new order each epoch, balanced and augmented as asked for.
+    """A training split: a new order each epoch, balanced, weighted and augmented as asked for.
 
     Args:
         seed: Seed of the order and of the augmentation.
@@ -124,6 +148,9 @@ class TrainingBatches(Batches):
         super().__init__(*args, **options)
         self._seed, self._balance, self._augmentation = seed, balance, augmentation
         self._epoch = 0
+        self.epoch = 0
+        """The fit's epoch from 0, set by `EpochCount`: Keras ends one before the first."""
+
         self._order = self._new_order()
 
     def on_epoch_end(self) -> None:
@@ -159,10 +186,16 @@ class TrainingBatches(Batches):
 
     def _weighted(self, images: np.ndarray, targets: dict[str, np.ndarray]) -> tuple[Any, ...]:
         weights = self._balance.class_weights
-        if weights is None:
+        if weights is None and self._pose is None:
             return images, targets
         of_image = {name: np.ones(len(images), np.float32) for name in targets}
-        of_image["category"] = weights[targets["category"]].astype(np.float32)
+        if weights is not None:
+            of_image["category"] = weights[targets["category"]].astype(np.float32)
+        if self._pose is not None:
+            # As weights of images, so that each epoch has its own without a new compilation.
+            phase = self._pose.spec.phase(self.epoch)
+            for name in targets:
+                of_image[name] *= phase.landmarks if name in POSE_HEADS else phase.recognition
         return images, targets, of_image
 
 

@@ -1,8 +1,8 @@
 """Where a long trial stands, kept on disk, so that a killed one goes on from its last whole epoch.
 
-Everything random in a trial is drawn from its seed, the epoch and the batch, so a trial that goes
-on ends with the weights of one that was never disturbed, to the last bit. (A layer that drew random
-numbers of its own, such as dropout, would have a state that is not kept here.)
+Everything random in a trial is drawn from its seed, the epoch and the batch, or by a layer whose
+random state is kept with its weights, so a trial that goes on ends with the weights of one that was
+never disturbed, to the last bit.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Standing:
     Args:
         epoch: Epochs done.
         logs: Keras' logs of each.
-        arrays: Weights, optimiser variables and the best weights by name.
+        arrays: The model's and the optimiser's variables and the best weights, by name.
         lowest: Lowest validation loss so far, where the best weights are kept.
     """
 
@@ -78,9 +78,11 @@ class Keeper(keras.callbacks.Callback):
         ends = self.model.stop_training or epoch + 1 == self.params["epochs"]
         if ends or time.monotonic() - self._last < self._checkpoints.seconds:
             return
-        arrays = {f"weight_{i}": np.asarray(w) for i, w in enumerate(self.model.get_weights())}
-        for index, variable in enumerate(self.model.optimizer.variables):
-            arrays[f"optimizer_{index}"] = keras.ops.convert_to_numpy(variable.value)
+        arrays = {
+            f"{kind}_{index}": keras.ops.convert_to_numpy(variable.value)
+            for kind, variables in _state(self.model).items()
+            for index, variable in enumerate(variables)
+        }
         lowest = None
         if self._best is not None and self._best.weights is not None:
             lowest = self._best.lowest
@@ -144,12 +146,17 @@ def restore(model: Any, standing: Standing, best: Any) -> None:
         best: The callback that keeps the best epoch's weights, where there is one.
     """
     model.optimizer.build(model.trainable_variables)
-    model.set_weights(_in_order(standing.arrays, "weight_"))
-    values = _in_order(standing.arrays, "optimizer_")
-    for variable, value in zip(model.optimizer.variables, values, strict=True):
-        variable.assign(value)
+    for kind, variables in _state(model).items():
+        values = _in_order(standing.arrays, f"{kind}_")
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
     if best is not None and standing.lowest is not None:
         best.begin_with = (standing.lowest, _in_order(standing.arrays, "best_"))
+
+
+def _state(model: Any) -> dict[str, list[Any]]:
+    """All that an epoch changes: weights and the layers' random states, and the optimiser's."""
+    return {"model": model.variables, "optimizer": model.optimizer.variables}
 
 
 def _in_order(arrays: dict[str, np.ndarray], prefix: str) -> list[np.ndarray]:

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from bench.models.losses import LandmarkLoss
+from bench.models.losses import AttributeLoss, LandmarkLoss, LocationLoss, VisibilityLoss
 from bench.models.network import Network, answers
 from bench.spec import TrialSpec
 from bench.train.balance import Balance, cross_entropy
@@ -20,7 +20,13 @@ from bench.train.tempo import Tempo, tempo_groups
 OPTIMISERS = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}
 
 
-def compile_network(network: Network, spec: TrialSpec, balance: Balance, classes: int) -> None:
+def compile_network(
+    network: Network,
+    spec: TrialSpec,
+    balance: Balance,
+    classes: int,
+    attribute_weights: np.ndarray | None = None,
+) -> None:
     """Give a network its losses, optimiser and metrics.
 
     Args:
@@ -28,12 +34,20 @@ def compile_network(network: Network, spec: TrialSpec, balance: Balance, classes
         spec: The trial.
         balance: What the balancing rule changes.
         classes: Number of categories.
+        attribute_weights: `(2, attributes)` for the attribute loss; None without one.
     """
     loss: dict[str, Any] = {"category": balance.loss or cross_entropy()}
     weights = {"category": 1.0}
     if spec.landmarks is not None and spec.landmarks.trained:
         loss["landmarks"] = LandmarkLoss()
         weights["landmarks"] = spec.landmarks.weight
+    if spec.pose is not None:
+        loss |= {"points": LocationLoss(), "visibility": VisibilityLoss()}
+        weights["points"] = spec.pose.location_weight
+        weights["visibility"] = spec.pose.visibility_weight
+        if attribute_weights is not None:
+            loss["attributes"] = AttributeLoss(attribute_weights)
+            weights["attributes"] = spec.pose.attribute_weight
     top = [
         keras.metrics.SparseTopKCategoricalAccuracy(k, name=f"top_{k}")
         for k in (3, 5)
@@ -74,6 +88,22 @@ def _optimiser(network: Network, spec: TrialSpec) -> Any:
         next_batch=landmarks.interleaving == "next_batch",
     )
     return Tempo(make, groups, shared_count=landmarks.counters == "shared")
+
+
+class EpochCount(keras.callbacks.Callback):
+    """Tells the training batches which epoch begins, for FashionNet's alternating weighting.
+
+    Args:
+        batches: `bench.train.batches.TrainingBatches`.
+    """
+
+    def __init__(self, batches: Any) -> None:
+        super().__init__()
+        self._batches = batches
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Called before the epoch's first batch is made."""
+        self._batches.epoch = epoch
 
 
 class BestWeights(keras.callbacks.Callback):
@@ -194,7 +224,7 @@ def fit(
     if standing is not None:
         restore(network.model, standing, best)
         training.go_on_at(standing.epoch)
-    watching: list[Any] = []
+    watching: list[Any] = [EpochCount(training)]
     if validation is not None and network.gate is not None:
         watching.append(GateHistory(network, validation))
     watching.append(keras.callbacks.LambdaCallback(on_epoch_end=_stop_at_nan))

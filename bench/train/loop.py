@@ -10,23 +10,23 @@ import os
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import bench
+from bench.data.attributes import Attributes, data_identity, load_attributes
 from bench.data.manifest import Manifest
 from bench.data.split import Split
 from bench.errors import BenchError
 from bench.features import FeatureReader, FeatureStore, feature_key, weights_digest
 from bench.models.network import Network, Stem, seed_layers
 from bench.models.settings import Prior
-from bench.record import GateRecord, Landmarks, Predictions, TrialRecord
+from bench.record import AttributeRecord, GateRecord, Landmarks, Predictions, TrialRecord
 from bench.registry import BALANCING, load
 from bench.spec import SEMANTICS, TrialSpec, trial_id
-from bench.train.evaluate import evaluate
 from bench.train.metrics import (
     PassedByImage,
     mean_position_error,
@@ -82,11 +82,13 @@ def run_trial(
     if isinstance(spec.model, Prior):
         outcome = _answer_prior(manifest, split)
     else:
+        attributes = load_attributes(manifest) if spec.model.reads_attributes else None
         backbone = spec.model.backbone
         key = feature_key(backbone, context.cache, manifest.fingerprint)
         reader = FeatureStore(context.cache, key).reader()
         split, unreadable = _readable(split, reader, manifest)
-        outcome = _train(spec, split, _source(spec, reader), context, progress)
+        data = _Data(manifest, split, _source(spec, reader), attributes)
+        outcome = _train(spec, data, context, progress)
         outcome.environment["backbone_weights"] = weights_digest(backbone, context.cache)
     labels = manifest.category[split.test].astype(np.int64)
     images = manifest.paths[split.test]
@@ -94,7 +96,7 @@ def run_trial(
     evaluation = spec.eval.model_dump(mode="json")
     metrics = scored(outcome.probabilities, labels, evaluation, batch_size) | outcome.metrics
     return TrialRecord(
-        id=trial_id(spec, manifest.fingerprint),
+        id=trial_id(spec, data_identity(spec, manifest)),
         spec=spec.model_dump(mode="json"),
         data=_describe_data(manifest, split, unreadable),
         metrics=metrics,
@@ -108,8 +110,11 @@ def run_trial(
                 manifest.visibility[split.test],
                 manifest.landmarks[split.test],
                 outcome.landmarks,
+                outcome.soft,
+                manifest.image_size[split.test],
             )
         ),
+        attributes=outcome.attributes,
         gate=None if outcome.gate is None else GateRecord(images, *outcome.gate),
         timings=outcome.timings | {"total": time.perf_counter() - started},
         environment=_environment() | outcome.environment | dict(context.provenance),
@@ -125,6 +130,16 @@ class _Outcome:
     timings: dict[str, float]
     environment: dict[str, Any]
     gate: PassedByImage | None = None
+    soft: np.ndarray | None = None
+    attributes: AttributeRecord | None = None
+
+
+@dataclass(frozen=True)
+class _Data:
+    manifest: Manifest
+    split: Split
+    source: Source
+    attributes: Attributes | None
 
 
 def _answer_prior(manifest: Manifest, split: Split) -> _Outcome:
@@ -134,35 +149,38 @@ def _answer_prior(manifest: Manifest, split: Split) -> _Outcome:
 
 
 def _train(
-    spec: TrialSpec,
-    split: Split,
-    source: Source,
-    context: TrialContext,
-    progress: Progress | None,
+    spec: TrialSpec, data: _Data, context: TrialContext, progress: Progress | None
 ) -> _Outcome:
     import keras
 
-    from bench.train.balance import Balance
-    from bench.train.batches import Batches, LandmarkMaps, TrainingBatches, annotation_of
+    from bench.train.balance import Balance, attribute_weights
+    from bench.train.batches import Batches, LandmarkMaps, Pose, TrainingBatches, annotation_of
+    from bench.train.evaluate import evaluate
     from bench.train.fitting import compile_network, fit, history_rows
-    from bench.train.targets import places_of
 
-    train, manifest = spec.train, context.manifest
+    manifest, split, source, attributes = data.manifest, data.split, data.source, data.attributes
+    train = spec.train
     assert train is not None, "the spec admits no trained model without training"
     classes = len(manifest.class_names)
     keras.backend.clear_session()
     keras.utils.set_random_seed(spec.seed)
     stem, backbone_layers = _stem(spec, source, context.cache)
+    if attributes is not None:
+        stem = replace(stem, attributes=len(attributes.names))
     network: Network = load(spec.model.build)(spec, stem, classes)
     _begin(network, backbone_layers, spec.seed)
     counts = np.bincount(manifest.category[split.train], minlength=classes)
     balance: Balance = load(BALANCING[train.balancing].build)(counts, train.strength)
-    compile_network(network, spec, balance, classes)
-    supervision = spec.landmarks
-    maps = None
+    supervision, maps, pose, of_attributes = spec.landmarks, None, None, None
     if network.landmark_side is not None and supervision is not None:
         maps = LandmarkMaps(network.landmark_side, supervision)
-    common: dict[str, Any] = {"batch_size": train.batch_size, "maps": maps}
+    if spec.pose is not None:
+        pose = Pose(spec.pose, None if attributes is None else attributes.answers)
+    if spec.pose is not None and attributes is not None:
+        known = attributes.answers[split.train]
+        of_attributes = attribute_weights(known, spec.pose.attribute_balance)
+    compile_network(network, spec, balance, classes, of_attributes)
+    common: dict[str, Any] = {"batch_size": train.batch_size, "maps": maps, "pose": pose}
 
     validation = Batches(source, split.val, manifest, **common) if len(split.val) else None
     training = TrainingBatches(
@@ -180,16 +198,16 @@ def _train(
         training,
         validation,
         train,
-        trial=trial_id(spec, manifest.fingerprint),
+        trial=trial_id(spec, data_identity(spec, manifest)),
         checkpoints=context.checkpoints,
         progress=progress,
     )
     trained = time.perf_counter()
     answer = evaluate(network, Batches(source, split.test, manifest, **common))
-    metrics, landmarks = dict(answer.metrics), None
-    if answer.pixels is not None and maps is not None:
-        test = annotation_of(manifest, split.test)
-        landmarks = places_of(answer.pixels, test, maps.side, maps.spec)
+    metrics = dict(answer.metrics)
+    test = annotation_of(manifest, split.test)
+    landmarks, soft = answer.places(test, maps)
+    if landmarks is not None:
         metrics["landmark_ne"] = normalised_error(landmarks, test.landmarks, test.visibility)
     twins = sum(int(np.prod(twin.shape)) for _, twin in network.twins)
     return _Outcome(
@@ -204,6 +222,22 @@ def _train(
             "parameters": int(network.model.count_params()) - twins,
         },
         answer.gate,
+        soft,
+        _attribute_record(answer.attributes, attributes, manifest, split),
+    )
+
+
+def _attribute_record(
+    logits: np.ndarray | None, attributes: Attributes | None, manifest: Manifest, split: Split
+) -> AttributeRecord | None:
+    if logits is None or attributes is None:
+        return None
+    return AttributeRecord(
+        manifest.paths[split.test],
+        attributes.names,
+        attributes.types,
+        attributes.answers[split.test],
+        logits.astype(np.float16),
     )
 
 

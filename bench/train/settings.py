@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from bench.models.settings import Settings, ignored, one_of
+from bench.models.settings import ADDED, Settings, ignored, one_of
 from bench.registry import BALANCING
 
 
@@ -132,6 +132,62 @@ class LandmarkSpec(Settings):
         return self.update_ratio > 0
 
 
+class Phase(Settings):
+    """A part of FashionNet's alternating training.
+
+    Args:
+        epochs: How many epochs it lasts.
+        landmarks: What the losses of places and visibility are multiplied with.
+        recognition: What the losses of category and attributes are multiplied with.
+    """
+
+    epochs: int = Field(default=1, ge=1)
+    landmarks: float = Field(ge=0, allow_inf_nan=False)
+    recognition: float = Field(ge=0, allow_inf_nan=False)
+
+
+ALTERNATION = (Phase(landmarks=1.0, recognition=0.1), Phase(landmarks=0.1, recognition=1.0))
+"""Mostly landmarks first, the rest as helpers; then mostly what they serve; and so on."""
+
+
+class PoseSpec(Settings):
+    """How FashionNet is supervised (Liu et al. 2016, §4); only for that model.
+
+    The loss is the category's, plus each of the following times its weight.
+
+    Args:
+        location_weight: Weight of the squared distance of the predicted places, as shares of the
+            image's width and height, from the true ones.
+        visibility_weight: Weight of the cross-entropy of the landmarks' visibility.
+        attribute_weight: Weight of the cross-entropy of the attributes; without effect on data
+            that has none.
+        attribute_balance: Whether an attribute's positive and negative images are weighted by
+            their `ratio` in the training set, so that both count alike, or `none`.
+        trained_visibility: Which landmarks' places are trained: `visible` (flag 0), or `occluded`
+            ones too (flags 0 and 1).
+        absent: A landmark that the garment does not have is taken for one `outside` the image, or
+            its visibility is `masked` out of the loss.
+        alternation: Phases, in order and over again until training ends.
+    """
+
+    location_weight: float = Field(default=100.0, ge=0, allow_inf_nan=False)
+    visibility_weight: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    attribute_weight: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    attribute_balance: Literal["ratio", "none"] = "ratio"
+    trained_visibility: Literal["visible", "occluded"] = "visible"
+    absent: Literal["outside", "masked"] = "outside"
+    alternation: Annotated[tuple[Phase, ...], Field(min_length=1, strict=False)] = ALTERNATION
+
+    def phase(self, epoch: int) -> Phase:
+        """The phase of an epoch, counted from 0."""
+        left = epoch % sum(phase.epochs for phase in self.alternation)
+        for phase in self.alternation:
+            if left < phase.epochs:
+                return phase
+            left -= phase.epochs
+        raise AssertionError("an epoch within the cycle lies in one of its phases")
+
+
 class EvalSpec(Settings):
     """How a trained model is scored.
 
@@ -147,4 +203,4 @@ class EvalSpec(Settings):
 
     protocol: Literal["whole_split", "last_batch"] = "whole_split"
     precision_recall: Literal["both", "pooled"] = "both"
-    split: Literal["test", "validation"] = "test"
+    split: Annotated[Literal["test", "validation"], ADDED] = "test"

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.data.manifest import ABSENT, CHANNELS_OF_TYPE, LANDMARKS, OCCLUDED, OUTSIDE, VISIBLE
-from bench.models.losses import NO_PIXEL
-from bench.train.settings import LandmarkSpec
+from bench.models.losses import NO_PIXEL, NO_PLACE, NO_STATE
+from bench.train.settings import LandmarkSpec, PoseSpec
 
 TRAINED_FLAGS = {
     "visible": (VISIBLE,),
@@ -84,14 +84,46 @@ def places_of(
     Returns:
         `(n, 8, 2)` float32, pixels' centres as a share of the image's width and height.
     """
-    if spec.channels == "position":
-        of_meaning = np.empty_like(pixel)
-        np.put_along_axis(of_meaning, meaning_of_position(annotation.clothes_type), pixel, axis=1)
-        pixel = of_meaning
     row, column = np.divmod(pixel, side)
-    x, y = (row, column) if spec.axis_order == "xy" else (column, row)
-    share = (np.stack([x, y], axis=-1) + 0.5) / side
+    return of_map((np.stack([column, row], axis=-1) + 0.5) / side, annotation, spec)
+
+
+def of_map(share: np.ndarray, annotation: Annotation, spec: LandmarkSpec) -> np.ndarray:
+    """(x, y) in the image of places on the landmark maps, by the landmarks' meaning.
+
+    Args:
+        share: `(n, 8, 2)` (column, row) of a place on each channel's map, as shares of its side.
+        annotation: The same images; only their clothes types and sizes are used.
+        spec: How landmarks were supervised.
+
+    Returns:
+        `(n, 8, 2)` float32, as shares of the image's width and height.
+    """
+    if spec.channels == "position":
+        of_meaning, order = np.empty_like(share), meaning_of_position(annotation.clothes_type)
+        np.put_along_axis(of_meaning, order[..., None], share, axis=1)
+        share = of_meaning
+    if spec.axis_order == "xy":
+        share = share[..., ::-1]
     return (share / _stretch(annotation, spec)).astype(np.float32)
+
+
+def pose_targets(annotation: Annotation, spec: PoseSpec) -> tuple[np.ndarray, np.ndarray]:
+    """What FashionNet's pose branch is trained to say.
+
+    Args:
+        annotation: Landmarks of n images.
+        spec: How they are supervised.
+
+    Returns:
+        Places `(n, 8, 2)` float32, `NO_PLACE` where not trained; states `(n, 8)` int32,
+        DeepFashion's visibility flags, `NO_STATE` where they do not count.
+    """
+    flags = annotation.visibility
+    trained = np.isin(flags, TRAINED_FLAGS[spec.trained_visibility])
+    places = np.where(trained[..., None], annotation.landmarks, NO_PLACE).astype(np.float32)
+    absent = OUTSIDE if spec.absent == "outside" else NO_STATE
+    return places, np.where(flags == ABSENT, absent, flags).astype(np.int32)
 
 
 def meaning_of_position(clothes_type: np.ndarray) -> np.ndarray:

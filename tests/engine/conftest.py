@@ -21,6 +21,6 @@ def plan(tmp_path: Path) -> Plan:
         file.write_text(f"base: {base}\ntuning:\n  space:{SPACES[space]}  {tuning}\n")
         laid = lay_study(*load_study(file), profile="smoke")
         assert laid.tuning is not None
-        return SearchPlan(laid.control.name, laid.control.spec, laid.tuning, "data")
+        return SearchPlan(laid.control.name, laid.control.spec, laid.tuning, lambda spec: "data")
 
     return make

@@ -139,7 +139,7 @@ def test_a_tuned_study_through_ray(
     assert [trial.seed for trial in second[-4:]] == [3, 3, 4, 4]
     assert {trial.seed for trial in (*first, *second)[:20]} == {7, 8}
 
-    plans = search_plans(design, manifest.fingerprint)
+    plans = search_plans(design, manifest)
     searches = [read_search(search_path(results, plan.id)) for plan in plans]
     for plan, search in zip(plans, searches, strict=True):
         assert search is not None and len(search.proposals) == 5 and search.complete

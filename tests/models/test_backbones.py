@@ -12,7 +12,8 @@ from bench.models.backbones import efficientnet_scaling, train_last
 from bench.registry import BACKBONES, load
 
 SIDES = {"small": (96, 61), "inception_v3": (139,), "vgg16": (64,), "resnet50": (65,),
-         "mobilenet_v2": (65,), "efficientnet_b0": (65,), "convnext_tiny": (64,)}  # fmt: skip
+         "mobilenet_v2": (65,), "efficientnet_b0": (65,), "convnext_tiny": (64,),
+         "vgg16_conv4": (64,), "small_early": (96, 61)}  # fmt: skip
 
 
 def convolution_flops(model: Any) -> int:

@@ -10,18 +10,25 @@ import pytest
 
 from bench.models.cost import head_flops, trial_flops
 from bench.models.network import Stem
-from bench.models.settings import BackboneSettings, RopaNet, RopaNetBaseline, UpsamplingStage
+from bench.models.settings import (
+    BackboneSettings,
+    FashionNet,
+    RopaNet,
+    RopaNetBaseline,
+    UpsamplingStage,
+)
 from bench.registry import load
 from bench.spec import TrialSpec
-from bench.train.settings import LandmarkSpec, TrainSpec
+from bench.train.settings import LandmarkSpec, PoseSpec, TrainSpec
 
 SMALL = BackboneSettings(name="small", weights="none", input_size=64)
 STAGES = (UpsamplingStage(filters=6, kernel=3, stride=1), UpsamplingStage(filters=8))
 
 
 def spec(model: Any) -> TrialSpec:
-    landmarks = LandmarkSpec() if model.has_landmarks else None
-    return TrialSpec(model=model, landmarks=landmarks, train=TrainSpec(epochs=3))
+    needed = {"landmarks": LandmarkSpec(), "pose": PoseSpec()}
+    supervision = {name: spec for name, spec in needed.items() if name == model.supervision}
+    return TrialSpec(model=model, train=TrainSpec(epochs=3), **supervision)
 
 
 def counted(model: Any, classes: int) -> int:
@@ -46,6 +53,14 @@ MODELS = {
     "deep": RopaNet(
         backbone=SMALL, upsampling=STAGES, gate_depth=2, local_depth=2, local_filters=7,
         global_depth=2, branch_units=11, global_filters=20,
+    ),
+    "points": RopaNet(
+        backbone=SMALL, upsampling=STAGES, local="landmark_pooling", global_filters=9
+    ),
+    "fashionnet": FashionNet(backbone=SMALL, conv5_filters=20, global_units=30),
+    "masked fashionnet": FashionNet(
+        backbone=SMALL, local="gate", branch_pooling=3, conv5_depth=2, conv5_filters=20,
+        pose_units=9, local_units=7, global_units=11, fusion_units=13,
     ),
 }  # fmt: skip
 

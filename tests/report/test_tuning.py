@@ -33,7 +33,7 @@ def searched(
     file.write_text(f"axes: {{model.gate: [sigmoid, none]}}\ntuning:\n  space:{SPACE}  {tuning}\n")
     laid = lay_study(*load_study(file), profile="smoke")
     store = Store(folder / "results")
-    plans = search_plans(laid, "f")
+    plans = search_plans(laid, None)
     for plan in plans:
         log = SearchLog(search_path(store.root, plan.id), plan, {"keras-tuner": "1"})
         for number, score in enumerate(SCORES[plan.arm]):

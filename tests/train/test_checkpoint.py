@@ -27,8 +27,8 @@ class Killed(Exception):  # noqa: N818 - stands for a signal
     """The process was killed."""
 
 
-def spec(**settings: Any) -> TrialSpec:
-    plain = stacked(base_layers("ropanet", "smoke", None))
+def spec(preset: str = "ropanet", **settings: Any) -> TrialSpec:
+    plain = stacked(base_layers(preset, "smoke", None))
     put(plain, "train.epochs", EPOCHS)
     for path, value in settings.items():
         put(plain, path.replace("__", "."), value)
@@ -73,6 +73,8 @@ def same(one: TrialRecord, other: TrialRecord) -> None:
         {"landmarks__steps": "separate", "train__balancing": "over_sampling",
          "train__selection": "best", "train__learning_rate": 0.05},
         {"train__patience": 2, "train__learning_rate": 0.05, "landmarks__update_ratio": 3},
+        # Layers with a random state of their own, and weights that alternate by epoch.
+        {"preset": "fashionnet", "model__dropout": 0.5},
     ],
 )  # fmt: skip
 def test_a_trial_that_goes_on_ends_as_if_nothing_had_happened(

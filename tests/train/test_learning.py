@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -24,13 +26,15 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> TrialContext:
     return TrialContext(open_source(root, cache=cache), cache)
 
 
-def trained(preset: str, context: TrialContext, seed: int = 0) -> TrialRecord:
+def trained(preset: str, context: TrialContext, seed: int = 0, **settings: Any) -> TrialRecord:
     study = Study(name="learning", base=preset, seeds=1)
     sizes = {"data.train_size": 900, "data.validation_size": 60, "data.test_size": 440}
     if preset == "prior":
         sizes["data.validation_size"] = 0
     source = {"data.source": {"kind": "phantom", "images": 1600, "seed": 0}}
-    laid = lay_study(study, Located({}, {}, "x"), profile="laptop", settings=sizes | source)
+    laid = lay_study(
+        study, Located({}, {}, "x"), profile="laptop", settings=sizes | source | settings
+    )
     spec = laid.control.trial(seed)
     if spec.train is not None:
         split = split_of(spec, context.manifest)
@@ -39,7 +43,7 @@ def trained(preset: str, context: TrialContext, seed: int = 0) -> TrialRecord:
     return run_trial(spec, context)
 
 
-def test_the_baseline_beats_the_prior_and_landmarks_beat_the_mean_position(
+def test_each_system_beats_the_prior_and_landmarks_beat_the_mean_position(
     context: TrialContext,
 ) -> None:
     prior = trained("prior", context)
@@ -54,6 +58,11 @@ def test_the_baseline_beats_the_prior_and_landmarks_beat_the_mean_position(
     ]
     assert losses[-1] < 0.7 * losses[0]
     assert 0 < ropanet.metrics["gate_mean"] < 1
+
+    fashionnet = trained("fashionnet", context, **{"train.epochs": 7})
+    bound = fashionnet.data["mean_position_error"]
+    assert fashionnet.metrics["landmark_ne"] < 0.7 * bound
+    assert fashionnet.metrics["accuracy"] > prior.metrics["accuracy"] + 0.04
 
     again = trained("ropanet_baseline", context)
     assert again.metrics == baseline.metrics and again.id == baseline.id

@@ -1,0 +1,52 @@
+"""The table of attributes: top-k recall of each arm that predicts them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bench.analysis.arms import Arm
+from bench.analysis.attributes import DEPTHS, answered, frequency_recall, recall
+from bench.data.attributes import ATTRIBUTE_TYPES
+from bench.record import AttributeRecord
+from bench.report.cells import Measured, Table
+
+
+def attributes_table(name: str, arms: Sequence[Arm]) -> Table | None:
+    """Top-3 and top-5 recall, over all attributes and by type; None where no arm predicts any.
+
+    Args:
+        name: Name of the study.
+        arms: Its arms as measured.
+    """
+    asked = {
+        f"{what} top-{depth} %": (depth, kind)
+        for kind, what in ((None, "all"), *ATTRIBUTE_TYPES.items())
+        for depth in DEPTHS
+    }
+    rows: list[dict[str, Any]] = []
+    said: AttributeRecord | None = None
+    for arm in arms:
+        records = answered(arm)
+        if records:
+            said = said or records[0]
+            found = {
+                head: Measured(recall(records, *wanted), True) for head, wanted in asked.items()
+            }
+            rows.append({"arm": arm.name} | found)
+    if said is None:
+        return None
+    rows.append(
+        {"arm": "always the commonest attributes"}
+        | {head: 100 * frequency_recall(said, *wanted) for head, wanted in asked.items()}
+    )
+    return Table(
+        f"{name}.attributes",
+        "Attributes: top-k recall",
+        f"{len(said.names):,} attributes. Recall: the share of all positive answers that are "
+        "among their image's first k by score; those of one type are ranked among themselves. The "
+        "last row ranks by how frequent attributes are in the test images, which scores that were "
+        "trained on answers weighted to be alike in sum do not know (pose.attribute_balance).",
+        ("arm", *asked),
+        tuple(rows),
+    )
