@@ -78,8 +78,8 @@ def cluster() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in QUIET.items():
             patch.setenv(name, value)
-        ray.init("local", num_cpus=2, include_dashboard=False, configure_logging=False, log_to_driver=False,
-                 object_store_memory=100_000_000)  # fmt: skip
+        ray.init("local", num_cpus=2, include_dashboard=False, configure_logging=False,
+                 log_to_driver=False, object_store_memory=100_000_000)  # fmt: skip
         yield
         ray.shutdown()
 
