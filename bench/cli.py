@@ -35,7 +35,8 @@ app = typer.Typer(
 data_app = typer.Typer(no_args_is_help=True, help="Look at data, or draw the phantom.")
 app.add_typer(data_app, name="data")
 
-out = SafeConsole(highlight=False)
+# Bound to today's stream: while Ray runs, whatever it prints goes to the log.
+out = SafeConsole(highlight=False, file=sys.stdout)
 err = SafeConsole(stderr=True, highlight=False)
 
 Study = Annotated[Path, typer.Argument(help="A study's YAML file.", show_default=False)]
@@ -503,6 +504,13 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(141)
+    except OSError as error:
+        # A disk that is full, a folder that cannot be written: the system's words say it best.
+        if debug:
+            raise
+        err.print("[bold red]error:[/] ", end="")
+        err.print(str(error), markup=False)
+        sys.exit(2)
 
 
 def _request(

@@ -151,4 +151,6 @@ def _bar(console: Console) -> Progress:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         console=console,
+        redirect_stdout=False,
+        redirect_stderr=False,
     )

@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,25 +91,27 @@ def session(resources: Resources, trials: int, results: Path, log: Path) -> Iter
     options: dict[str, Any] = {"include_dashboard": False, "object_store_memory": 200_000_000}
     if resources.address:
         options = {"address": resources.address}
-    try:
-        ray.init(
-            log_to_driver=False, logging_level=logging.ERROR, configure_logging=False, **options
-        )
-    except (ConnectionError, ValueError) as error:
-        raise BenchError(
-            f"no Ray cluster answers: {error}",
-            where=f"--address {resources.address}",
-            fix="start one with `ray start --head` (docs/cluster.md)",
-        ) from error
-    try:
-        home = ray.get_runtime_context().get_node_id()
-        keeper = None
-        if resources.address:
-            keeper = ray.remote(Keeper).options(num_cpus=0, **_on(home)).remote(results)
-        yield Session(divide(resources, trials, ray.cluster_resources()), home, keeper)
-    finally:
-        ray.shutdown()
-        handler.close()
+    # Ray prints what befalls its processes on standard output, whatever it is told.
+    with log.open("a") as said, redirect_stdout(said):
+        try:
+            ray.init(
+                log_to_driver=False, logging_level=logging.ERROR, configure_logging=False, **options
+            )
+        except (ConnectionError, ValueError) as error:
+            raise BenchError(
+                f"no Ray cluster answers: {error}",
+                where=f"--address {resources.address}",
+                fix="start one with `ray start --head` (docs/cluster.md)",
+            ) from error
+        try:
+            home = ray.get_runtime_context().get_node_id()
+            keeper = None
+            if resources.address:
+                keeper = ray.remote(Keeper).options(num_cpus=0, **_on(home)).remote(results)
+            yield Session(divide(resources, trials, ray.cluster_resources()), home, keeper)
+        finally:
+            ray.shutdown()
+            handler.close()
 
 
 def _on(node: str) -> dict[str, Any]:

@@ -87,6 +87,9 @@ class TrialWorker(tune.Trainable):
         self._job = job if at_home else away_from_home(job)
         redirect_output(self._job.log)
         limit_threads(threads)
+        # What every trial needs, before the clock of the first one runs.
+        import bench.train.fitting  # noqa: F401
+
         self._desk = desk_of(self._job.results, None if at_home else keeper)
         self._plain = config["trial"]
 
@@ -124,8 +127,9 @@ class TrialWorker(tune.Trainable):
             hang.unlink()
             return "failed"
         try:
+            manifest = _manifest(job)
             with _time_limit(job.trial_timeout, hang):
-                self._train(TrialSpec.model_validate(spec))
+                self._train(TrialSpec.model_validate(spec), manifest)
         except FloatingPointError as error:
             self._fail(DIVERGED, str(error), traceback.format_exc())
             return "diverged"
@@ -138,7 +142,7 @@ class TrialWorker(tune.Trainable):
         failure = {"kind": kind, "error": error, "traceback": trace, "spec": self._plain["spec"]}
         self._desk.fail(self._plain["id"], failure)
 
-    def _train(self, spec: TrialSpec) -> None:
+    def _train(self, spec: TrialSpec, manifest: Manifest) -> None:
         from bench.train.checkpoint import Checkpoints
         from bench.train.loop import TrialContext, run_trial
 
@@ -151,7 +155,7 @@ class TrialWorker(tune.Trainable):
             ("begun", datetime.now(UTC).isoformat(timespec="seconds")),
         )
         context = TrialContext(
-            _manifest(job), job.cache, provenance, Checkpoints(folder, job.checkpoint_seconds)
+            manifest, job.cache, provenance, Checkpoints(folder, job.checkpoint_seconds)
         )
         self._desk.put(run_trial(spec, context), replace=job.replace)
         shutil.rmtree(folder, ignore_errors=True)

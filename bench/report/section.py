@@ -202,7 +202,11 @@ def _facts(study: dict[str, Any], arms: list[Arm], counts: dict[str, int]) -> di
         "data": study["data"]["label"],
         "profile": f"{study['profile']}: {study['profile_description']}",
         "seeds": f"{len(study['seeds'])} ({seeds})",
-        "trials": ", ".join(f"{count} {what}" for what, count in counts.items()),
+        "trials": ", ".join(
+            f"{count} {what}"
+            for what, count in counts.items()
+            if count or what in ("planned", "finished")
+        ),
         "images": f"train {sizes['train']}, validation {sizes['val']}, test {sizes['test']}",
         "control": study["control"],
         "made with": ", ".join(f"{name} {value}" for name, value in versions.items() if value),

@@ -109,7 +109,7 @@ def test_the_report_counts_what_failed_and_what_is_missing(store: Store, tmp_pat
     write_report(store, tmp_path / "report", ["gates"])
     text = (tmp_path / "report" / "report.md").read_text()
     assert "12 planned, 10 finished, 1 failed, 1 missing" in text
-    assert "gate=same, seed 2 failed: FloatingPointError" in text
+    assert "gate=same, seed 2 crashed: FloatingPointError" in text
     assert "1 images could not be read" in text
     table = pd.read_csv(tmp_path / "report" / "tables" / "gates.arms.csv")
     assert table["seeds"].tolist() == [4, 4, 2] and table["seeds failed"].tolist() == [0, 0, 1]

@@ -26,7 +26,7 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> TrialContext:
     return TrialContext(open_source(root, cache=cache), cache)
 
 
-def trained(preset: str, context: TrialContext, seed: int = 0, **settings: Any) -> TrialRecord:
+def trained(preset: str, context: TrialContext, **settings: Any) -> TrialRecord:
     study = Study(name="learning", base=preset, seeds=1)
     sizes = {"data.train_size": 900, "data.validation_size": 60, "data.test_size": 440}
     if preset == "prior":
@@ -35,7 +35,7 @@ def trained(preset: str, context: TrialContext, seed: int = 0, **settings: Any) 
     laid = lay_study(
         study, Located({}, {}, "x"), profile="laptop", settings=sizes | source | settings
     )
-    spec = laid.control.trial(seed)
+    spec = laid.control.trial(0)
     if spec.train is not None:
         split = split_of(spec, context.manifest)
         rows = np.concatenate([split.train, split.val, split.test])
@@ -63,9 +63,3 @@ def test_each_system_beats_the_prior_and_landmarks_beat_the_mean_position(
     bound = fashionnet.data["mean_position_error"]
     assert fashionnet.metrics["landmark_ne"] < 0.7 * bound
     assert fashionnet.metrics["accuracy"] > prior.metrics["accuracy"] + 0.04
-
-    again = trained("ropanet_baseline", context)
-    assert again.metrics == baseline.metrics and again.id == baseline.id
-    other = trained("ropanet_baseline", context, seed=1)
-    assert other.id != baseline.id and other.metrics != baseline.metrics
-    np.testing.assert_array_equal(other.predictions.images, baseline.predictions.images)

@@ -53,6 +53,9 @@ def test_the_same_trial_gives_the_same_bytes(context: TrialContext) -> None:
     np.testing.assert_equal(one.metrics, other.metrics)  # NaN equals NaN here
     assert one.history == other.history
     np.testing.assert_array_equal(one.predictions.probabilities, other.predictions.probabilities)
+    another = trained(context, spec(seed=1))
+    assert another.id != one.id and another.metrics != one.metrics
+    np.testing.assert_array_equal(another.predictions.images, one.predictions.images)
 
 
 def test_without_landmark_training_there_is_no_landmark_loss_and_no_step(
