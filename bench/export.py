@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from bench.record import TrialRecord
+from bench.searches import copy_search, searches_of
 from bench.store import Store
 from bench.train.metrics import ranks
 
@@ -38,7 +39,7 @@ def export(
     compact: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
-    """Copy studies and their finished trials.
+    """Copy studies, their finished trials, and what their searches proposed.
 
     Args:
         store: Where they are.
@@ -69,6 +70,8 @@ def export(
         if progress is not None:
             progress(done, len(wanted))
     for study in chosen:
+        for identity in searches_of(study):
+            copy_search(store.root, to, identity)
         target.write_study(study["name"], _portable(study))
     return len(wanted)
 

@@ -16,18 +16,20 @@ from rich.table import Table
 
 from bench.data.attributes import data_identity
 from bench.data.oddities import printable
+from bench.design.space import feature_specs
 from bench.design.study import profile_settings
 from bench.display import duration
 from bench.paper.ledger import LedgerRow, fashionnet_decisions, ledger
-from bench.plan import PlannedTrial, cost_of, data_label, feature_needs
+from bench.plan import FeatureNeed, PlannedTrial, cost_of, data_label, feature_needs
 from bench.spec import trial_id
 from bench.store import CRASHED, DIVERGED, Store
+from bench.tuning import expected_trials, search_plans, searched_trials, tuning_cost
 
 if TYPE_CHECKING:
     from bench.data.check import CheckReport
     from bench.fsck.check import FsckReport
     from bench.paper.audit import Finding
-    from bench.request import Request
+    from bench.request import Prepared, Request
     from bench.verify import Verified
 
 SHOWN_ARMS = 40
@@ -71,7 +73,10 @@ def plan_overview(request: Request) -> dict[str, Any]:
         "arms_shown": [{"name": arm.name, "levels": arm.levels} for arm in arms[:SHOWN_ARMS]],
         "features": [],
         "cost": None,
+        "tuning": None,
     }
+    if laid.tuning is not None:
+        return _plan_tuned(request, prepared, overview, store)
     if manifest is None:
         return overview
     trials = [
@@ -87,17 +92,7 @@ def plan_overview(request: Request) -> dict[str, Any]:
         for spec in (arm.trial(seed),)
     ]
     needs = feature_needs([arm.spec for arm in arms], manifest, request.cache)
-    overview["features"] = [
-        {
-            "backbone": need.backbone.name,
-            "weights": need.backbone.weights,
-            "trained": not need.backbone.frozen,
-            "images": len(need.rows),
-            "missing": need.missing,
-            "bytes_to_write": need.bytes_to_write,
-        }
-        for need in needs
-    ]
+    overview["features"] = _features(needs)
     distinct = list({trial.id: trial for trial in trials}.values())
     cost = asdict(cost_of(distinct, needs, manifest, store))
     if whole:
@@ -115,6 +110,46 @@ def plan_overview(request: Request) -> dict[str, Any]:
     return overview | {"cost": cost}
 
 
+def _features(needs: Sequence[FeatureNeed]) -> list[dict[str, Any]]:
+    return [
+        {
+            "backbone": need.backbone.name,
+            "weights": need.backbone.weights,
+            "trained": not need.backbone.frozen,
+            "images": len(need.rows),
+            "missing": need.missing,
+            "bytes_to_write": need.bytes_to_write,
+        }
+        for need in needs
+    ]
+
+
+def _plan_tuned(
+    request: Request, prepared: Prepared, overview: dict[str, Any], store: Store
+) -> dict[str, Any]:
+    """The plan of a tuned study, whose settings are not known beforehand but whose number is."""
+    laid, manifest = prepared.design, prepared.manifest
+    plans = [
+        plan
+        for plan in search_plans(laid, manifest)
+        if not request.only or plan.arm in request.only
+    ]
+    cost = tuning_cost(laid, plans, store)
+    overview["tuning"] = asdict(cost)
+    overview["trials"] = cost.tuning_trials + cost.winner_trials
+    if manifest is None:
+        return overview
+    left = expected_trials(laid, plans, manifest, store)
+    specs = [spec for plan in plans for spec in feature_specs(plan.tuning, plan.spec)]
+    needs = feature_needs(specs, manifest, request.cache)
+    missing = sum(not trial.stored for trial in left)
+    return overview | {
+        "stored": overview["trials"] - missing,
+        "features": _features(needs),
+        "cost": asdict(cost_of(left, needs, manifest, store)) | {"sampled": None},
+    }
+
+
 def print_plan(console: Console, overview: dict[str, Any]) -> None:
     """Print `plan_overview` for a person."""
     console.print(f"[bold]{overview['study']}[/]  {escape(overview['title'])}")
@@ -123,7 +158,7 @@ def print_plan(console: Console, overview: dict[str, Any]) -> None:
         grid.add_row(f"  {name}", escape(value))
     console.print(grid)
     table = Table("arm", box=None, padding=(0, 2), header_style="bold")
-    if overview["stored"] is not None:
+    if any("trials" in arm for arm in overview["arms_shown"]):
         table.add_column("in the store", justify="right")
     for arm in overview["arms_shown"]:
         done = [f"{arm['stored']} of {arm['trials']}"] if "trials" in arm else []
@@ -143,6 +178,8 @@ def _plan_rows(overview: dict[str, Any]) -> Iterator[tuple[str, str]]:
         of_grid = f" of a grid of {overview['grid']:,} cells"
     yield "arms", f"{overview['arms']:,}{of_grid}"
     yield "seeds", f"{len(overview['seeds'])}"
+    if overview["tuning"] is not None:
+        yield "tuning", _tuning_words(overview["tuning"])
     stored = overview["stored"]
     counted = ""
     if stored is not None:
@@ -180,6 +217,15 @@ def _plan_rows(overview: dict[str, Any]) -> Iterator[tuple[str, str]]:
         )
 
 
+def _tuning_words(tuning: dict[str, Any]) -> str:
+    each = [f"{tuning[what]:,} {what}" for what in ("proposals", "epochs") if tuning[what]]
+    return (
+        f"{tuning['algorithm']}, {' or '.join(each)} an arm, judged by {tuning['metric']}: at most "
+        f"{tuning['tuning_trials']:,} trials, {tuning['answered']:,} proposals answered; then "
+        f"{tuning['winner_trials']:,} trials of the winners"
+    )
+
+
 def _flops(count: float) -> str:
     for power, prefix in ((15, "P"), (12, "T"), (9, "G")):
         if count >= 10**power:
@@ -195,7 +241,7 @@ def status_overview(store: Store) -> list[dict[str, Any]]:
     """Each study in a store with its trials done, diverged, failed and missing, as plain data."""
     overview = []
     for study in store.studies():
-        trials = {
+        trials = searched_trials(store, study) | {
             identity: f"{arm['name']}, seed {seed}"
             for arm in study["arms"]
             for seed, identity in arm["trials"].items()

@@ -85,12 +85,13 @@ def feature_needs(specs: Iterable[TrialSpec], manifest: Manifest, cache: Path) -
         BenchError: The data cannot give what a spec asks for.
     """
     rows: dict[BackboneSettings, set[int]] = {}
-    seen: set[tuple[Any, bool, DataSpec]] = set()
+    seen: set[tuple[Any, bool, DataSpec, str]] = set()
     for spec in specs:
         backbone = getattr(spec.model, "backbone", None)
-        if (backbone, spec.model.has_landmarks, spec.data) in seen:
+        asked = (backbone, spec.model.has_landmarks, spec.data, spec.eval.split)
+        if asked in seen:
             continue
-        seen.add((backbone, spec.model.has_landmarks, spec.data))
+        seen.add(asked)
         split = split_of(spec, manifest)
         if backbone is None:
             continue
@@ -253,7 +254,7 @@ def sizes_of(spec: TrialSpec, manifest: Manifest) -> dict[str, int]:
     named = {
         "train": spec.data.train_size,
         "val": spec.data.validation_size,
-        "test": spec.data.test_size,
+        "test": spec.data.test_size if spec.eval.split == "test" else spec.data.validation_size,
     }
     return {part: len(manifest) if size == "all" else int(size) for part, size in named.items()}
 

@@ -20,6 +20,7 @@ from bench.plan import PlannedTrial, planned, study_record
 from bench.request import Prepared, Request, check_only, lay_out
 from bench.store import Store
 from bench.training import Phases, TrialsShown, batch_of, train
+from bench.tuned_study import TunedStudy
 
 DONE = ("finished", "stored")
 """Outcomes of a trial that is in the store."""
@@ -56,7 +57,11 @@ class Result:
 
 @dataclass(frozen=True)
 class _Share:
-    """One study of a run: `pending` are its own trials to train, `shared` an earlier study's."""
+    """One study of a run: `pending` are its own trials to train, `shared` an earlier study's.
+
+    Of a tuned study whose searches are not complete, `tuned` brings them as it goes; of one whose
+    are, `fruitless` names the arms without a winner.
+    """
 
     prepared: Prepared
     manifest: Manifest
@@ -65,6 +70,8 @@ class _Share:
     pending: list[PlannedTrial]
     shared: list[PlannedTrial]
     held_back: int
+    tuned: TunedStudy | None = None
+    fruitless: tuple[str, ...] = ()
 
     @property
     def study(self) -> str:
@@ -113,15 +120,22 @@ def _result(
         return [trial for trial in trials if outcomes.get(trial.id) in how]
 
     diverged = [*share.diverged, *ended(every, "diverged")]
+    tuned = share.tuned
     return Result(
         study=share.study,
         profile=share.prepared.design.profile,
         # Another run may have stored one meanwhile, an earlier study of this run trained it.
-        stored=share.stored + len(ended(own, "stored")) + len(ended(share.shared, *DONE)),
-        finished=len(ended(own, "finished")),
-        diverged=tuple(trial.name for trial in diverged),
-        failed=tuple(trial.name for trial in ended(every, "failed")),
-        held_back=share.held_back,
+        stored=share.stored
+        + len(ended(own, "stored"))
+        + len(ended(share.shared, *DONE))
+        + (tuned.stored if tuned else 0),
+        finished=len(ended(own, "finished")) + (tuned.finished if tuned else 0),
+        diverged=(*(trial.name for trial in diverged), *(tuned.diverged if tuned else ())),
+        failed=(
+            *(trial.name for trial in ended(every, "failed")),
+            *(tuned.failed if tuned else share.fruitless),
+        ),
+        held_back=share.held_back + (tuned.left if tuned else 0),
         repaired=repaired,
         seconds=seconds,
     )
@@ -148,7 +162,13 @@ def _shares(laid: Sequence[Prepared], requests: Sequence[Request]) -> list[_Shar
     for prepared, request in zip(laid, requests, strict=True):
         assert prepared.manifest is not None, "a run draws its phantom"
         store = Store(request.results)
-        wanted = _chosen(prepared.design, request, prepared.manifest, store)
+        tuned = _tuned(prepared.design, request, prepared.manifest, store)
+        settled = tuned is not None and tuned.searched
+        wanted = (
+            _chosen(prepared.design, request, prepared.manifest, store)
+            if tuned is None
+            else tuned.tested()
+        )
         absent = [trial for trial in wanted if request.rerun or not trial.stored]
         diverged = [t for t in absent if not request.rerun and store.diverged(t.id)]
         missing = [trial for trial in absent if trial not in diverged]
@@ -160,13 +180,17 @@ def _shares(laid: Sequence[Prepared], requests: Sequence[Request]) -> list[_Shar
             _Share(
                 prepared,
                 prepared.manifest,
-                stored=len(wanted) - len(absent),
+                stored=len(wanted) - len(absent) + (tuned.stored if tuned and settled else 0),
                 diverged=diverged,
                 pending=kept,
                 shared=shared,
                 held_back=len(pending) - len(kept),
+                tuned=None if settled else tuned,
+                fruitless=tuple(tuned.fruitless) if tuned else (),
             )
         )
+        if tuned is not None:
+            continue  # it writes its own record, again when its winners are known
         store.write_study(
             prepared.design.study.name,
             study_record(
@@ -177,6 +201,13 @@ def _shares(laid: Sequence[Prepared], requests: Sequence[Request]) -> list[_Shar
             ),
         )
     return shares
+
+
+def _tuned(laid: Design, request: Request, manifest: Manifest, store: Store) -> TunedStudy | None:
+    if laid.tuning is None:
+        return None
+    check_only(laid, request)
+    return TunedStudy(laid, manifest, store, request.only, request.rerun)
 
 
 def _chosen(laid: Design, request: Request, manifest: Manifest, store: Store) -> list[PlannedTrial]:
@@ -199,7 +230,7 @@ def _train(
     # One batch for each place that data lies in, as a rule one: its workers are started once.
     places: dict[Path, list[_Share]] = {}
     for share in shares:
-        if share.pending:
+        if share.pending or share.tuned:
             places.setdefault(share.prepared.data_root, []).append(share)
     if not places:
         return {}, ()
@@ -212,6 +243,7 @@ def _train(
             results=request.results,
             log=request.results / "logs" / f"{_log_name(shares)}.{os.getpid()}.log",
             profile=of_place[0].prepared.design.profile,
+            sources=[share.tuned for share in of_place if share.tuned is not None],
             replace=request.rerun,
             trial_timeout=request.trial_timeout,
             checkpoint_seconds=request.checkpoint_seconds,
@@ -219,7 +251,14 @@ def _train(
         for data, of_place in places.items()
     ]
     stored = sum(share.stored for share in shares)
-    outcomes = train(batches, resources, phases=phases, trials_shown=trials_shown, stored=stored)
+    outcomes = train(
+        batches,
+        resources,
+        phases=phases,
+        trials_shown=trials_shown,
+        stored=stored,
+        limit=request.limit,
+    )
     return outcomes, tuple(shard for batch in batches for shard in batch.dropped)
 
 

@@ -52,6 +52,12 @@ def study_schema() -> dict[str, Any]:
     overlay = definitions["Overlay"]["properties"]
     overlay["base"] = {"$ref": "#/$defs/Overrides"}
     overlay["axes"] = {"$ref": "#/$defs/Axes"}
+    definitions["Setting"] = {"enum": list(leaves)}
+    for tuned in ("Tuning", "TuningOverlay"):
+        space = definitions[tuned]["properties"]["space"]
+        for option in space.get("anyOf", [space]):
+            if option["type"] == "object":
+                option["propertyNames"] = {"$ref": "#/$defs/Setting"}
     return {
         "$schema": DIALECT,
         "title": "Study",

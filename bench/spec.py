@@ -59,6 +59,12 @@ class TrialSpec(Settings):
             raise ignored("pose", f"the model {kind} has no pose branch and would ignore pose")
         if self.landmarks is not None:
             self._landmarks_have_effect(self.landmarks)
+        if self.eval.split == "validation" and self.data.validation_size == 0:
+            raise ignored(
+                "eval.split",
+                "eval.split: validation scores the validation images, and data.validation_size "
+                "is 0",
+            )
         if isinstance(self.model, Prior):
             if train is not None:
                 raise ignored("train", f"the model {kind} is not trained: leave `train` null")

@@ -6,6 +6,7 @@ results/superseded/<id>-<n>/             what `--rerun` replaced
 results/checkpoints/<id>/                where a trial in training stands
 results/claims/<id>                      the lock of whoever trains a trial
 results/damaged/<id>-<n>/                what could not be read any more, moved out of the way
+results/searches/<id>.jsonl              what was proposed for an arm (`bench.searches`)
 results/studies/<name>.json              which trials a study's arms are made of
 """
 

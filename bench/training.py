@@ -15,6 +15,7 @@ from typing import Any
 from bench.data.manifest import Manifest
 from bench.engine.resources import Resources, Shares
 from bench.plan import PlannedTrial, drop_damaged, feature_needs, unprepared
+from bench.tuned_study import TunedStudy, opened
 
 Phases = Callable[[], Any]
 """Makes a context manager that yields `say(phase, done, total)`."""
@@ -31,12 +32,14 @@ class Batch:
     Args:
         job: What holds for all of them (`bench.engine.worker.Job`).
         trials: The trials.
+        sources: Tuned studies, which bring further trials as they go.
         unprepared: Whether features or weights are still to be made.
         dropped: Damaged feature shards that were dropped, to be made anew.
     """
 
     job: Any
     trials: list[PlannedTrial]
+    sources: list[TunedStudy]
     unprepared: bool
     dropped: list[str]
 
@@ -50,6 +53,7 @@ def batch_of(
     results: Path,
     log: Path,
     profile: str,
+    sources: Sequence[TunedStudy] = (),
     **options: Any,
 ) -> Batch:
     """Trials over the same data, and what their workers must know.
@@ -64,12 +68,15 @@ def batch_of(
         results: Results folder.
         log: File for what the workers print.
         profile: Profile, for the record.
+        sources: Tuned studies over the same data.
         options: More fields of `bench.engine.worker.Job`.
     """
     from bench.engine.worker import Job
 
     cache.mkdir(parents=True, exist_ok=True)
-    every = feature_needs([trial.spec for trial in trials], manifest, cache)
+    specs = [trial.spec for trial in trials]
+    specs += [spec for source in sources for spec in source.feature_specs()]
+    every = feature_needs(specs, manifest, cache)
     dropped, needs = drop_damaged(every, manifest, cache)
     job = Job(
         run=uuid.uuid4().hex[:12],
@@ -83,7 +90,7 @@ def batch_of(
         commit=_commit(),
         **options,
     )
-    return Batch(job, trials, bool(unprepared(needs, cache)), dropped)
+    return Batch(job, trials, list(sources), bool(unprepared(needs, cache)), dropped)
 
 
 def train(
@@ -93,6 +100,7 @@ def train(
     phases: Phases,
     trials_shown: TrialsShown,
     stored: int = 0,
+    limit: int | None = None,
 ) -> dict[str, str]:
     """Train batches of trials in one Ray session; each trial goes to its batch's results folder.
 
@@ -102,24 +110,37 @@ def train(
         phases: Shows the making of features.
         trials_shown: Shows the trials.
         stored: Trials that need no training, for the display.
+        limit: Most trials to train, those of tuned studies included; None for all.
 
     Returns:
         Trial id -> `finished`, `stored`, `diverged` or `failed`.
     """
     # Heavy from here on.
+    from bench.engine.search import run_with_sources
     from bench.engine.tune import extract_features, run_trials, session
 
     names = {trial.id: trial.name for batch in batches for trial in batch.trials}
     outcomes: dict[str, str] = {}
     first = batches[0].job
-    with session(resources, len(names), first.results, first.log) as ray:
+    tuned = [source for batch in batches for source in batch.sources]
+    total, room = len(names) + sum(source.left for source in tuned), None
+    if limit is not None:
+        total, room = min(total, limit), limit - len(names)
+    with opened(tuned), session(resources, total, first.results, first.log) as ray:
         for batch in batches:
             if batch.unprepared or resources.address:
                 with phases() as say:
                     extract_features(batch.job, ray, say)
-        with trials_shown(len(names), stored, names, ray.shares) as shown:
+        with trials_shown(total, stored, names, ray.shares) as shown:
             for batch in batches:
-                outcomes |= run_trials(batch.trials, batch.job, ray, shown.event)
+                if not batch.sources:
+                    outcomes |= run_trials(batch.trials, batch.job, ray, shown.event)
+                    continue
+                for source in batch.sources:
+                    source.found = lambda identity: shown.event(identity, "stored")
+                outcomes |= run_with_sources(
+                    batch.trials, batch.sources, batch.job, ray, shown.event, names, room
+                )
     return outcomes
 
 

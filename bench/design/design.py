@@ -21,6 +21,7 @@ from bench.design.axes import Axis, Level
 from bench.design.faults import explain
 from bench.design.layers import Layer, base_layers, stacked
 from bench.design.study import DesignChoice, Fractional, RandomCells, Study
+from bench.design.tuning import Tuning
 from bench.design.where import Condition, Lookup
 from bench.errors import BenchError
 from bench.paper.ledger import ledger
@@ -79,6 +80,7 @@ class Design:
         last: What the command line sets, above the levels.
         conditions: What a cell must fulfil.
         data_source: Settings of the data source given on the command line, None without one.
+        tuning: How each arm is tuned, under the profile; None where arms are taken as they are.
     """
 
     study: Study
@@ -92,6 +94,7 @@ class Design:
     last: Layer
     conditions: tuple[Condition, ...] = ()
     data_source: dict[str, Any] | None = None
+    tuning: Tuning | None = None
     _control: dict[str, Level] = field(default_factory=dict)
 
     @property

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
 from bench.design import cells
 from bench.design.axes import Axis, check_preset, ledger_axes, parse_axis, parse_control
+from bench.design.check_tuning import check_tuning
 from bench.design.design import Design
 from bench.design.faults import known_settings
 from bench.design.layers import Layer, flatten
 from bench.design.study import DesignChoice, Fractional, Study, seed_list
+from bench.design.tuning import Tuning, overlaid
 from bench.design.where import parse_condition
 from bench.errors import BenchError
 from bench.yaml_source import Located
@@ -68,10 +72,29 @@ def lay_study(
             for index, text in enumerate(study.where)
         ),
         data_source=data_source,
+        tuning=_tuning(study, profile, source),
         _control=parse_control(study, parsed, source),
     )
     laid.check()
+    check_tuning(laid)
     return laid
+
+
+def _tuning(study: Study, profile: str, source: Located) -> Tuning | None:
+    overlay = study.profiles.get(profile)  # type: ignore[call-overload]
+    if overlay is None or overlay.tuning is None:
+        return study.tuning
+    at = ("profiles", profile, "tuning")
+    if study.tuning is None:
+        raise BenchError(
+            "changes a tuning that the study does not have",
+            where=str(source.where(at)),
+            fix="write `tuning:` at the top of the study",
+        )
+    try:
+        return overlaid(study.tuning, overlay.tuning)
+    except ValidationError as error:
+        raise BenchError(str(error.errors()[0]["msg"]), where=str(source.where(at))) from None
 
 
 def _ledger(study: Study, axes: tuple[Axis, ...], preset: str, source: Located) -> tuple[Axis, ...]:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, StrictInt, StrictStr, ValidationError
 from pydantic_core import PydanticCustomError
 
+from bench.design.tuning import Choice, FloatRange, IntRange, Tuning, TuningOverlay
 from bench.errors import BenchError
 from bench.models.settings import Settings
 from bench.yaml_source import Located, load_yaml, nearest, parse_yaml
@@ -79,12 +80,14 @@ class Overlay(Settings):
         axes: Axes to take instead, each whole.
         design: Design to take instead.
         seeds: Seeds to take instead.
+        tuning: What to change of the tuning.
     """
 
     base: dict[str, Any] = {}
     axes: dict[str, Levels] = {}
     design: DesignChoice | None = None
     seeds: Seeds | None = None
+    tuning: TuningOverlay | None = None
 
 
 class Study(Settings):
@@ -110,6 +113,7 @@ class Study(Settings):
         seeds: How many (0, 1, ...), or a list.
         reproduces: Published tables whose rows the arms of the same names are to be held against.
         margin: Largest difference from a published figure, in points, that counts as the same.
+        tuning: How each arm is tuned before it is compared; left out, arms are taken as they are.
         profiles: Profile -> what it changes.
     """
 
@@ -124,6 +128,7 @@ class Study(Settings):
     seeds: Seeds
     reproduces: list[Literal["table_1", "table_2"]] = []
     margin: float = Field(default=2.0, gt=0, le=50, allow_inf_nan=False)
+    tuning: Tuning | None = None
     profiles: dict[Literal["smoke", "laptop", "paper"], Overlay] = {}
 
 
@@ -150,22 +155,42 @@ def load_study(path: Path) -> tuple[Study, Located]:
 
 def study_error(error: ValidationError, source: Located) -> BenchError:
     """A fault in the study's own keys as one message."""
-    first = error.errors()[0]
+    faults = error.errors()
+    # A slip in a key says more than the key that is then missing.
+    first = next((fault for fault in faults if fault["type"] == "extra_forbidden"), faults[0])
     path = first["loc"]
     known = (*Study.model_fields, *Overlay.model_fields)
     if first["type"] == "extra_forbidden":
         word = str(path[-1])
         choices = Overlay.model_fields if path[0] == "profiles" else Study.model_fields
+        if "tuning" in path:
+            return _tuning_key(path, source)
         meant = nearest(word, choices) or nearest(word, known)
         return BenchError(
             f"a study has no key `{word}`",
             where=str(source.where(path)),
             fix=f"did you mean `{meant}`?" if meant else f"its keys: {', '.join(choices)}",
         )
+    if first["type"] == "missing" and "tuning" in path:
+        return BenchError(f"needs `{path[-1]}`", where=str(source.where(path)))
     shown = ".".join(str(key) for key in path if source.where(path) and key in _keys(source.value))
     return BenchError(
         f"`{shown or path[0]}`: {first['msg']}; found {first['input']!r:.80}",
         where=str(source.where(path)),
+    )
+
+
+def _tuning_key(path: tuple[str | int, ...], source: Located) -> BenchError:
+    """A key that a tuning, or a dimension of its space, does not have."""
+    word, within = str(path[-1]), path[-2]
+    kinds: dict[str, type[Settings]] = {"float": FloatRange, "int": IntRange, "choice": Choice}
+    choices = kinds.get(str(within), Tuning).model_fields
+    what = f"a dimension of kind {within}" if within in kinds else "a tuning"
+    meant = nearest(word, choices)
+    return BenchError(
+        f"{what} has no key `{word}`",
+        where=str(source.where([key for key in path if key not in (*kinds, "dimension")])),
+        fix=f"did you mean `{meant}`?" if meant else f"its keys: {', '.join(choices)}",
     )
 
 

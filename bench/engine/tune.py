@@ -22,6 +22,7 @@ from typing import Any
 import ray
 from ray import tune
 from ray.tune.experiment import Trial
+from ray.tune.search import Searcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from bench.engine.desk import Keeper
@@ -208,8 +209,8 @@ def run_trials(
     outcomes: dict[str, str] = {}
     left = list(trials)
     while left:
-        watcher = _Watcher(event)
-        _tune(left, job, session, watcher)
+        watcher = Watcher(event)
+        tune_once(left, job, session, watcher)
         again = []
         for trial in left:
             outcome = watcher.outcomes.get(trial.id, "lost")
@@ -219,7 +220,7 @@ def run_trials(
                     again.append(trial)
                     continue
                 outcome = "failed"
-                store.write_failure(trial.id, _lost(trial, watcher.errors.get(trial.id)))
+                store.write_failure(trial.id, lost(trial, watcher.errors.get(trial.id)))
                 event(trial.id, outcome)
             outcomes[trial.id] = outcome
         elsewhere = [trial for trial in left if outcomes.get(trial.id) == "elsewhere"]
@@ -227,7 +228,8 @@ def run_trials(
     return outcomes
 
 
-def _lost(trial: PlannedTrial, why: str | None) -> dict[str, Any]:
+def lost(trial: PlannedTrial, why: str | None) -> dict[str, Any]:
+    """The failure of a trial whose worker was lost too often."""
     return {
         "kind": CRASHED,
         "error": f"the worker process died, {RETRIES + 1} times",
@@ -275,8 +277,14 @@ def _free_again(
     return given_up + elsewhere
 
 
-def _tune(trials: Sequence[PlannedTrial], job: Job, session: Session, watcher: _Watcher) -> None:
-    """One attempt at each trial."""
+def tune_once(
+    trials: Sequence[PlannedTrial],
+    job: Job,
+    session: Session,
+    watcher: Watcher,
+    search: Searcher | None = None,
+) -> None:
+    """One attempt at each trial; or at whatever a searcher hands out, which then has them all."""
     shares = session.shares
     trainable = tune.with_parameters(
         TrialWorker, job=job, threads=shares.cpus, home=session.home, keeper=session.keeper
@@ -286,13 +294,18 @@ def _tune(trials: Sequence[PlannedTrial], job: Job, session: Session, watcher: _
             tune.with_resources(
                 trainable, tune.PlacementGroupFactory([{"CPU": shares.cpus, "GPU": shares.gpus}])
             ),
-            param_space={
+            param_space=None
+            if search is not None
+            else {
                 "trial": tune.grid_search(
                     [{"id": t.id, "spec": t.spec.model_dump(mode="json")} for t in trials]
                 )
             },
             tune_config=tune.TuneConfig(
-                reuse_actors=True, max_concurrent_trials=shares.workers, num_samples=1
+                reuse_actors=True,
+                max_concurrent_trials=shares.workers,
+                num_samples=1 if search is None else -1,
+                search_alg=search,
             ),
             run_config=tune.RunConfig(
                 name="run",
@@ -306,7 +319,7 @@ def _tune(trials: Sequence[PlannedTrial], job: Job, session: Session, watcher: _
         ).fit()
 
 
-class _Watcher(tune.Callback):
+class Watcher(tune.Callback):
     """Notes what becomes of trials, and passes it on."""
 
     def __init__(self, event: Event) -> None:

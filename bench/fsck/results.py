@@ -1,4 +1,4 @@
-"""The results folder looked over: trials, failures, drafts and studies' records."""
+"""The results folder looked over: trials, failures, drafts, searches and studies' records."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from bench.checksums import check_files, read_sealed
 from bench.errors import BenchError
 from bench.fsck.findings import Finding, Repair, Say, foreign, is_left, leftover
 from bench.locks import is_held
+from bench.searches import read_search
 from bench.store import Store, move_aside
 
 OLD_FILES = frozenset(
@@ -73,6 +74,7 @@ def check_results(store: Store, known: Known, say: Say) -> Iterator[Finding]:
     yield from _drafts(store)
     yield from _failures(store)
     yield from _claims_and_checkpoints(store)
+    yield from _searches(store, known)
     for path, study in studies:
         yield from _missing(store, path, study, known)
 
@@ -202,6 +204,24 @@ def _claims_and_checkpoints(store: Store) -> Iterator[Finding]:
             yield foreign(path, "the claims")
         elif is_left(path) and not is_held(path):
             yield leftover(path)
+
+
+def _searches(store: Store, known: Known) -> Iterator[Finding]:
+    """What was proposed, event by event; a last line that was cut off counts as not written."""
+    for path in sorted((store.root / "searches").glob("*")):
+        if not (path.suffix == ".jsonl" and _IDENTITY.fullmatch(path.name.partition(".")[0])):
+            yield foreign(path, "the searches")
+            continue
+        try:
+            search = read_search(path)
+            if search is not None:
+                data = str(search.content["data"]).partition("+")[0]  # attributes follow
+                known.fingerprints.add(data)
+                if not search.complete:
+                    known.unfinished.add(data)
+        except (BenchError, KeyError) as error:
+            what = error.what if isinstance(error, BenchError) else f"lacks {error}"
+            yield Finding("damaged search", path, what, _aside(store, path))
 
 
 def _missing(store: Store, path: Path, study: dict[str, Any], known: Known) -> Iterator[Finding]:

@@ -19,7 +19,7 @@ from bench.analysis.intervals import Estimate
 
 WORDS = (
     "arm", "row", "metric", "verdict", "source", "contrast", "kind", "check", "calculation",
-    "item", "answer",
+    "item", "answer", "setting",
 )  # fmt: skip
 """Columns whose heads open so hold text and are set to the left."""
 

@@ -59,7 +59,7 @@ def _items(
     yield "optimiser", _listed(train["optimizer"] for train in trained)
     for name in ("learning_rate", "batch_size", "epochs", "patience", "selection"):
         yield name.replace("_", " "), _listed(train.get(name) for train in trained)
-    yield "how hyper-parameters were chosen", "as the study says; none was tuned here"
+    yield "how hyper-parameters were chosen", _tuned(study)
     yield "design", f"{study['design']}, {len(arms)} arms, control {study['control']}"
     yield "seeds", ", ".join(str(seed) for seed in study["seeds"])
     yield "evaluation", _settings(specs, "eval", ("protocol", "precision_recall"))
@@ -87,6 +87,17 @@ def _items(
         yield what, ", ".join(sorted(named)) or "none"
     missing = sum(arm.planned - len(arm.trials) - len(arm.failed) for arm in arms)
     yield "trials still missing", f"{missing:,}"
+
+
+def _tuned(study: dict[str, Any]) -> str:
+    tuning = study.get("tuning")
+    if tuning is None:
+        return "as the study says; none was tuned here"
+    return (
+        f"{', '.join(tuning['space'])} by {tuning['algorithm']} search (KerasTuner), the same "
+        f"budget for every arm, judged by {tuning['metric']} on the validation images at seeds "
+        f"{', '.join(str(seed) for seed in tuning['seeds'])}; the others as the study says"
+    )
 
 
 def audit_table(paper: str, findings: Sequence[Finding]) -> Table:

@@ -1,8 +1,8 @@
 """What a report was made of, kept beside it: what has not changed since is not drawn again.
 
-The digest of a study covers its record, every trial's `trial.json` as it lies on disk, failed
-attempts, the bench's own files and the drawing libraries. A trial never changes once it is stored,
-so its size and time of writing stand for it.
+The digest of a study covers its record, its searches, every trial's `trial.json` as it lies on
+disk, failed attempts, the bench's own files and the drawing libraries. A trial never changes once
+it is stored, so its size and time of writing stand for it.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from typing import Any
 
 import bench
 from bench.record import write_json
+from bench.searches import search_path, searches_of
 from bench.store import Store
 
 MARK = ".bench-report"
 """File that tells a report's folder from any other."""
 
-LIBRARIES = ("matplotlib", "numpy", "pandas", "scipy", "seaborn")
+LIBRARIES = ("matplotlib", "numpy", "pandas", "scikit-learn", "scipy", "seaborn")
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,9 @@ def digest_of(store: Store, study: dict[str, Any]) -> str:
     identities = {identity for arm in study["arms"] for identity in arm["trials"].values()}
     for identity in sorted(identities):
         found.update(f"{identity}{store.stamp(identity)}".encode())
+    for identity in searches_of(study):
+        path = search_path(store.root, identity)
+        found.update(path.read_bytes() if path.is_file() else b"none")
     # Photographs are shown where their folder is at hand.
     found.update(str(Path(study["data"].get("root", "")).is_dir()).encode())
     return found.hexdigest()

@@ -34,7 +34,10 @@ from bench.report.tables import (
     factors_table,
     landmarks_table,
 )
+from bench.report.tuning import tuning_tables, tuning_warnings
+from bench.report.tuning_figures import tuning_figures
 from bench.store import DIVERGED, Store
+from bench.tuning import study_searches
 
 CROSSED = ("factorial", "fractional", "random")
 """Designs that cross their axes, so that factors have effects apart from the arms'."""
@@ -86,6 +89,7 @@ def make_section(
         BenchError: A stored trial cannot be read.
     """
     arms = load_arms(store, study)
+    searches = study_searches(store, study)
     counts = {
         "planned": sum(arm.planned for arm in arms),
         "finished": sum(len(arm.trials) for arm in arms),
@@ -102,6 +106,7 @@ def make_section(
             landmarks_table(study["name"], arms),
             *landmark_tables(study, arms),
             attributes_table(study["name"], arms),
+            *tuning_tables(study, searches, arms),
             *_comparisons(study, arms),
             checklist_table(study, arms),
         )
@@ -110,14 +115,17 @@ def make_section(
     for table in tables:
         table.write(draft / "tables")
     if drawn is None:
-        figures = _figures(study, arms) if counts["finished"] else iter(())
+        figures = itertools.chain(
+            tuning_figures(study, searches, arms),
+            _figures(study, arms) if counts["finished"] else (),
+        )
         drawn = [_written(figure, draft / "figures") for figure in figures]
     return Section(
         study=study,
         arms=arms,
         counts=counts,
         facts=_facts(study, arms, counts),
-        warnings=_warnings(arms, counts),
+        warnings=[*_warnings(arms, counts), *tuning_warnings(study, searches)],
         summary=_summary(study, arms),
         tables=tables,
         figures=list(drawn),

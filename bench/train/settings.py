@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from bench.models.settings import Settings, ignored, one_of
+from bench.models.settings import ADDED, Settings, ignored, one_of
 from bench.registry import BALANCING
 
 
@@ -196,7 +196,11 @@ class EvalSpec(Settings):
             as the released code printed them (ledger row 20).
         precision_recall: `both` ways, pooled at a probability above 0.5 and macro-averaged, or
             `pooled` alone (ledger row 21).
+        split: Score the `test` images, or the `validation` images in their place: what a tuned
+            arm's proposals are judged by, which leaves the test images out of the trial
+            altogether.
     """
 
     protocol: Literal["whole_split", "last_batch"] = "whole_split"
     precision_recall: Literal["both", "pooled"] = "both"
+    split: Annotated[Literal["test", "validation"], ADDED] = "test"

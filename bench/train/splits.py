@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bench.data.manifest import Manifest
 from bench.data.split import Split, make_split
 from bench.errors import BenchError
@@ -12,7 +14,8 @@ def split_of(spec: TrialSpec, manifest: Manifest) -> Split:
     """The images that a trial trains on, watches and is tested on.
 
     The same for every model: an image without landmarks stays in and has no landmark loss, so
-    that arms are tested on the same images.
+    that arms are tested on the same images. A trial that is scored on the validation images has
+    them in the place of the test images, which it never sees.
 
     Raises:
         BenchError: The data cannot give what the spec asks for.
@@ -25,7 +28,7 @@ def split_of(spec: TrialSpec, manifest: Manifest) -> Split:
             "landmarks in DeepFashion's layout",
         )
     data = spec.data
-    return make_split(
+    drawn = make_split(
         manifest,
         merge_collisions=data.colliding_paths == "merged",
         by=data.split,
@@ -35,3 +38,4 @@ def split_of(spec: TrialSpec, manifest: Manifest) -> Split:
         test=data.test_size,
         seed=data.split_seed,
     )
+    return replace(drawn, test=drawn.val) if spec.eval.split == "validation" else drawn
