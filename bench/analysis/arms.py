@@ -18,6 +18,7 @@ from bench.analysis.intervals import (
     over_seeds_and_other_images,
     seeds_wanted,
 )
+from bench.analysis.ratios import macro_matrix, macro_precision, pooled_precision
 from bench.record import TrialRecord
 
 DEPTHS = {"accuracy": 1, "top_3": 3, "top_5": 5}
@@ -39,8 +40,10 @@ class Trial:
         ranks: `(images,)` classes ranked before the true one.
         errors: `(images,)` normalised landmark error of each image, NaN where no landmark is
             visible; None for a model without landmarks.
+        answers: `(images,)` most probable class.
         confident: `(images,)` whether the true class has a probability above 0.5: the images that
             pooled recall counts.
+        sure: `(images,)` whether some class has.
         metrics: Metric -> value; classification recomputed from the predictions.
         history: Columns `epoch`, `split`, `metric`, `value`, a row a measurement.
         gated: Whether it has a record of what its gate let through.
@@ -52,7 +55,9 @@ class Trial:
     labels: np.ndarray
     ranks: np.ndarray
     errors: np.ndarray | None
+    answers: np.ndarray
     confident: np.ndarray
+    sure: np.ndarray
     metrics: dict[str, float]
     history: dict[str, np.ndarray]
     gated: bool
@@ -77,6 +82,17 @@ class Trial:
     def environment(self) -> dict[str, Any]:
         """Versions, hardware and the profile it ran under."""
         return dict(self.about["environment"])
+
+
+RATIOS: dict[str, Callable[[Trial], np.ndarray]] = {
+    "recall_pooled": lambda trial: trial.confident,
+    "precision_pooled": lambda trial: pooled_precision(trial.confident, trial.sure),
+    "recall_macro": lambda trial: macro_matrix(trial.ranks[None] < 1, trial.labels)[0],
+    "precision_macro": lambda trial: macro_precision(
+        trial.answers == trial.labels, trial.answers, trial.labels
+    ),
+}
+"""Metrics that are no means over images, laid out as such (`bench.analysis.ratios`)."""
 
 
 class Failure(NamedTuple):
@@ -159,8 +175,9 @@ class Arm:
             return None
         if metric in DEPTHS:
             return np.stack([t.ranks < DEPTHS[metric] for t in trials]).astype(np.float64)
-        if metric == "recall_pooled":
-            return np.stack([t.confident for t in trials]).astype(np.float64)
+        if metric in RATIOS and all(metric in t.metrics for t in trials):
+            matrix = np.stack([RATIOS[metric](t) for t in trials]).astype(np.float64)
+            return matrix if np.isfinite(matrix).all() else None
         errors = [t.errors for t in trials if t.errors is not None]
         if metric == "landmark_ne" and len(errors) == len(trials):
             return np.stack(errors)

@@ -17,6 +17,7 @@ import numpy as np
 from bench.analysis.arms import DEPTHS, Arm, Trial
 from bench.analysis.intervals import Estimate, holm, over_seeds_and_images
 from bench.analysis.paired import PairedAnswers, compared, paired_answers
+from bench.analysis.ratios import macro_matrix
 
 GROUPS = ("head", "middle", "tail")
 HEAD_SHARE = 0.5
@@ -215,52 +216,6 @@ def class_effects(arm: Arm, control: Arm, metric: str = "accuracy") -> list[Clas
 def true_classes(trial: Trial) -> np.ndarray:
     """`(images,)` true classes of the test images that a trial's protocol scores."""
     return trial.labels.astype(np.int64)
-
-
-def macro_matrix(matrix: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Results laid out so that the mean over images is the mean over classes.
-
-    An image of class c has the weight n / (K n_c), for n images of K classes. Weights alone would
-    make a model that is always right look uncertain, since they differ between classes; so they are
-    laid on each result's distance from its class's mean at that seed, around the seed's macro mean.
-    Read by `over_seeds_and_images`, the choice of images then adds the variance of a stratified
-    mean, the sum over classes of s_c^2 / (K^2 n_c) (Cochran 1977, ch. 5).
-
-    The spread of a class with a single image cannot be told from that image: such classes are taken
-    together as one stratum, or with the next smallest class where there is only one of them, which
-    overstates their spread rather than leaving it out (collapsed strata, Cochran 1977, §5A.12).
-
-    Args:
-        matrix: `(seeds, images)`, such as 1 where the model was right.
-        classes: `(images,)` true classes.
-
-    Returns:
-        `(seeds, images)`; each row's mean is the unweighted mean of the classes' means.
-    """
-    _, own, sizes = np.unique(classes, return_inverse=True, return_counts=True)
-    n = len(own)
-    weights = n / (len(sizes) * sizes[own])
-    macro = (weights * matrix).mean(axis=1, keepdims=True)
-
-    stratum = _collapsed(sizes)[own]
-    member = np.eye(len(sizes))[stratum]
-    of_stratum = (member.T @ weights).clip(min=1e-12)
-    centre = (weights * matrix) @ member / of_stratum
-    held = member.sum(axis=0)[stratum]
-    # Bessel's correction a stratum, in place of the one over all images that is applied later.
-    spread = np.sqrt(held / np.maximum(held - 1, 1) * (n - 1) / n)
-    return macro + spread * weights * (matrix - centre[:, stratum])
-
-
-def _collapsed(sizes: np.ndarray) -> np.ndarray:
-    """The stratum of each class."""
-    strata = np.arange(len(sizes))
-    together = np.flatnonzero(sizes == 1)
-    if len(together) == 1:
-        together = np.argsort(sizes, kind="stable")[:2]
-    if len(together):
-        strata[together] = together[0]
-    return strata
 
 
 def _by_group(arm: str, answers: PairedAnswers, control: Trial) -> Iterator[TailEffect]:

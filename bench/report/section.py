@@ -97,8 +97,7 @@ def make_section(
         "failed": sum(f.kind != DIVERGED for arm in arms for f in arm.failed.values()),
     }
     counts["missing"] = counts["planned"] - sum(counts[how] for how in ENDED)
-    note = f"Data: {study['data']['label']}. Means with 95 % intervals over seeds and test images "
-    note += "(precision and recall: over seeds alone)."
+    note = f"Data: {study['data']['label']}. Means with 95 % intervals over seeds and test images."
     tables = [
         table
         for table in (

@@ -8,7 +8,8 @@ from scipy import stats
 
 from bench.analysis.arms import Arm
 from bench.analysis.intervals import over_seeds_and_images
-from bench.analysis.tails import class_effects, macro_matrix, tail_effects, tail_groups
+from bench.analysis.ratios import macro_matrix
+from bench.analysis.tails import class_effects, tail_effects, tail_groups
 from bench.train.metrics import classification
 from tests.analysis.made import trial
 
