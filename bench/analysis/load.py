@@ -104,7 +104,7 @@ class _Loader:
             ranks=ranks(probabilities, labels).astype(np.int32),
             errors=None if errors is None else errors.astype(np.float32),
             answers=probabilities.argmax(axis=1).astype(np.int32),
-            sure=(probabilities > 0.5).any(axis=1),
+            sure=np.asarray((probabilities > 0.5).any(axis=1)),
             confident=probabilities[np.arange(len(labels)), labels] > 0.5,
             metrics=metrics,
             history={

@@ -46,16 +46,13 @@ def test_the_mean_is_the_metric_and_the_spread_that_of_the_bootstrap(
     def resampled(rows: np.ndarray) -> float:
         return classification(said[0][rows], said[1][rows])[metric]
 
-    # Images drawn anew within each class for the macro means, whose classes have the sizes they have.
+    # Macro recall takes its classes' sizes as they are: images are drawn within each class.
     strata = said[1] if metric == "recall_macro" else np.zeros(N, int)
     rng = np.random.default_rng(1)
     drawn = []
     for _ in range(1500):
-        rows = [
-            rng.choice(rows, len(rows))
-            for rows in (np.flatnonzero(strata == s) for s in set(strata))
-        ]
-        drawn.append(resampled(np.concatenate(rows)))
+        parts = [np.flatnonzero(strata == stratum) for stratum in set(strata)]
+        drawn.append(resampled(np.concatenate([rng.choice(rows, len(rows)) for rows in parts])))
     error = values.std(ddof=1) / np.sqrt(N)
     assert error == pytest.approx(np.std(drawn), rel=0.12)
 
