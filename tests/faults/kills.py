@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,65 +42,81 @@ class Outcome:
     Args:
         killed: Victims, and how often each was killed.
         runs: How often `bench run` was started.
+        studies: How often the study was begun.
         trials: Trials stored in the end.
         faults: What differs from an undisturbed run; empty if nothing does.
     """
 
     killed: Counter[str] = field(default_factory=Counter)
     runs: int = 0
+    studies: int = 0
     trials: int = 0
     faults: list[str] = field(default_factory=list)
 
 
-def torment(desk: Path, *, kills: int, seeds: int, rng: random.Random) -> Outcome:
-    """Kill runs of a study so many times, then let it finish, and compare.
+def torment(
+    desk: Path,
+    *,
+    kills: int,
+    seeds: int,
+    rng: random.Random,
+    say: Callable[[str], None] = lambda said: None,
+) -> Outcome:
+    """Kill runs of a study so many times, let them finish, and compare.
+
+    A study that is done before its kills are used up is begun anew in another folder.
 
     Args:
         desk: A folder with `.cache` in it, which holds the smoke phantom or is empty.
         kills: How many kills.
         seeds: Seeds of the study; it has four arms.
         rng: Draws moments and victims.
+        say: Told how far it is.
     """
     (desk / "study.yaml").write_text(STUDY.replace("SEEDS", str(seeds)))
     begun = time.monotonic()
     subprocess.run(command("undisturbed"), cwd=desk, check=True, capture_output=True)
     whole = time.monotonic() - begun
-    # The tormented run makes its features and its phantom weights under fire, too.
-    shutil.rmtree(desk / ".cache" / "features", ignore_errors=True)
-    outcome, seen = Outcome(), dict[str, dict[str, bytes]]()
-    while True:
+    outcome = Outcome()
+    while outcome.killed.total() < kills and not outcome.faults:
+        # Features and phantom weights are made under fire, too.
+        shutil.rmtree(desk / ".cache" / "features", ignore_errors=True)
+        outcome.studies += 1
+        results = desk / f"tormented-{outcome.studies}"
+        _finish(results, outcome, kills, min(whole, 25.0), rng)
+        found = stored(results)
+        outcome.faults += differences(stored(desk / "undisturbed"), found)
+        outcome.trials += len(found)
+        say(f"{outcome.killed.total()} of {kills} kills, {outcome.trials} trials stored")
+    return outcome
+
+
+def _finish(
+    results: Path, outcome: Outcome, kills: int, longest: float, rng: random.Random
+) -> None:
+    """Run a study again and again, under fire while there are kills left, until a run ends well."""
+    seen: dict[str, dict[str, bytes]] = {}
+    while not outcome.faults:
         outcome.runs += 1
         process = subprocess.Popen(
-            command("tormented"), cwd=desk, start_new_session=True,
+            command(results.name), cwd=results.parent, start_new_session=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         deadline = time.monotonic() + LONGEST_SECONDS
-        while outcome.killed.total() < kills and process.poll() is None:
+        while process.poll() is None and time.monotonic() < deadline:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(rng.uniform(0.2, min(whole, 25.0)))
-            if process.poll() is None:
+                process.wait(rng.uniform(0.2, longest))
+            if process.poll() is None and outcome.killed.total() < kills:
                 outcome.killed[strike(process.pid, rng)] += 1
-            outcome.faults += changed(seen, stored(desk / "tormented"))
-            if time.monotonic() > deadline:
-                outcome.faults.append("a run hung after a kill")
-                os.killpg(process.pid, signal.SIGKILL)
-        try:
-            said, _ = process.communicate(timeout=LONGEST_SECONDS)
-        except subprocess.TimeoutExpired:
+            outcome.faults += changed(seen, stored(results))
+        if process.poll() is None:
             outcome.faults.append("a run hung after a kill")
             os.killpg(process.pid, signal.SIGKILL)
-            continue
+        said, _ = process.communicate()
         if "Traceback" in said:
             outcome.faults.append(said[-2000:])
-        if process.returncode == 0 and outcome.killed.total() >= kills:
-            break
-        if outcome.killed.total() >= kills + 3 * kills or outcome.runs > 4 * kills + 4:
-            outcome.faults.append(f"not done after {outcome.runs} runs: {said[-2000:]}")
-            break
-    outcome.faults += changed(seen, stored(desk / "tormented"))
-    outcome.faults += differences(stored(desk / "undisturbed"), stored(desk / "tormented"))
-    outcome.trials = len(stored(desk / "tormented"))
-    return outcome
+        if process.returncode == 0:
+            return
 
 
 def command(results: str) -> list[str]:
@@ -197,10 +213,14 @@ def main() -> None:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         outcome = torment(
-            Path(folder), kills=asked.kills, seeds=asked.seeds, rng=random.Random(asked.random)
+            Path(folder),
+            kills=asked.kills,
+            seeds=asked.seeds,
+            rng=random.Random(asked.random),
+            say=lambda said: print(said, flush=True),
         )
     print(f"{outcome.killed.total()} kills in {outcome.runs} runs: {dict(outcome.killed)}")
-    print(f"{outcome.trials} trials stored")
+    print(f"{outcome.trials} trials stored, in {outcome.studies} studies")
     print("\n".join(outcome.faults) or "as an undisturbed run, byte for byte; none trained twice")
     sys.exit(bool(outcome.faults))
 

@@ -16,4 +16,4 @@ def test_runs_that_are_killed_end_as_if_nothing_had_happened(tmp_path: Path, cac
     shutil.copytree(cache, tmp_path / ".cache")
     outcome = torment(tmp_path, kills=3, seeds=2, rng=random.Random(2))
     assert outcome.faults == []
-    assert outcome.killed.total() == 3 and outcome.trials == 8
+    assert outcome.killed.total() == 3 and outcome.trials == 8 * outcome.studies
