@@ -27,7 +27,7 @@ demo: setup
 	$(BIN)/bench report --out report/
 
 test: setup lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 	$(MAKE) --no-print-directory smoke
 
 lint: setup
