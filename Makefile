@@ -41,7 +41,7 @@ SMOKE := --profile smoke --results build/smoke/results --cache build/smoke/cache
 smoke: setup
 	rm -rf build/smoke && mkdir -p build/smoke
 	$(BIN)/bench run ablations/*.yaml $(SMOKE)
-	$(BIN)/bench report --results build/smoke/results --study smoke --study tables --study ledger --out build/smoke/report
+	$(BIN)/bench report --results build/smoke/results --study smoke --study tables --study ledger --study tuned_gate --out build/smoke/report
 	$(BIN)/bench run ablations/smoke.yaml $(SMOKE) | grep "Nothing to train"
 	$(BIN)/bench status --results build/smoke/results
 

@@ -37,8 +37,11 @@ def arm(name: str, kind: str, shift: float, *, placed: bool = True, answered: bo
         attributes=attributes if answered else None,
     )  # fmt: skip
     none = np.zeros(30)
-    trial = Trial(about, tuple(IMAGES), none, none, none if placed else None, none, {}, {}, False,
-                  read=lambda: record)  # fmt: skip
+    trial = Trial(
+        about=about, images=tuple(IMAGES), labels=none, ranks=none,
+        errors=none if placed else None, answers=none, confident=none, sure=none, metrics={},
+        history={}, gated=False, read=lambda: record,
+    )  # fmt: skip
     return Arm(name, {}, None, {0: trial, 1: trial}, 2, {})
 
 

@@ -38,9 +38,10 @@ def spec(preset: str = "ropanet", **settings: Any) -> TrialSpec:
 @pytest.fixture(scope="module")
 def context(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> TrialContext:
     context = TrialContext(open_source(phantom), tmp_path_factory.mktemp("features"))
-    split = split_of(spec(), context.manifest)
-    rows = np.concatenate([split.train, split.val, split.test])
-    extract(context.manifest, rows, spec().model.backbone, context.cache)  # type: ignore[union-attr]
+    for trial in (spec(), spec("fashionnet")):
+        split = split_of(trial, context.manifest)
+        rows = np.concatenate([split.train, split.val, split.test])
+        extract(context.manifest, rows, trial.model.backbone, context.cache)  # type: ignore[union-attr]
     return context
 
 
