@@ -48,6 +48,7 @@ smoke: setup
 bench: setup
 	$(BIN)/python benchmarks/annotations.py
 	$(BIN)/python benchmarks/plan.py
+	$(BIN)/python benchmarks/report.py
 
 lock:
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 pyproject.toml --group dev -o requirements.lock
