@@ -14,7 +14,14 @@ import numpy as np
 from bench.analysis.arms import Arm, Failure, Trial
 from bench.record import Landmarks
 from bench.store import CRASHED, Store
-from bench.train.metrics import normalised_error, ranks, scored, scored_rows, trained_landmarks
+from bench.train.metrics import (
+    asked_for,
+    classification,
+    normalised_error,
+    ranks,
+    scored_rows,
+    trained_landmarks,
+)
 
 
 def load_arms(store: Store, study: dict[str, Any]) -> list[Arm]:
@@ -82,14 +89,16 @@ class _Loader:
         batch_size = (record.spec.get("train") or {}).get("batch_size", 1)
         said = record.predictions
         labels = said.labels.astype(np.int64)
-        metrics = record.metrics | scored(said.probabilities, labels, evaluation, batch_size)
+        rows = scored_rows(len(labels), evaluation.get("protocol", "whole_split"), batch_size)
+        labels, probabilities = labels[rows], said.probabilities[rows]
+        before = ranks(probabilities, labels)
+        scores = asked_for(classification(probabilities, labels, before), evaluation)
+        metrics = record.metrics | scores
         errors = None
         if record.landmarks is not None:
             put = record.landmarks
             errors = _image_errors(put)
             metrics["landmark_ne"] = normalised_error(put.predicted, put.true, put.visibility)
-        rows = scored_rows(len(labels), evaluation.get("protocol", "whole_split"), batch_size)
-        labels, probabilities = labels[rows], said.probabilities[rows]
         columns = zip(*record.history, strict=True) if record.history else [()] * 4
         epochs, splits, names, values = columns
         return Trial(
@@ -101,7 +110,7 @@ class _Loader:
             },
             images=self._once(tuple(said.images[rows]), None),
             labels=labels.astype(np.int32),
-            ranks=ranks(probabilities, labels).astype(np.int32),
+            ranks=before.astype(np.int32),
             errors=None if errors is None else errors.astype(np.float32),
             answers=probabilities.argmax(axis=1).astype(np.int32),
             sure=np.asarray((probabilities > 0.5).any(axis=1)),

@@ -27,8 +27,12 @@ def ranks(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
         `(n,)` integers; 0 where the model is right.
     """
     true = np.take_along_axis(probabilities, labels[:, None], axis=1)
-    earlier = np.arange(probabilities.shape[1])[None, :] < labels[:, None]
-    return (probabilities > true).sum(axis=1) + ((probabilities == true) & earlier).sum(axis=1)
+    before = (probabilities > true).sum(axis=1)
+    equal = probabilities == true
+    tied = np.flatnonzero(equal.sum(axis=1) > 1)
+    earlier = np.arange(probabilities.shape[1])[None, :] < labels[tied, None]
+    before[tied] += (equal[tied] & earlier).sum(axis=1)
+    return before
 
 
 def scored(
@@ -43,10 +47,14 @@ def scored(
         batch_size: Images a batch, for the protocol `last_batch`.
     """
     rows = scored_rows(len(labels), evaluation.get("protocol", "whole_split"), batch_size)
-    found = classification(probabilities[rows], labels[rows])
+    return asked_for(classification(probabilities[rows], labels[rows]), evaluation)
+
+
+def asked_for(metrics: dict[str, float], evaluation: dict[str, str]) -> dict[str, float]:
+    """Those of `classification`'s metrics that a trial's evaluation settings ask for."""
     if evaluation.get("precision_recall") == "pooled":
-        found = {name: value for name, value in found.items() if not name.endswith("_macro")}
-    return found
+        return {name: value for name, value in metrics.items() if not name.endswith("_macro")}
+    return metrics
 
 
 def scored_rows(n: int, protocol: str, batch_size: int) -> slice:
@@ -56,7 +64,9 @@ def scored_rows(n: int, protocol: str, batch_size: int) -> slice:
     return slice((n - 1) // batch_size * batch_size, n)
 
 
-def classification(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+def classification(
+    probabilities: np.ndarray, labels: np.ndarray, before: np.ndarray | None = None
+) -> dict[str, float]:
     """Accuracy, top-3, top-5, cross-entropy, and precision and recall both ways.
 
     `precision_pooled` and `recall_pooled` count every (image, class) pair with a probability above
@@ -68,12 +78,13 @@ def classification(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, f
     Args:
         probabilities: `(n, classes)`, rows summing to 1.
         labels: `(n,)` true classes.
+        before: Their `ranks`, where they are known already.
 
     Returns:
         Metric name -> value in [0, 1] (`loss` in nats).
     """
     n = len(labels)
-    before = ranks(probabilities, labels)
+    before = ranks(probabilities, labels) if before is None else before
     true = np.take_along_axis(probabilities, labels[:, None], axis=1)[:, 0].astype(np.float64)
     answered = probabilities > 0.5
     hits = int((true > 0.5).sum())
