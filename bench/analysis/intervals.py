@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -211,6 +212,7 @@ def wilson(hits: int, images: int) -> tuple[float, float]:
     return float(found.low), float(found.high)
 
 
+@cache
 def seeds_wanted(estimate: Estimate, comparisons: int = 1) -> float:
     """Seeds at which a difference of this size would show in 80 of 100 studies like this one.
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,9 @@ from bench.train.metrics import (
     trained_landmarks,
 )
 
+MANY, PART = 1000, 100
+"""From so many trials on they are read by several processes, in parts of so many."""
+
 
 def load_arms(store: Store, study: dict[str, Any]) -> list[Arm]:
     """A study's arms with every finished trial.
@@ -36,9 +39,7 @@ def load_arms(store: Store, study: dict[str, Any]) -> list[Arm]:
     """
     wanted = {identity for arm in study["arms"] for identity in arm["trials"].values()}
     stored = sorted(identity for identity in wanted if store.has(identity))
-    load = _Loader(store)
-    with _workers() as pool:
-        found = dict(zip(stored, pool.map(load, stored), strict=True))
+    found = dict(zip(stored, _loaded(store, stored), strict=True))
     arms = []
     for plain in study["arms"]:
         trials, failed = {}, {}
@@ -66,14 +67,20 @@ def _against(plain: dict[str, Any], control: str) -> str | None:
     return None if plain["name"] == name else name
 
 
-@contextmanager
-def _workers() -> Iterator[ThreadPoolExecutor]:
-    """Threads: what takes the time, decompressing and counting, lets others run meanwhile."""
-    pool = ThreadPoolExecutor(os.cpu_count() or 1)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
+def _loaded(store: Store, trials: list[str]) -> Iterator[Trial]:
+    """Trials, read by a process a core where there are many."""
+    keep = _Loader(store)
+    if len(trials) < MANY:
+        yield from map(keep, trials)
+        return
+    parts = [trials[start : start + PART] for start in range(0, len(trials), PART)]
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        for part in pool.map(partial(_load_part, store), parts):
+            yield from map(keep.shared, part)
+
+
+def _load_part(store: Store, trials: list[str]) -> list[Trial]:
+    return list(map(_Loader(store), trials))
 
 
 class _Loader:
@@ -125,6 +132,12 @@ class _Loader:
             gated=self._store.has_gate(identity),
             read=partial(self._store.read, identity),
         )
+
+    def shared(self, trial: Trial) -> Trial:
+        """A trial from another process, with what it has in common with others kept once."""
+        data = self._once(repr(trial.data), trial.about["data"])
+        images = self._once(trial.images, None)
+        return replace(trial, about=trial.about | {"data": data}, images=images)
 
     def _once(self, key: Any, value: Any) -> Any:
         """The first value of a key, so that equal ones take memory once."""
