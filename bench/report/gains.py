@@ -83,7 +83,7 @@ def class_gains(study: dict[str, Any], arms: Sequence[Arm], control: str) -> Fig
         + f"{left_out(len(found), len(against))}{about(study)}"
     )
     first = control == study["control"]
-    name = f"{study['name']}.classes" + ("" if first else f"_against_{_key(arms, control)}")
+    name = f"{study['name']}.class_gains" + ("" if first else f"_against_{_key(arms, control)}")
     return Figure(name, f"Gains by class against {control}", caption, figure, _data(found))
 
 

@@ -47,6 +47,9 @@ def interactions(study: dict[str, Any], arms: Sequence[Arm]) -> Figure | None:
         _draw(panel, pair, axes, table)
     for panel in panels.flat[len(pairs) :]:
         panel.set_axis_off()
+    # Few seeds make intervals that no accuracy can reach.
+    low, high = panels.flat[0].get_ylim()
+    panels.flat[0].set_ylim(max(low, 0), min(high, 100))
     figure.supylabel("top-1 accuracy (%)", fontsize=10)
     settle(figure)
     caption = (

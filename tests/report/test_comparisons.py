@@ -108,7 +108,7 @@ def test_gains_by_class_leave_out_what_was_not_tested(arms: list[Arm], tmp_path:
     assert of_first.index.tolist() == [name for name in NAMES if name != "never tested"]
     assert of_first.loc["kaf|tan", "difference"] > 30
     figure.write(tmp_path)
-    assert "kaf|tan" in (tmp_path / "gates.classes.svg").read_text()
+    assert "kaf|tan" in (tmp_path / "gates.class_gains.svg").read_text()
     assert class_gains(study, arms[:1], arms[0].name) is None
 
 

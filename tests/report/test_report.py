@@ -257,7 +257,10 @@ def test_the_same_store_gives_the_same_report(store: Store, tmp_path: Path) -> N
 
 def test_what_has_not_changed_is_not_drawn_again(store: Store, tmp_path: Path) -> None:
     out = tmp_path / "report"
-    assert not write_report(store, out).unchanged
+    made = write_report(store, out)
+    assert not made.unchanged
+    # No two figures have one name: the later would take the place of the earlier.
+    assert len(list((out / "figures").glob("*.png"))) == made.figures
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.*")}
     assert write_report(store, out).unchanged
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*.*")} == before
