@@ -19,9 +19,10 @@ FILE = "BENCH_MOMENTS"
 HEAVY = ("ray", "ray.tune", "tensorflow", "keras", "bench.train.fitting", "bench.train.loop")
 
 
-def note(what: str) -> None:
+def note(what: str, at: float | None = None) -> None:
     """Add a moment: this process, what happened, and when, in seconds since the epoch."""
-    line = json.dumps({"process": os.getpid(), "what": what, "at": time.time()}) + "\n"
+    moment = {"process": os.getpid(), "what": what, "at": time.time() if at is None else at}
+    line = json.dumps(moment) + "\n"
     with Path(os.environ[FILE]).open("a") as file:  # one short write: lines do not mix
         file.write(line)
 
@@ -79,7 +80,7 @@ def _note_init(ray: Any) -> None:
 
 
 if FILE in os.environ:
-    note(f"began {process_began()}")
+    note("began", process_began())
     note("plug-in read")
     if "ray" in sys.modules:
         _note_init(sys.modules["ray"])
