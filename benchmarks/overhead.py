@@ -13,12 +13,14 @@ with its features on disk; beside a script that imports Keras and takes the same
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import tempfile
 import time
 from pathlib import Path
 
+from measured import RESULTS, Comparison, Reading, Table, write
 from studies import bench, script, with_features
 
 CLAIM = (
