@@ -81,7 +81,7 @@ def session(resources: Resources, trials: int, results: Path, log: Path) -> Iter
         log: File for Ray's own messages.
 
     Raises:
-        BenchError: No cluster answers at the address.
+        BenchError: No cluster answers at the address, or Ray's own processes were lost meanwhile.
     """
     if resources.address:
         _reach(resources.address)
@@ -109,6 +109,12 @@ def session(resources: Resources, trials: int, results: Path, log: Path) -> Iter
             if resources.address:
                 keeper = ray.remote(Keeper).options(num_cpus=0, **_on(home)).remote(results)
             yield Session(divide(resources, trials, ray.cluster_resources()), home, keeper)
+        except ray.exceptions.RayError as error:
+            raise BenchError(
+                f"Ray's own processes were lost: {str(error).splitlines()[0]}",
+                where=str(log),
+                fix="run the same command again: what is finished is stored, the rest goes on",
+            ) from error
         finally:
             ray.shutdown()
             handler.close()

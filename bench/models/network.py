@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -80,15 +80,19 @@ def seed_layers(layers: Iterable[Any], seed: int) -> None:
         layers: Keras layers; those without a kernel or a bias keep what they have.
         seed: The trial's seed.
     """
+    for layer, name, variable in seeded_weights(layers):
+        initializer = getattr(layer, f"{name}_initializer")
+        config = initializer.get_config()
+        if "seed" in config:
+            text = f"{seed}/{layer.name}/{name}"
+            config["seed"] = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+        variable.assign(type(initializer).from_config(config)(variable.shape, variable.dtype))
+
+
+def seeded_weights(layers: Iterable[Any]) -> Iterator[tuple[Any, str, Any]]:
+    """The weights that `seed_layers` draws: each one's layer, name and variable."""
     for layer in layers:
         for name in ("kernel", "bias"):
             variable = getattr(layer, name, None)
-            initializer = getattr(layer, f"{name}_initializer", None)
-            if variable is None or initializer is None:
-                continue
-            config = initializer.get_config()
-            if "seed" in config:
-                text = f"{seed}/{layer.name}/{name}"
-                config["seed"] = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
-            drawn = type(initializer).from_config(config)(variable.shape, dtype=variable.dtype)
-            variable.assign(drawn)
+            if variable is not None and getattr(layer, f"{name}_initializer", None) is not None:
+                yield layer, name, variable

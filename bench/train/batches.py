@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -52,12 +53,19 @@ class Source:
     """What a model is fed with.
 
     Args:
+        name: What the maps are, by the key of their store.
         reader: Feature maps, or pixels.
         scale: For pixels, from [0, 1] to what the backbone is fed with; None for feature maps.
     """
 
+    name: str
     reader: FeatureReader
     scale: Callable[[np.ndarray], np.ndarray] | None = None
+
+    @property
+    def of_maps(self) -> bool:
+        """Whether a model is fed with maps, which are the same in every epoch."""
+        return self.scale is None
 
 
 class Batches(keras.utils.PyDataset):
@@ -86,14 +94,14 @@ class Batches(keras.utils.PyDataset):
         self._source = source
         self._rows = np.asarray(rows)
         self._manifest = manifest
-        self._batch_size = batch_size
+        self.batch_size = batch_size
         self._maps = maps
         self._pose = pose
 
     @property
     def num_batches(self) -> int:
         """Batches an epoch."""
-        return -(-len(self._rows) // self._batch_size)
+        return -(-len(self._rows) // self.batch_size)
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         rows = self._rows[self._chosen(index)]
@@ -102,6 +110,9 @@ class Batches(keras.utils.PyDataset):
         if self._source.scale is not None:
             images, annotation = self._changed(images / np.float32(255), annotation, index)
             images = self._source.scale(images)
+        return images, *self._weighted(self._targets(rows, annotation))
+
+    def _targets(self, rows: np.ndarray, annotation: Annotation) -> dict[str, np.ndarray]:
         targets = {"category": self._manifest.category[rows].astype(np.int32)}
         if self._maps is not None:
             targets["landmarks"] = pixel_targets(annotation, self._maps.side, self._maps.spec)
@@ -109,10 +120,10 @@ class Batches(keras.utils.PyDataset):
             targets["points"], targets["visibility"] = pose_targets(annotation, self._pose.spec)
             if self._pose.attributes is not None:
                 targets["attributes"] = self._pose.attributes[rows]
-        return self._weighted(images, targets)
+        return targets
 
     def _chosen(self, index: int) -> Any:
-        return slice(index * self._batch_size, (index + 1) * self._batch_size)
+        return slice(index * self.batch_size, (index + 1) * self.batch_size)
 
     def _changed(
         self, images: np.ndarray, annotation: Annotation, index: int
@@ -120,8 +131,33 @@ class Batches(keras.utils.PyDataset):
         del index
         return images, annotation
 
-    def _weighted(self, images: np.ndarray, targets: dict[str, np.ndarray]) -> tuple[Any, ...]:
-        return images, targets
+    def _weighted(self, targets: dict[str, np.ndarray]) -> tuple[Any, ...]:
+        return (targets,)
+
+    @property
+    def order(self) -> np.ndarray:
+        """`(n,)` positions in the split, in the order of this epoch's batches."""
+        return np.arange(len(self._rows))
+
+    @property
+    def bytes_of_maps(self) -> int:
+        """Memory that the maps of the whole split take."""
+        return len(self._rows) * int(np.prod(self._source.reader.shape)) * 4
+
+    @property
+    def name_of_maps(self) -> str:
+        """Identity of the maps of the whole split."""
+        rows = hashlib.sha256(self._rows.astype(np.int64).tobytes()).hexdigest()
+        return f"{self._source.name}/{rows}"
+
+    def all_maps(self) -> np.ndarray:
+        """Maps of the whole split, `(n, h, w, c)` float32."""
+        return self._source.reader.gather(self._rows)
+
+    def all_targets(self) -> tuple[Any, ...]:
+        """Targets, and weights where there are any, of the whole split in this epoch."""
+        annotation = annotation_of(self._manifest, self._rows)
+        return self._weighted(self._targets(self._rows, annotation))
 
     def in_order(self) -> Iterator[tuple[Any, ...]]:
         """Each batch of a pass."""
@@ -173,6 +209,11 @@ class TrainingBatches(Batches):
             return draw(self._manifest.category[self._rows], shares, rng)
         return rng.permutation(len(self._rows))
 
+    @property
+    def order(self) -> np.ndarray:
+        """`(n,)` positions in the split, in the order of this epoch's batches."""
+        return self._order
+
     def _chosen(self, index: int) -> Any:
         return self._order[super()._chosen(index)]
 
@@ -184,11 +225,11 @@ class TrainingBatches(Batches):
         rng = np.random.default_rng([self._seed, self._epoch, index])
         return augment(images, annotation, self._augmentation, rng)
 
-    def _weighted(self, images: np.ndarray, targets: dict[str, np.ndarray]) -> tuple[Any, ...]:
+    def _weighted(self, targets: dict[str, np.ndarray]) -> tuple[Any, ...]:
         weights = self._balance.class_weights
         if weights is None and self._pose is None:
-            return images, targets
-        of_image = {name: np.ones(len(images), np.float32) for name in targets}
+            return (targets,)
+        of_image = {name: np.ones(len(values), np.float32) for name, values in targets.items()}
         if weights is not None:
             of_image["category"] = weights[targets["category"]].astype(np.float32)
         if self._pose is not None:
@@ -196,7 +237,7 @@ class TrainingBatches(Batches):
             phase = self._pose.spec.phase(self.epoch)
             for name in targets:
                 of_image[name] *= phase.landmarks if name in POSE_HEADS else phase.recognition
-        return images, targets, of_image
+        return targets, of_image
 
 
 def annotation_of(manifest: Manifest, rows: np.ndarray) -> Annotation:

@@ -80,7 +80,7 @@ class Keeper(keras.callbacks.Callback):
             return
         arrays = {
             f"{kind}_{index}": keras.ops.convert_to_numpy(variable.value)
-            for kind, variables in _state(self.model).items()
+            for kind, variables in state(self.model).items()
             for index, variable in enumerate(variables)
         }
         lowest = None
@@ -146,7 +146,7 @@ def restore(model: Any, standing: Standing, best: Any) -> None:
         best: The callback that keeps the best epoch's weights, where there is one.
     """
     model.optimizer.build(model.trainable_variables)
-    for kind, variables in _state(model).items():
+    for kind, variables in state(model).items():
         values = _in_order(standing.arrays, f"{kind}_")
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
@@ -154,8 +154,8 @@ def restore(model: Any, standing: Standing, best: Any) -> None:
         best.begin_with = (standing.lowest, _in_order(standing.arrays, "best_"))
 
 
-def _state(model: Any) -> dict[str, list[Any]]:
-    """All that an epoch changes: weights and the layers' random states, and the optimiser's."""
+def state(model: Any) -> dict[str, list[Any]]:
+    """Variables that an epoch changes: weights and layers' random states, and the optimiser's."""
     return {"model": model.variables, "optimizer": model.optimizer.variables}
 
 

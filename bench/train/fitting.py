@@ -13,6 +13,7 @@ from bench.models.network import Network, answers
 from bench.spec import TrialSpec
 from bench.train.balance import Balance, cross_entropy
 from bench.train.checkpoint import Checkpoints, Keeper, read_standing, restore
+from bench.train.compiled import Compiled
 from bench.train.metrics import GateStatistics
 from bench.train.settings import TrainSpec
 from bench.train.tempo import Tempo, tempo_groups
@@ -198,6 +199,7 @@ def fit(
     train: TrainSpec,
     *,
     trial: str,
+    compiled: Compiled | None = None,
     checkpoints: Checkpoints | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[dict[str, float]]:
@@ -209,6 +211,7 @@ def fit(
         validation: `bench.train.batches.Batches` of the validation images, or None.
         train: Training settings.
         trial: The trial's identity, which its checkpoints carry.
+        compiled: What trials of one shape share, `network` among it; None for Keras' `fit`.
         checkpoints: Where they are kept; None for nowhere.
         progress: Called with (epochs done, most epochs) after each epoch.
 
@@ -240,15 +243,17 @@ def fit(
         )
     if checkpoints is not None:
         watching.append(Keeper(checkpoints, trial, best, earlier))
-    history = network.model.fit(
-        training,
-        validation_data=validation,
-        epochs=train.epochs,
-        initial_epoch=len(earlier),
-        shuffle=False,
-        verbose=0,
-        callbacks=watching,
-    ).history
+    passes: dict[str, Any] = {
+        "validation_data": validation,
+        "epochs": train.epochs,
+        "initial_epoch": len(earlier),
+        "callbacks": watching,
+    }
+    whole = None if compiled is None else compiled.whole_epochs(training, validation)
+    if whole is not None:
+        history = whole.fit(training, **passes)
+    else:
+        history = network.model.fit(training, shuffle=False, verbose=0, **passes).history
     names = list(history)
     return earlier + [
         dict(zip(names, map(float, values), strict=True))

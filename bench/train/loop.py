@@ -38,6 +38,7 @@ from bench.train.splits import split_of
 if TYPE_CHECKING:
     from bench.train.batches import Source
     from bench.train.checkpoint import Checkpoints
+    from bench.train.compiled import Compiled
 
 Progress = Callable[[int, int], None]
 
@@ -53,12 +54,15 @@ class TrialContext:
             as the profile.
         checkpoints: Where the trial keeps how far it is, and goes on from; None for nowhere. They
             change when a trial ends, never what it gives.
+        compiled: What trials of one shape share (`bench.train.compiled`), which changes how fast a
+            trial is trained and nothing else; None for a plain Keras `fit`.
     """
 
     manifest: Manifest
     cache: Path
     provenance: tuple[tuple[str, Any], ...] = ()
     checkpoints: Checkpoints | None = None
+    compiled: Compiled | None = None
 
 
 def run_trial(
@@ -87,7 +91,7 @@ def run_trial(
         key = feature_key(backbone, context.cache, manifest.fingerprint)
         reader = FeatureStore(context.cache, key).reader()
         split, unreadable = _readable(split, reader, manifest)
-        data = _Data(manifest, split, _source(spec, reader), attributes)
+        data = _Data(manifest, split, _source(spec, key.name, reader), attributes)
         outcome = _train(spec, data, context, progress)
         outcome.environment["backbone_weights"] = weights_digest(backbone, context.cache)
     labels = manifest.category[split.test].astype(np.int64)
@@ -155,6 +159,7 @@ def _train(
 
     from bench.train.balance import Balance, attribute_weights
     from bench.train.batches import Batches, LandmarkMaps, Pose, TrainingBatches, annotation_of
+    from bench.train.compiled import shape_of
     from bench.train.evaluate import evaluate
     from bench.train.fitting import compile_network, fit, history_rows
 
@@ -162,24 +167,34 @@ def _train(
     train = spec.train
     assert train is not None, "the spec admits no trained model without training"
     classes = len(manifest.class_names)
-    keras.backend.clear_session()
-    keras.utils.set_random_seed(spec.seed)
-    stem, backbone_layers = _stem(spec, source, context.cache)
-    if attributes is not None:
-        stem = replace(stem, attributes=len(attributes.names))
-    network: Network = load(spec.model.build)(spec, stem, classes)
-    _begin(network, backbone_layers, spec.seed)
     counts = np.bincount(manifest.category[split.train], minlength=classes)
     balance: Balance = load(BALANCING[train.balancing].build)(counts, train.strength)
-    supervision, maps, pose, of_attributes = spec.landmarks, None, None, None
-    if network.landmark_side is not None and supervision is not None:
-        maps = LandmarkMaps(network.landmark_side, supervision)
+    pose, of_attributes = None, None
     if spec.pose is not None:
         pose = Pose(spec.pose, None if attributes is None else attributes.answers)
     if spec.pose is not None and attributes is not None:
         known = attributes.answers[split.train]
         of_attributes = attribute_weights(known, spec.pose.attribute_balance)
-    compile_network(network, spec, balance, classes, of_attributes)
+
+    def build() -> Network:
+        keras.backend.clear_session(free_memory=context.compiled is None)
+        keras.utils.set_random_seed(spec.seed)
+        stem, backbone_layers = _stem(spec, source, context.cache)
+        if attributes is not None:
+            stem = replace(stem, attributes=len(attributes.names))
+        built: Network = load(spec.model.build)(spec, stem, classes)
+        _begin(built, backbone_layers, spec.seed)
+        compile_network(built, spec, balance, classes, of_attributes)
+        return built
+
+    if context.compiled is None or not source.of_maps:
+        network = build()
+    else:
+        shape = shape_of(spec, balance, counts, of_attributes)
+        network = context.compiled.network(shape, spec, build)
+    maps = None
+    if network.landmark_side is not None and spec.landmarks is not None:
+        maps = LandmarkMaps(network.landmark_side, spec.landmarks)
     common: dict[str, Any] = {"batch_size": train.batch_size, "maps": maps, "pose": pose}
 
     validation = Batches(source, split.val, manifest, **common) if len(split.val) else None
@@ -199,6 +214,7 @@ def _train(
         validation,
         train,
         trial=trial_id(spec, data_identity(spec, manifest)),
+        compiled=context.compiled if source.of_maps else None,
         checkpoints=context.checkpoints,
         progress=progress,
     )
@@ -265,12 +281,12 @@ def _begin(network: Network, backbone_layers: list[Any], seed: int) -> None:
         twin.assign(variable)
 
 
-def _source(spec: TrialSpec, reader: FeatureReader) -> Source:
+def _source(spec: TrialSpec, name: str, reader: FeatureReader) -> Source:
     from bench.train.batches import Source
     from bench.train.extract import scaling_of
 
     backbone = spec.model.backbone  # type: ignore[union-attr]
-    return Source(reader, None if backbone.frozen else scaling_of(backbone))
+    return Source(name, reader, None if backbone.frozen else scaling_of(backbone))
 
 
 def _readable(

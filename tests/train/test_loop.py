@@ -115,7 +115,7 @@ def batches_of(context: TrialContext, trial: TrialSpec) -> TrainingBatches:
     counts = np.bincount(context.manifest.category[rows], minlength=50)
     balance = load(BALANCING[trial.train.balancing].build)(counts, trial.train.strength)
     return TrainingBatches(
-        Source(FeatureStore(context.cache, key).reader()), rows, context.manifest,
+        Source(key.name, FeatureStore(context.cache, key).reader()), rows, context.manifest,
         batch_size=trial.train.batch_size, maps=LandmarkMaps(16, trial.landmarks), seed=0,
         balance=balance, augmentation=None,
     )  # fmt: skip
