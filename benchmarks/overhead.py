@@ -3,7 +3,8 @@
 A thousand trials that have next to nothing to do (`base: prior`) go through `bench run`; their work
 alone, the same trials one after another in one process, is subtracted. Beside it Ray Tune's own
 class trainable with reused actors and its function trainable, over trials that do nothing at all.
-Of each, a run of one trial is subtracted from a run of many, so that the start is not counted.
+Of each, a run of a few trials (two a core) is subtracted from a run of many, so that the start is
+not counted.
 
 The start is measured apart: from the command `bench run` to the end of a trial of one single batch,
 with its features on disk; beside a script that imports Keras and takes the same step.
@@ -125,18 +126,19 @@ def seconds_of_run(study: Path, cache: Path) -> float:
 
 def per_trial(trials: int, cache: Path, scratch: Path) -> dict[str, float]:
     """Seconds a trial of the bench's, of the work alone, and of Ray Tune's two ways."""
-    seconds, study = {}, scratch / "nothing.yaml"
-    for number in (1, trials):
+    few, seconds, study = 2 * (os.cpu_count() or 1), {}, scratch / "nothing.yaml"
+    for number in (few, trials):
         study.write_text(NOTHING.replace("SEEDS", str(number)))
         seconds[number] = seconds_of_run(study, cache)
         print(f"  bench run, trials: {number:,}: {seconds[number]:.1f} s", flush=True)
-    found = {"bench": (seconds[trials] - seconds[1]) / (trials - 1)}
+    found = {"bench": (seconds[trials] - seconds[few]) / (trials - few)}
     work = _last_number(WORK, study, cache, scratch / "work")
     found["work"] = work / trials
     print(f"  their work alone, in one process: {work:.1f} s", flush=True)
-    for kind, number in (("class", max(trials // 5, 3)), ("function", max(trials // 50, 3))):
-        one, many = (_last_number(TUNE, kind, n) for n in (1, number))
-        found[kind] = (many - one) / (number - 1)
+    for kind, share in (("class", 5), ("function", 50)):
+        number = few + max(trials // share, few)
+        start, many = (_last_number(TUNE, kind, n) for n in (few, number))
+        found[kind] = (many - start) / (number - few)
         print(f"  Ray Tune, {kind} trainable, trials: {number:,}: {many:.1f} s", flush=True)
     return found
 
