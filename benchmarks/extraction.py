@@ -163,7 +163,7 @@ def stages(manifest: Manifest, rows: np.ndarray, side: int, forward: float) -> T
 
 
 def by_hand(network: Network, manifest: Manifest, rows: np.ndarray, side: int) -> list[float]:
-    """Images a second of a script that reads and calls `predict`, for each shard but the first."""
+    """Images a second of a script that reads and calls `predict`, for each whole shard but one."""
     rates = []
     for shard in list(_shards(rows))[1:]:
         begun = time.perf_counter()
@@ -176,10 +176,11 @@ def by_hand(network: Network, manifest: Manifest, rows: np.ndarray, side: int) -
 def by_the_bench(
     manifest: Manifest, rows: np.ndarray, settings: BackboneSettings, cache: Path
 ) -> list[float]:
-    """Images a second of the bench's extraction, for each shard but the first, which compiles."""
+    """Images a second of the bench's extraction, for each whole shard but the first: it compiles."""
     done = [(0, time.perf_counter())]
     extract(manifest, rows, settings, cache, lambda n, _: done.append((n, time.perf_counter())))
-    return [(n - m) / (end - begin) for (m, begin), (n, end) in pairwise(done[1:])]
+    steps = [(n - m, end - begin) for (m, begin), (n, end) in pairwise(done[1:])]
+    return [n / seconds for n, seconds in steps if n == SHARD_ROWS]
 
 
 def differing(
@@ -225,7 +226,8 @@ def heads(
 
 
 def _shards(rows: np.ndarray) -> Iterator[np.ndarray]:
-    for start in range(0, len(rows), SHARD_ROWS):
+    """The rows of whole shards."""
+    for start in range(0, len(rows) - SHARD_ROWS + 1, SHARD_ROWS):
         yield rows[start : start + SHARD_ROWS]
 
 

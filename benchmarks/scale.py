@@ -83,8 +83,8 @@ class Line:
     def exponent(self) -> tuple[float, float, float] | None:
         """The slope on doubly logarithmic axes with its 95 % interval, by least squares.
 
-        Only of sizes whose cost is at least twice the smallest size's: below, the fixed cost is
-        most of it. None where fewer than three are left.
+        Only of sizes whose cost is at least twice the least cost: below, the fixed cost is most
+        of it. None where fewer than three are left.
         """
         kept = [
             (s, c) for s, c in zip(self.sizes, self.costs, strict=True) if c > 2 * self.costs[0]
@@ -107,12 +107,12 @@ def by_images(most: int, scratch: Path) -> tuple[list[Line], list[Line], list[li
         for model, at_most in MOST_IMAGES.items():
             if images > at_most:
                 continue
-            for way in WAYS:
+            for way, told in WAYS.items():
                 said = script("import scale_data; scale_data.main()", cache, images, model, way)
                 found = json.loads(said.splitlines()[-1])
                 seconds.setdefault((model, way), []).append(found)
                 print(
-                    f"  {images:,} images, {model}, {WAYS[way]}: {found['train']:.1f} s, "
+                    f"  {images:,} images, {model}, {told}: {found['train']:.1f} s, "
                     f"{found['grown_mb']:.0f} MB",
                     flush=True,
                 )
@@ -177,21 +177,23 @@ def by_workers(cache: Path, scratch: Path) -> Line:
     return Line("a study of 8 trials", *zip(*found, strict=True))
 
 
-def draw(panels: dict[str, tuple[str, list[Line]]], file: Path) -> None:
-    """One panel a question, doubly logarithmic, each line named with its exponent.
+def draw(panels: list[tuple[str, str, list[Line]]], file: Path) -> None:
+    """One panel a question, doubly logarithmic but for the workers, lines with their exponents.
 
     Args:
-        panels: Name of the horizontal axis -> name of the vertical one, and the lines.
+        panels: Name of the horizontal axis, of the vertical one, and the lines.
         file: PNG.
     """
     sns.set_theme(style="whitegrid", palette="colorblind")
-    figure, axes = plt.subplots(1, len(panels), figsize=(4.6 * len(panels), 5.2))
-    for axis, (title, (unit, lines)) in zip(axes, panels.items(), strict=True):
-        for line, marker in zip(lines, "osD^vPX*", strict=False):
+    figure, axes = plt.subplots(2, 2, figsize=(11, 11), layout="constrained")
+    for axis, (title, unit, lines) in zip(axes.flat, panels, strict=True):
+        for line, marker in zip(lines, "osD^", strict=False):
             axis.plot(line.sizes, line.costs, marker=marker, label=_label(line))
         axis.set(xscale="log", yscale="log", xlabel=title, ylabel=unit)
-        axis.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.16), frameon=False)
-    figure.savefig(file, dpi=140, bbox_inches="tight")
+        axis.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.14), frameon=False)
+        if title == "workers":
+            axis.set(xscale="linear", yscale="linear", xticks=lines[0].sizes, ylim=(0, None))
+    figure.savefig(file, dpi=110)
     plt.close(figure)
 
 
@@ -219,12 +221,12 @@ def main() -> None:
         seconds, memory, rows = by_images(asked.images, scratch)
         arms = by_arms(asked.arms, asked.run_arms, cache, scratch)
         workers = by_workers(cache, scratch)
-    panels = {
-        "images": ("seconds of training, one epoch", seconds),
-        "images ": ("memory that a trial takes, MB", memory),
-        "arms": ("seconds", arms),
-        "workers": ("seconds", [workers]),
-    }
+    panels = [
+        ("images", "seconds of training, one epoch", seconds),
+        ("images", "memory that a trial takes, MB", memory),
+        ("arms", "seconds", arms),
+        ("workers", "seconds", [workers]),
+    ]
     draw(panels, asked.out / "scale.png")
     every = [*seconds, *arms]
     fits = [(line.name, *found) for line in every if (found := line.exponent())]
@@ -268,7 +270,9 @@ def main() -> None:
         images=["scale.png"],
         notes=[
             "An exponent is the slope of a least-squares line on doubly logarithmic axes, with its "
-            "95 % interval, over the sizes whose cost is at least twice the smallest size's."
+            "95 % interval, over the sizes whose cost is at least twice the least cost.",
+            "resident_mb is the most memory that was resident, TensorFlow and mapped features, which "
+            "the system can drop, included; grown_mb is what training added of the process's own.",
         ],
         folder=asked.out,
     )
