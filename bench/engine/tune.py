@@ -25,6 +25,7 @@ from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from bench.engine.bundles import bundles
 from bench.engine.desk import Keeper
 from bench.engine.resources import Resources, Shares, divide
 from bench.engine.worker import Job, TrialWorker, prepare_features
@@ -214,9 +215,13 @@ def run_trials(
     store, losses = Store(job.results), Counter[str]()
     outcomes: dict[str, str] = {}
     left = list(trials)
+    share = job.share
     while left:
         watcher = Watcher(event)
-        tune_once(left, job, session, watcher)
+        # What comes again comes alone: one of a bundle may have taken the others down with it.
+        together = list(bundles(left, session.shares.workers, share=share))
+        tune_once(together, job, session, watcher)
+        share = False
         again = []
         for trial in left:
             outcome = watcher.outcomes.get(trial.id, "lost")
@@ -284,13 +289,21 @@ def _free_again(
 
 
 def tune_once(
-    trials: Sequence[PlannedTrial],
+    trials: Sequence[Sequence[PlannedTrial]],
     job: Job,
     session: Session,
     watcher: Watcher,
     search: Searcher | None = None,
 ) -> None:
-    """One attempt at each trial; or at whatever a searcher hands out, which then has them all."""
+    """One attempt at each trial; or at whatever a searcher hands out, which then has them all.
+
+    Args:
+        trials: Bundles of trials, each for one worker.
+        job: Where to read and write.
+        session: The Ray to run on.
+        watcher: Told what becomes of each trial.
+        search: Hands out bundles in their place; None without one.
+    """
     shares = session.shares
     trainable = tune.with_parameters(
         TrialWorker, job=job, threads=shares.cpus, home=session.home, keeper=session.keeper
@@ -302,11 +315,7 @@ def tune_once(
             ),
             param_space=None
             if search is not None
-            else {
-                "trial": tune.grid_search(
-                    [{"id": t.id, "spec": t.spec.model_dump(mode="json")} for t in trials]
-                )
-            },
+            else {"trials": tune.grid_search([for_worker(bundle) for bundle in trials])},
             tune_config=tune.TuneConfig(
                 reuse_actors=True,
                 max_concurrent_trials=shares.workers,
@@ -325,8 +334,13 @@ def tune_once(
         ).fit()
 
 
+def for_worker(bundle: Sequence[PlannedTrial]) -> list[dict[str, Any]]:
+    """A bundle as `TrialWorker` takes it."""
+    return [{"id": trial.id, "spec": trial.spec.model_dump(mode="json")} for trial in bundle]
+
+
 class Watcher(tune.Callback):
-    """Notes what becomes of trials, and passes it on."""
+    """Notes what becomes of trials, and passes it on; Ray's own trials are bundles of ours."""
 
     def __init__(self, event: Event) -> None:
         self._event = event
@@ -340,7 +354,7 @@ class Watcher(tune.Callback):
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        self._event(trial.config["trial"]["id"], "started")
+        self._event(trial.config["trials"][0]["id"], "started")
 
     def on_trial_result(
         self,
@@ -350,14 +364,19 @@ class Watcher(tune.Callback):
         result: dict[str, Any],
         **info: Any,
     ) -> None:
-        identity = trial.config["trial"]["id"]
-        self.outcomes[identity] = result["outcome"]
-        self._event(identity, result["outcome"])
+        for identity, outcome in result["outcomes"]:
+            self.outcomes[identity] = outcome
+            self._event(identity, outcome)
+        if result["next"] is not None:
+            self._event(result["next"], "started")
 
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        identity = trial.config["trial"]["id"]
-        if trial.error_file:
-            self.errors[identity] = Path(trial.error_file).read_text(errors="replace")
-        self._event(identity, "lost")
+        why = Path(trial.error_file).read_text(errors="replace") if trial.error_file else None
+        for identity in (plain["id"] for plain in trial.config["trials"]):
+            if identity in self.outcomes:
+                continue
+            if why is not None:
+                self.errors[identity] = why
+            self._event(identity, "lost")

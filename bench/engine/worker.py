@@ -11,6 +11,7 @@ import os
 import platform
 import shutil
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -52,6 +53,7 @@ class Job:
         trial_timeout: Seconds that a trial may take; None for any.
         checkpoint_seconds: Seconds between two checkpoints of a trial.
         commit: Version of the bench's code, where it runs from a git checkout.
+        share: Whether trials of one shape share a compiled network (`bench.train.compiled`).
     """
 
     run: str
@@ -66,10 +68,19 @@ class Job:
     trial_timeout: float | None = None
     checkpoint_seconds: float = 60.0
     commit: str | None = None
+    share: bool = True
+
+
+REPORT_SECONDS = 0.5
+"""Small trials are reported together: Ray takes some hundredths of a second for each report."""
 
 
 class TrialWorker(tune.Trainable):
-    """A Ray Tune trainable that trains one whole trial in one step, and is then reused."""
+    """A Ray Tune trainable that trains a bundle of trials, one after another, and is then reused.
+
+    A bundle is a list under `trials` of a trial's `id` and `spec`. A step trains as many as fit
+    into `REPORT_SECONDS`, at least one.
+    """
 
     def setup(
         self, config: dict[str, Any], job: Job, threads: int, home: str, keeper: Any | None
@@ -77,7 +88,7 @@ class TrialWorker(tune.Trainable):
         """Called once a process, before Keras is imported.
 
         Args:
-            config: The first trial.
+            config: The first bundle.
             job: What holds for all trials.
             threads: CPU threads to use.
             home: Ray's name of the machine that holds the results folder.
@@ -89,32 +100,41 @@ class TrialWorker(tune.Trainable):
         limit_threads(threads)
         # What every trial needs, before the clock of the first one runs.
         import bench.train.fitting  # noqa: F401
+        from bench.train.compiled import Compiled
 
         self._desk = desk_of(self._job.results, keeper)
-        self._plain = config["trial"]
+        self._compiled = Compiled() if job.share else None
+        self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take the next trial; Ray then keeps the process."""
-        self._plain = new_config["trial"]
+        """Take the next bundle; Ray then keeps the process."""
+        self._left = list(new_config["trials"])
         return True
 
     def step(self) -> dict[str, Any]:
-        """Train the trial and store it, or record how it failed.
+        """Train trials and store each, or record how it failed.
 
         Returns:
-            `outcome`: `finished`; `failed`; `diverged`; `stored`, where it was stored before; or
-            `elsewhere`, where another run is training it at this moment.
+            `outcomes`: of each, its id and `finished`; `failed`; `diverged`; `stored`, where it
+            was stored before; or `elsewhere`, where another run is training it at this moment.
+            `next`: the trial that the next step begins with; None at the bundle's end.
         """
-        identity = self._plain["id"]
+        begun = time.monotonic()
+        outcomes: list[tuple[str, str]] = []
+        while self._left and (not outcomes or time.monotonic() - begun < REPORT_SECONDS):
+            self._plain = self._left.pop(0)
+            outcomes.append((self._plain["id"], self._outcome(self._plain["id"])))
+        following = self._left[0]["id"] if self._left else None
+        return {"done": not self._left, "outcomes": outcomes, "next": following}
+
+    def _outcome(self, identity: str) -> str:
         with self._desk.claim(identity) as mine:
             if not mine:
-                outcome = "elsewhere"
-            elif self._desk.has(identity) and not self._job.replace:
+                return "elsewhere"
+            if self._desk.has(identity) and not self._job.replace:
                 # Its last worker died after storing it, or another run was faster.
-                outcome = "stored"
-            else:
-                outcome = self._attempt(identity)
-        return {"done": True, "outcome": outcome}
+                return "stored"
+            return self._attempt(identity)
 
     def _attempt(self, identity: str) -> str:
         job, spec = self._job, self._plain["spec"]
@@ -154,9 +174,8 @@ class TrialWorker(tune.Trainable):
             ("commit", job.commit),
             ("begun", datetime.now(UTC).isoformat(timespec="seconds")),
         )
-        context = TrialContext(
-            manifest, job.cache, provenance, Checkpoints(folder, job.checkpoint_seconds)
-        )
+        checkpoints = Checkpoints(folder, job.checkpoint_seconds)
+        context = TrialContext(manifest, job.cache, provenance, checkpoints, self._compiled)
         self._desk.put(run_trial(spec, context), replace=job.replace)
         shutil.rmtree(folder, ignore_errors=True)
 
