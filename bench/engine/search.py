@@ -13,8 +13,9 @@ from typing import Any, Protocol
 
 from ray.tune.search import Searcher
 
-from bench.engine.tune import RETRIES, Event, Session, Watcher, for_worker, lost, tune_once
-from bench.engine.worker import Job
+from bench.engine.job import Job
+from bench.engine.session import Session
+from bench.engine.tune import RETRIES, Event, Watcher, for_worker, lost, tune_once
 from bench.locks import is_held
 from bench.plan import PlannedTrial
 from bench.store import Store

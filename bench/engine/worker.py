@@ -15,7 +15,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from pathlib import Path
@@ -28,48 +28,12 @@ from bench.data.manifest import Manifest
 from bench.data.phantom import draw_phantom, size_and_seed
 from bench.data.sources import open_source
 from bench.engine.desk import desk_of
+from bench.engine.job import Job
 from bench.errors import BenchError
 from bench.locks import held
-from bench.models.settings import BackboneSettings
 from bench.record import write_json
 from bench.spec import TrialSpec
 from bench.store import CRASHED, DIVERGED, TIMED_OUT, Store
-
-
-@dataclass(frozen=True)
-class Job:
-    """Where a run's workers read and write, and what holds for all of its trials.
-
-    Args:
-        run: Identity of the run.
-        data: Root of the data.
-        fingerprint: Fingerprint of the data.
-        needs: Backbones, and the rows of the manifest that each is applied to.
-        cache: Cache folder.
-        results: Results folder.
-        log: File that everything a worker prints is added to.
-        profile: Profile, for the record.
-        replace: Whether a stored trial is replaced (`--rerun`).
-        trial_timeout: Seconds that a trial may take; None for any.
-        checkpoint_seconds: Seconds between two checkpoints of a trial.
-        commit: Version of the bench's code, where it runs from a git checkout.
-        share: Whether trials of one shape share a compiled network (`bench.train.compiled`).
-    """
-
-    run: str
-    data: Path
-    fingerprint: str
-    needs: tuple[tuple[BackboneSettings, tuple[int, ...]], ...]
-    cache: Path
-    results: Path
-    log: Path
-    profile: str
-    replace: bool = False
-    trial_timeout: float | None = None
-    checkpoint_seconds: float = 60.0
-    commit: str | None = None
-    share: bool = True
-
 
 REPORT_SECONDS = 0.5
 """Small trials are reported together: Ray takes some hundredths of a second for each report."""

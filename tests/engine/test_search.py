@@ -20,7 +20,8 @@ from bench.design.lay import lay_study
 from bench.design.study import load_study
 from bench.engine.oracle import ArmSearch, versions
 from bench.engine.search import SourceSearcher
-from bench.engine.tune import QUIET, RETRIES
+from bench.engine.session import QUIET
+from bench.engine.tune import RETRIES
 from bench.export import export
 from bench.fsck.results import Known, check_results
 from bench.locks import held
