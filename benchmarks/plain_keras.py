@@ -69,7 +69,8 @@ def train_plain(spec: TrialSpec, manifest: Manifest, cache: Path) -> PlainTrial:
     test = images_of(spec, manifest, split.test, side)
     metrics = network.model.evaluate(test, verbose=0, return_dict=True)
     return PlainTrial(
-        {name: float(value) for name, value in metrics.items()},
+        # Keras puts the output's name in front where a model has several.
+        {name.removeprefix("category_"): float(value) for name, value in metrics.items()},
         train.epochs * (len(split.train) + len(split.val)) + len(split.test),
     )
 
