@@ -124,6 +124,12 @@ def run(
     checkpoint_every: Annotated[
         float, typer.Option(min=0, help="Seconds between checkpoints of a trial in training.")
     ] = 60.0,
+    share: Annotated[
+        bool,
+        typer.Option(
+            help="Let trials of one shape share a compiled network: the same bytes, sooner."
+        ),
+    ] = True,
     mirror_url: Annotated[
         str | None,
         typer.Option(
@@ -152,6 +158,7 @@ def run(
             rerun=rerun,
             trial_timeout=trial_timeout,
             checkpoint_seconds=checkpoint_every,
+            share=share,
         )
         for study in studies
     ]

@@ -20,6 +20,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -46,6 +47,7 @@ class FeatureKey:
         input_size: Side of the input image in pixels.
         scaling: `unit` or `native`.
         fingerprint: Fingerprint of the data.
+        precision: What the network computes in; maps are stored in float32 either way.
     """
 
     backbone: str
@@ -54,11 +56,20 @@ class FeatureKey:
     scaling: str
     fingerprint: str
     format: int = FORMAT
+    precision: str = "float32"
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """The key as it is hashed and written: the usual precision is left out, as it once was."""
+        plain = asdict(self)
+        if self.precision == "float32":
+            del plain["precision"]
+        return plain
 
     @property
     def name(self) -> str:
         """Folder name: the backbone and a hash of the whole key."""
-        text = json.dumps(asdict(self), sort_keys=True)
+        text = json.dumps(self.plain, sort_keys=True)
         return f"{self.backbone}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
@@ -100,7 +111,7 @@ class FeatureStore:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         if not (self.folder / "about.json").exists():
-            write_json(self.folder / "about.json", asdict(self.key))
+            write_json(self.folder / "about.json", self.key.plain)
         name = _shard_name(rows)
         path = self.folder / f"{name}.npy"
         draft = self.folder / f".{name}.{os.getpid()}.npy"
@@ -267,6 +278,7 @@ def feature_key(settings: BackboneSettings, cache: Path, fingerprint: str) -> Fe
         input_size=settings.side,
         scaling=settings.scaling,
         fingerprint=fingerprint,
+        precision=settings.precision,
     )
 
 

@@ -37,6 +37,7 @@ class Request:
         rerun: Train again what is in the store, and replace it; also what diverged.
         trial_timeout: Seconds that a trial may take; None for any.
         checkpoint_seconds: Seconds between two checkpoints of a trial.
+        share: Whether trials of one shape share a compiled network; the trials are the same.
         settings: Dotted path -> value, above the study's own.
     """
 
@@ -50,6 +51,7 @@ class Request:
     rerun: bool = False
     trial_timeout: float | None = None
     checkpoint_seconds: float = 60.0
+    share: bool = True
     settings: dict[str, Any] = field(default_factory=dict)
 
 

@@ -247,6 +247,7 @@ def _train(
             replace=request.rerun,
             trial_timeout=request.trial_timeout,
             checkpoint_seconds=request.checkpoint_seconds,
+            share=request.share,
         )
         for data, of_place in places.items()
     ]

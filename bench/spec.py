@@ -146,6 +146,25 @@ def canonical(spec: TrialSpec) -> dict[str, Any]:
     return plain
 
 
+NOT_COMPILED = ("learning_rate", "batch_size", "epochs", "patience", "selection")
+"""Settings of the training that no compiled step holds."""
+
+
+def compiled_parts(spec: TrialSpec) -> dict[str, Any]:
+    """What of a trial a compiled step holds: trials alike in it can share one.
+
+    Neither its data, its seed nor how long and how fast it is trained.
+    """
+    plain = canonical(spec)
+    train = plain["train"] or {}
+    return {
+        "model": plain["model"],
+        "landmarks": plain["landmarks"],
+        "pose": plain.get("pose"),
+        "train": {name: value for name, value in train.items() if name not in NOT_COMPILED},
+    }
+
+
 def trial_id(spec: TrialSpec, fingerprint: str) -> str:
     """A trial's identity: 16 hexadecimal digits from its content.
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.data.manifest import Manifest
+from bench.engine.job import Job
 from bench.engine.resources import Resources, Shares
 from bench.plan import PlannedTrial, drop_damaged, feature_needs, unprepared
 from bench.tuned_study import TunedStudy, opened
@@ -30,14 +31,14 @@ class Batch:
     """Trials over the same data.
 
     Args:
-        job: What holds for all of them (`bench.engine.worker.Job`).
+        job: What holds for all of them (`bench.engine.job.Job`).
         trials: The trials.
         sources: Tuned studies, which bring further trials as they go.
         unprepared: Whether features or weights are still to be made.
         dropped: Damaged feature shards that were dropped, to be made anew.
     """
 
-    job: Any
+    job: Job
     trials: list[PlannedTrial]
     sources: list[TunedStudy]
     unprepared: bool
@@ -69,10 +70,8 @@ def batch_of(
         log: File for what the workers print.
         profile: Profile, for the record.
         sources: Tuned studies over the same data.
-        options: More fields of `bench.engine.worker.Job`.
+        options: More fields of `bench.engine.job.Job`.
     """
-    from bench.engine.worker import Job
-
     cache.mkdir(parents=True, exist_ok=True)
     specs = [trial.spec for trial in trials]
     specs += [spec for source in sources for spec in source.feature_specs()]
@@ -115,9 +114,8 @@ def train(
     Returns:
         Trial id -> `finished`, `stored`, `diverged` or `failed`.
     """
-    # Heavy from here on.
-    from bench.engine.search import run_with_sources
-    from bench.engine.tune import extract_features, run_trials, session
+    # Heavy from here on; `session` imports Ray Tune while Ray starts.
+    from bench.engine.session import session
 
     names = {trial.id: trial.name for batch in batches for trial in batch.trials}
     outcomes: dict[str, str] = {}
@@ -127,6 +125,9 @@ def train(
     if limit is not None:
         total, room = min(total, limit), limit - len(names)
     with opened(tuned), session(resources, total, first.results, first.log) as ray:
+        from bench.engine.search import run_with_sources
+        from bench.engine.tune import extract_features, run_trials
+
         for batch in batches:
             if batch.unprepared or resources.address:
                 with phases() as say:

@@ -13,8 +13,9 @@ from typing import Any, Protocol
 
 from ray.tune.search import Searcher
 
-from bench.engine.tune import RETRIES, Event, Session, Watcher, lost, tune_once
-from bench.engine.worker import Job
+from bench.engine.job import Job
+from bench.engine.session import Session
+from bench.engine.tune import RETRIES, Event, Watcher, for_worker, lost, tune_once
 from bench.locks import is_held
 from bench.plan import PlannedTrial
 from bench.store import Store
@@ -76,7 +77,7 @@ class SourceSearcher(Searcher):
         if self._left is not None:
             self._left -= 1
         self._handed(trial)
-        return {"trial": {"id": trial.id, "spec": trial.spec.model_dump(mode="json")}}
+        return {"trials": for_worker([trial])}
 
     def _next(self) -> PlannedTrial | None:
         if self._trials:
@@ -96,7 +97,7 @@ class SourceSearcher(Searcher):
         trial = self._running.pop(trial_id, None)
         if trial is None:
             return
-        outcome = "lost" if error or result is None else result["outcome"]
+        outcome = "lost" if error or result is None else dict(result["outcomes"])[trial.id]
         if outcome == "elsewhere":
             self._elsewhere.append(trial)
             return

@@ -11,10 +11,11 @@ import os
 import platform
 import shutil
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from pathlib import Path
@@ -27,49 +28,23 @@ from bench.data.manifest import Manifest
 from bench.data.phantom import draw_phantom, size_and_seed
 from bench.data.sources import open_source
 from bench.engine.desk import desk_of
+from bench.engine.job import Job
 from bench.errors import BenchError
 from bench.locks import held
-from bench.models.settings import BackboneSettings
 from bench.record import write_json
 from bench.spec import TrialSpec
 from bench.store import CRASHED, DIVERGED, TIMED_OUT, Store
 
-
-@dataclass(frozen=True)
-class Job:
-    """Where a run's workers read and write, and what holds for all of its trials.
-
-    Args:
-        run: Identity of the run.
-        data: Root of the data.
-        fingerprint: Fingerprint of the data.
-        needs: Backbones, and the rows of the manifest that each is applied to.
-        cache: Cache folder.
-        results: Results folder.
-        log: File that everything a worker prints is added to.
-        profile: Profile, for the record.
-        replace: Whether a stored trial is replaced (`--rerun`).
-        trial_timeout: Seconds that a trial may take; None for any.
-        checkpoint_seconds: Seconds between two checkpoints of a trial.
-        commit: Version of the bench's code, where it runs from a git checkout.
-    """
-
-    run: str
-    data: Path
-    fingerprint: str
-    needs: tuple[tuple[BackboneSettings, tuple[int, ...]], ...]
-    cache: Path
-    results: Path
-    log: Path
-    profile: str
-    replace: bool = False
-    trial_timeout: float | None = None
-    checkpoint_seconds: float = 60.0
-    commit: str | None = None
+REPORT_SECONDS = 0.5
+"""Small trials are reported together: Ray takes some hundredths of a second for each report."""
 
 
 class TrialWorker(tune.Trainable):
-    """A Ray Tune trainable that trains one whole trial in one step, and is then reused."""
+    """A Ray Tune trainable that trains a bundle of trials, one after another, and is then reused.
+
+    A bundle is a list under `trials` of a trial's `id` and `spec`. A step trains as many as fit
+    into `REPORT_SECONDS`, at least one.
+    """
 
     def setup(
         self, config: dict[str, Any], job: Job, threads: int, home: str, keeper: Any | None
@@ -77,7 +52,7 @@ class TrialWorker(tune.Trainable):
         """Called once a process, before Keras is imported.
 
         Args:
-            config: The first trial.
+            config: The first bundle.
             job: What holds for all trials.
             threads: CPU threads to use.
             home: Ray's name of the machine that holds the results folder.
@@ -89,32 +64,41 @@ class TrialWorker(tune.Trainable):
         limit_threads(threads)
         # What every trial needs, before the clock of the first one runs.
         import bench.train.fitting  # noqa: F401
+        from bench.train.compiled import Compiled
 
         self._desk = desk_of(self._job.results, keeper)
-        self._plain = config["trial"]
+        self._compiled = Compiled() if job.share else None
+        self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take the next trial; Ray then keeps the process."""
-        self._plain = new_config["trial"]
+        """Take the next bundle; Ray then keeps the process."""
+        self._left = list(new_config["trials"])
         return True
 
     def step(self) -> dict[str, Any]:
-        """Train the trial and store it, or record how it failed.
+        """Train trials and store each, or record how it failed.
 
         Returns:
-            `outcome`: `finished`; `failed`; `diverged`; `stored`, where it was stored before; or
-            `elsewhere`, where another run is training it at this moment.
+            `outcomes`: of each, its id and `finished`; `failed`; `diverged`; `stored`, where it
+            was stored before; or `elsewhere`, where another run is training it at this moment.
+            `next`: the trial that the next step begins with; None at the bundle's end.
         """
-        identity = self._plain["id"]
+        begun = time.monotonic()
+        outcomes: list[tuple[str, str]] = []
+        while self._left and (not outcomes or time.monotonic() - begun < REPORT_SECONDS):
+            self._plain = self._left.pop(0)
+            outcomes.append((self._plain["id"], self._outcome(self._plain["id"])))
+        following = self._left[0]["id"] if self._left else None
+        return {"done": not self._left, "outcomes": outcomes, "next": following}
+
+    def _outcome(self, identity: str) -> str:
         with self._desk.claim(identity) as mine:
             if not mine:
-                outcome = "elsewhere"
-            elif self._desk.has(identity) and not self._job.replace:
+                return "elsewhere"
+            if self._desk.has(identity) and not self._job.replace:
                 # Its last worker died after storing it, or another run was faster.
-                outcome = "stored"
-            else:
-                outcome = self._attempt(identity)
-        return {"done": True, "outcome": outcome}
+                return "stored"
+            return self._attempt(identity)
 
     def _attempt(self, identity: str) -> str:
         job, spec = self._job, self._plain["spec"]
@@ -154,9 +138,8 @@ class TrialWorker(tune.Trainable):
             ("commit", job.commit),
             ("begun", datetime.now(UTC).isoformat(timespec="seconds")),
         )
-        context = TrialContext(
-            manifest, job.cache, provenance, Checkpoints(folder, job.checkpoint_seconds)
-        )
+        checkpoints = Checkpoints(folder, job.checkpoint_seconds)
+        context = TrialContext(manifest, job.cache, provenance, checkpoints, self._compiled)
         self._desk.put(run_trial(spec, context), replace=job.replace)
         shutil.rmtree(folder, ignore_errors=True)
 

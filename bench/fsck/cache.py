@@ -95,9 +95,12 @@ def _features(cache: Path, known: Known, say: Say) -> Iterator[Finding]:
 
 def _key(folder: Path) -> FeatureKey:
     plain = json.loads((folder / "about.json").read_text(encoding="utf-8"))
-    if not isinstance(plain, dict) or set(plain) != {field.name for field in fields(FeatureKey)}:
+    if not isinstance(plain, dict) or not set(plain) <= {f.name for f in fields(FeatureKey)}:
         raise ValueError("about.json has other keys")
-    key = FeatureKey(**plain)
+    try:
+        key = FeatureKey(**plain)
+    except TypeError:
+        raise ValueError("about.json lacks a key") from None
     if key.name != folder.name:
         raise ValueError("about.json is of another folder")
     return key

@@ -21,6 +21,6 @@ def build(spec: TrialSpec, stem: Stem, classes: int) -> Network:
     settings = spec.model
     assert isinstance(settings, RopaNetBaseline)
     pooled = load(POOLINGS[settings.pooling])("pool")(stem.features)
-    category = keras.layers.Dense(classes, name="category")(pooled)
+    category = keras.layers.Dense(classes, dtype="float32", name="category")(pooled)
     model = keras.Model(stem.input, {"category": category}, name="ropanet_baseline")
     return Network(model, stem.features)

@@ -32,11 +32,11 @@ def build(spec: TrialSpec, stem: Stem, classes: int) -> Network:
     pose = layers.Flatten(name="pose_flat")(_pooled("pose_pool", pose_maps, settings))
     for index in (1, 2):
         pose = _connected(f"pose_units_{index}", pose, settings.pose_units, settings)
-    points = layers.Reshape((len(LANDMARKS), 2), name="points")(
-        layers.Dense(2 * len(LANDMARKS), activation="sigmoid", name="pose_points")(pose)
-    )
-    visibility = layers.Reshape((len(LANDMARKS), STATES), name="visibility")(
-        layers.Dense(STATES * len(LANDMARKS), name="pose_visibility")(pose)
+    places = _said("pose_points", 2 * len(LANDMARKS), activation="sigmoid")(pose)
+    points = layers.Reshape((len(LANDMARKS), 2), dtype="float32", name="points")(places)
+    states = _said("pose_visibility", STATES * len(LANDMARKS))(pose)
+    visibility = layers.Reshape((len(LANDMARKS), STATES), dtype="float32", name="visibility")(
+        states
     )
 
     gate = None
@@ -55,13 +55,18 @@ def build(spec: TrialSpec, stem: Stem, classes: int) -> Network:
     fused = layers.Concatenate(name="fusion")([local, seen_whole])
     fused = _connected("fusion_units", fused, settings.fusion_units, settings)
     outputs = {
-        "category": layers.Dense(classes, name="category")(fused),
+        "category": _said("category", classes)(fused),
         "points": points,
         "visibility": visibility,
     }
     if stem.attributes and settings.reads_attributes:
-        outputs["attributes"] = layers.Dense(stem.attributes, name="attributes")(fused)
+        outputs["attributes"] = _said("attributes", stem.attributes)(fused)
     return Network(Model(stem.input, outputs, name="fashionnet"), features, gate=gate)
+
+
+def _said(name: str, units: int, activation: str | None = None) -> Any:
+    """The last layer of an output, in float32 whatever the layers before it compute in."""
+    return layers.Dense(units, activation=activation, dtype="float32", name=name)
 
 
 def _around_landmarks(features: Any, points: Any, visibility: Any, settings: FashionNet) -> Any:

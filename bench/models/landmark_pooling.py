@@ -50,7 +50,7 @@ class LandmarkPooling(keras.layers.Layer):
     """
 
     def __init__(self, window: int, name: str | None = None) -> None:
-        super().__init__(name=name)
+        super().__init__(name=name, dtype="float32")  # a place needs more than bfloat16's 8 bits
         self._window = window
 
     def call(self, maps: Any, points: Any) -> Any:

@@ -67,7 +67,7 @@ def answers(model: Any, images: Any) -> dict[str, np.ndarray]:
         images: A batch of its input.
     """
     said = model(ops.convert_to_tensor(images), training=False)
-    return {name: ops.convert_to_numpy(value) for name, value in said.items()}
+    return {name: ops.convert_to_numpy(ops.cast(value, "float32")) for name, value in said.items()}
 
 
 def seed_layers(layers: Iterable[Any], seed: int) -> None:

@@ -58,7 +58,7 @@ def build(spec: TrialSpec, stem: Stem, classes: int) -> Network:
         local = _chain(local_layers, gated)
     global_layers = _global_branch(settings)
     fused = layers.Concatenate(name="fusion")([local, _chain(global_layers, features)])
-    head = layers.Dense(classes, name="category")
+    head = layers.Dense(classes, dtype="float32", name="category")
     model = keras.Model(
         stem.input, {"category": head(fused), "landmarks": by_landmark}, name="ropanet"
     )
@@ -94,7 +94,7 @@ def _gate(settings: RopaNet, features: Any, mask: Any) -> Any:
 
 def _places(by_landmark: Any, side: int, supervision: LandmarkSpec) -> Any:
     """Where the landmark maps put the landmarks, (x, y) as shares of the image's sides."""
-    places = soft_arg_max(by_landmark, side)
+    places = soft_arg_max(ops.cast(by_landmark, "float32"), side)
     return ops.flip(places, axis=-1) if supervision.axis_order == "xy" else places
 
 

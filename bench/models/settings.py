@@ -77,6 +77,9 @@ def ignored(path: str, message: str) -> PydanticCustomError:
     return PydanticCustomError("ignored_setting", "{message}", {"message": message, "path": path})
 
 
+Precision = Literal["float32", "bfloat16"]
+
+
 class BackboneSettings(Settings):
     """The feature extractor (ledger rows 1 and 2); frozen, it is applied once per image.
 
@@ -88,6 +91,8 @@ class BackboneSettings(Settings):
             that the ImageNet weights were trained with.
         input_size: Side of the input image in pixels; the backbone's own where left out.
         trainable: `frozen`, `all`, or how many of its last layers with weights are trained.
+        precision: A frozen backbone computes its maps in `float32`, or in `bfloat16`, which is
+            faster where the hardware has it and rounds to 8 bits between layers.
     """
 
     name: one_of(BACKBONES) = "inception_v3"  # type: ignore[valid-type]
@@ -95,6 +100,7 @@ class BackboneSettings(Settings):
     scaling: Literal["unit", "native"] = "unit"
     input_size: int | None = Field(default=None, ge=32, le=1024)
     trainable: Literal["frozen", "all"] | Annotated[int, Field(ge=1)] = "frozen"
+    precision: Annotated[Precision, ADDED] = "float32"
 
     @model_validator(mode="after")
     def _has_what_is_asked(self) -> BackboneSettings:
@@ -109,6 +115,12 @@ class BackboneSettings(Settings):
                     "weights": self.weights,
                     "choices": ", ".join(backbone.weights),
                 },
+            )
+        if self.precision != "float32" and not self.frozen:
+            raise ignored(
+                "model.backbone.precision",
+                "a backbone that is trained computes in train.precision, and would ignore "
+                "model.backbone.precision",
             )
         if self.scaling == "native" and backbone.native_scaling is None:
             raise PydanticCustomError(

@@ -23,7 +23,7 @@ import keras
 import numpy as np
 
 from bench.models.network import Network, seed_layers, seeded_weights
-from bench.spec import TrialSpec, canonical
+from bench.spec import TrialSpec, compiled_parts
 from bench.train.balance import Balance
 from bench.train.batches import Batches, TrainingBatches
 from bench.train.checkpoint import state
@@ -32,9 +32,6 @@ MOST_BYTES = 512_000_000
 """Maps that are held in memory at most; a trial over more of them reads batch by batch."""
 
 MOST_LOSSES = 2
-
-NOT_COMPILED = ("learning_rate", "batch_size", "epochs", "patience", "selection")
-"""Settings of the training that no compiled step holds."""
 
 
 def shape_of(
@@ -48,13 +45,11 @@ def shape_of(
         counts: `(classes,)` training images of each class.
         attribute_weights: Weights of the attribute loss; None without one.
     """
-    plain = canonical(spec)
-    train = {name: plain["train"][name] for name in plain["train"] if name not in NOT_COMPILED}
+    parts = compiled_parts(spec)
     if balance.loss is None:
         # The rule changes the batches alone.
-        del train["balancing"], train["balancing_strength"]
+        del parts["train"]["balancing"], parts["train"]["balancing_strength"]
         counts = np.zeros_like(counts)
-    parts = [plain["model"], plain["landmarks"], plain.get("pose"), train]
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
     digest.update(np.asarray(counts, np.int64).tobytes())
     if attribute_weights is not None:

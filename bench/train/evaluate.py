@@ -81,7 +81,8 @@ def evaluate(network: Network, batches: Any) -> Answers:
     outputs = dict(network.model.output)
     outputs["category"] = ops.softmax(outputs["category"])
     if network.landmark_side is not None:
-        outputs["centres"] = soft_arg_max(outputs["landmarks"], network.landmark_side)
+        maps = ops.cast(outputs["landmarks"], "float32")
+        outputs["centres"] = soft_arg_max(maps, network.landmark_side)
     if network.gate is not None:
         outputs["gate"], outputs["features"] = network.gate, network.features
     answerer = keras.Model(network.model.inputs, outputs)

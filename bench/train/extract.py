@@ -121,10 +121,13 @@ def _as_pixels(images: np.ndarray) -> np.ndarray:
 def _applied(settings: BackboneSettings, cache: Path) -> Callable[[np.ndarray], np.ndarray]:
     import keras
 
+    from bench.train.precision import computing_in
+
     keras.utils.set_random_seed(RANDOM_SEED)
-    backbone = open_backbone(settings, cache)
+    with computing_in(settings.precision):
+        backbone = open_backbone(settings, cache)
     scale = scaling_of(settings)
-    return lambda images: np.asarray(backbone.predict_on_batch(scale(images)))
+    return lambda images: np.asarray(backbone.predict_on_batch(scale(images)), np.float32)
 
 
 def open_backbone(settings: BackboneSettings, cache: Path) -> Any:

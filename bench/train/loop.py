@@ -162,6 +162,7 @@ def _train(
     from bench.train.compiled import shape_of
     from bench.train.evaluate import evaluate
     from bench.train.fitting import compile_network, fit, history_rows
+    from bench.train.precision import computing_in
 
     manifest, split, source, attributes = data.manifest, data.split, data.source, data.attributes
     train = spec.train
@@ -179,10 +180,11 @@ def _train(
     def build() -> Network:
         keras.backend.clear_session(free_memory=context.compiled is None)
         keras.utils.set_random_seed(spec.seed)
-        stem, backbone_layers = _stem(spec, source, context.cache)
-        if attributes is not None:
-            stem = replace(stem, attributes=len(attributes.names))
-        built: Network = load(spec.model.build)(spec, stem, classes)
+        with computing_in(train.precision):
+            stem, backbone_layers = _stem(spec, source, context.cache)
+            if attributes is not None:
+                stem = replace(stem, attributes=len(attributes.names))
+            built: Network = load(spec.model.build)(spec, stem, classes)
         _begin(built, backbone_layers, spec.seed)
         compile_network(built, spec, balance, classes, of_attributes)
         return built

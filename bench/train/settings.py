@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from bench.models.settings import ADDED, Settings, ignored, one_of
+from bench.models.settings import ADDED, Precision, Settings, ignored, one_of
 from bench.registry import BALANCING
 
 
@@ -40,6 +40,8 @@ class TrainSpec(Settings):
             the class weights, beta of the effective number, share of the way to equal sampling,
             gamma of the focal loss, tau of the logit adjustment.
         augmentation: Random changes of the training images; only where the backbone is trained.
+        precision: Layers compute in `float32`, or in `bfloat16` with weights, losses and heads in
+            float32, which is faster where the hardware has it.
     """
 
     optimizer: Literal["adam", "sgd"] = "adam"
@@ -51,6 +53,7 @@ class TrainSpec(Settings):
     balancing: one_of(BALANCING) = "none"  # type: ignore[valid-type]
     balancing_strength: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     augmentation: Augmentation | None = None
+    precision: Annotated[Precision, ADDED] = "float32"
 
     @model_validator(mode="after")
     def _nothing_ignored(self) -> TrainSpec:

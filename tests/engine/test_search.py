@@ -20,7 +20,8 @@ from bench.design.lay import lay_study
 from bench.design.study import load_study
 from bench.engine.oracle import ArmSearch, versions
 from bench.engine.search import SourceSearcher
-from bench.engine.tune import QUIET, RETRIES
+from bench.engine.session import QUIET
+from bench.engine.tune import RETRIES
 from bench.export import export
 from bench.fsck.results import Known, check_results
 from bench.locks import held
@@ -61,16 +62,16 @@ class KnownFunction(tune.Trainable):
     """Puts a trial into the store whose score is known beforehand."""
 
     def setup(self, config: dict[str, Any], results: Path) -> None:
-        self._results, self._plain = results, config["trial"]
+        self._results, self._plain = results, config["trials"][0]
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._plain = new_config["trial"]
+        self._plain = new_config["trials"][0]
         return True
 
     def step(self) -> dict[str, Any]:
         spec = TrialSpec.model_validate(self._plain["spec"])
         put(self._plain["id"], spec, Store(self._results))
-        return {"done": True, "outcome": "finished"}
+        return {"done": True, "outcomes": [(self._plain["id"], "finished")], "next": None}
 
 
 @pytest.fixture(scope="module")
@@ -267,8 +268,9 @@ def test_a_trial_whose_worker_is_lost_comes_again_and_in_the_end_fails(
         assert search.outcomes == {lost: "failed"} and events == [(lost, "failed")]
         assert "worker process died" in Store(tmp_path).failures(lost)[0]["error"]
         # The proposal has two seeds; when the other one ends it has failed, and another follows.
-        assert asked(search, "ray other") != lost
-        search.on_trial_complete("ray other", {"outcome": "diverged"}, error=False)
+        other = asked(search, "ray other")
+        assert other != lost
+        search.on_trial_complete("ray other", {"outcomes": [(other, "diverged")]}, error=False)
         third = asked(search, "ray third")
     (path,) = (tmp_path / "searches").glob("*.jsonl")
     kept = read_search(path)
@@ -279,7 +281,7 @@ def test_a_trial_whose_worker_is_lost_comes_again_and_in_the_end_fails(
 def asked(search: SourceSearcher, ray_trial: str) -> str:
     suggested = search.suggest(ray_trial)
     assert isinstance(suggested, dict)
-    return str(suggested["trial"]["id"])
+    return str(suggested["trials"][0]["id"])
 
 
 def test_what_another_run_is_training_is_waited_for(
@@ -289,8 +291,8 @@ def test_what_another_run_is_training_is_waited_for(
     with searcher(laid, tmp_path) as (search, events):
         first, second = asked(search, "ray 1"), asked(search, "ray 2")
         with held(store.claim(first), wait=True), held(store.claim(second), wait=True):
-            search.on_trial_complete("ray 1", {"outcome": "elsewhere"})
-            search.on_trial_complete("ray 2", {"outcome": "elsewhere"})
+            search.on_trial_complete("ray 1", {"outcomes": [(first, "elsewhere")]})
+            search.on_trial_complete("ray 2", {"outcomes": [(second, "elsewhere")]})
             assert search.suggest("ray 3") is None, "nothing to train before one of them ends"
         # The other run stored one of them, and was killed before it had the other.
         store.write_failure(first, {"kind": "diverged", "error": "the loss became nan"})

@@ -30,7 +30,7 @@ def cluster(tmp_path: Path) -> Iterator[Any]:
     """Two machines with a core each."""
     from ray.cluster_utils import Cluster
 
-    from bench.engine.tune import QUIET
+    from bench.engine.session import QUIET
 
     os.environ.update(QUIET)
     machines = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})

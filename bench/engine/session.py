@@ -1,0 +1,139 @@
+"""A Ray to run on: started on this machine or reached on a cluster, and left behind clean."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from bench.engine.desk import Keeper
+from bench.engine.resources import Resources, Shares, divide
+from bench.errors import BenchError
+
+QUIET = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_WARN_THRESHOLD_S": "1000",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "disabled",
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+}
+
+
+@dataclass(frozen=True)
+class Session:
+    """A Ray to run on.
+
+    Args:
+        shares: What each trial may use.
+        home: Ray's name of this machine, which holds the results folder.
+        keeper: Handle of the actor that stores what other machines made; None on one machine.
+    """
+
+    shares: Shares
+    home: str
+    keeper: Any | None
+
+
+@contextmanager
+def session(resources: Resources, trials: int, results: Path, log: Path) -> Iterator[Session]:
+    """A Ray to run on, started here unless an address is given, and left behind clean.
+
+    Args:
+        resources: What may be used.
+        trials: Trials to run; no more workers than these are planned.
+        results: Results folder.
+        log: File for Ray's own messages.
+
+    Raises:
+        BenchError: No cluster answers at the address, or Ray's own processes were lost meanwhile.
+    """
+    if resources.address:
+        _reach(resources.address)
+    os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
+    log.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(log)
+    for name in ("ray", "ray.tune", "ray.air", "ray.train"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [handler], False
+    # `local`: a cluster that runs on this machine by chance is not joined without being named.
+    options: dict[str, Any] = {"address": resources.address or "local"}
+    if not resources.address:
+        options |= {"include_dashboard": False, "object_store_memory": 200_000_000}
+    # Ray prints what befalls its processes on standard output, whatever it is told.
+    with log.open("a") as said, redirect_stdout(said):
+        try:
+            # Ray waits for its own processes for seconds; what is heavy is imported meanwhile. Ray
+            # itself stays in this thread: its processes end with the thread that began them.
+            with ThreadPoolExecutor(1) as pool:
+                imported = pool.submit(importlib.import_module, "bench.engine.search")
+                ray.init(
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    configure_logging=False,
+                    **options,
+                )
+                imported.result()
+        except ConnectionError as error:
+            raise _unanswered(resources.address, error) from error
+        try:
+            home = ray.get_runtime_context().get_node_id()
+            keeper = None
+            if resources.address:
+                keeper = ray.remote(Keeper).options(num_cpus=0, **on_node(home)).remote(results)
+            yield Session(divide(resources, trials, ray.cluster_resources()), home, keeper)
+        except ray.exceptions.RayError as error:
+            raise BenchError(
+                f"Ray's own processes were lost: {str(error).splitlines()[0]}",
+                where=str(log),
+                fix="run the same command again: what is finished is stored, the rest goes on",
+            ) from error
+        finally:
+            ray.shutdown()
+            handler.close()
+
+
+def _reach(address: str) -> None:
+    """Make sure that somebody listens at an address: Ray itself would try for minutes.
+
+    Raises:
+        BenchError: Nobody does, or it is the address of a Ray client's server.
+    """
+    if address.startswith("ray://"):
+        raise BenchError(
+            "is the address of a Ray client's server",
+            where=f"--address {address}",
+            fix="run on a machine of the cluster, with its `host:port` or `auto`",
+        )
+    host, _, port = address.rpartition(":")
+    if not port.isdigit():
+        return  # `auto`, or another word of Ray's
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise _unanswered(address, error) from error
+
+
+def _unanswered(address: str | None, error: Exception) -> BenchError:
+    return BenchError(
+        f"no Ray cluster answers: {error}",
+        where=f"--address {address}",
+        fix="start one with `ray start --head` (docs/cluster.md)",
+    )
+
+
+def on_node(node: str) -> dict[str, Any]:
+    """Options of a task or an actor that must run on one machine."""
+    return {"scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=False)}
