@@ -271,8 +271,8 @@ def main() -> None:
         notes=[
             "An exponent is the slope of a least-squares line on doubly logarithmic axes, with its "
             "95 % interval, over the sizes whose cost is at least twice the least cost.",
-            "resident_mb is the most memory that was resident, TensorFlow and mapped features, which "
-            "the system can drop, included; grown_mb is what training added of the process's own.",
+            "resident_mb is the most memory that was resident, TensorFlow and mapped features "
+            "(which the system can drop) included; grown_mb is what a trial added of its own.",
         ],
         folder=asked.out,
     )
