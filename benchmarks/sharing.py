@@ -97,7 +97,9 @@ def in_one_process(
 ) -> tuple[Comparison, Reading]:
     """A case's seconds both ways, and how many of its trials gave other bytes."""
     manifest, trials = _of(case, cache, profile)
-    trials = trials[:most]
+    if most is not None and most < len(trials):
+        trials = trials[:most]
+        case = Case(f"{case.what} (only {most} of them)", case.study)
     trained(manifest, trials[:1], cache, share=False)  # TensorFlow's own beginnings
     shared, alone, unequal = [], [], set()
     for _ in range(rounds):
