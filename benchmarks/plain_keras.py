@@ -1,0 +1,170 @@
+"""A study the plain way: a Keras script that loops over its arms and seeds, from images on disk.
+
+Written as one would by hand: for each arm and seed the network is built anew on its frozen
+backbone, a `tf.data` pipeline decodes the JPEG files in every epoch (in parallel, batched,
+prefetched), `fit` validates after each, and `evaluate` ends it. Arms, splits, epochs, batch size,
+models and losses are the bench's own, so that the work is the same; only the loop is plain.
+
+    python benchmarks/plain_keras.py STUDY.yaml --cache DIR [--profile laptop] [--seeds N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.data.manifest import Manifest
+from bench.errors import BenchError
+from bench.models.network import Network, Stem, seed_layers
+from bench.registry import BALANCING, load
+from bench.request import Request, lay_out
+from bench.spec import TrialSpec
+from bench.train.splits import split_of
+
+
+@dataclass(frozen=True)
+class PlainTrial:
+    """What one arm at one seed came to.
+
+    Args:
+        metrics: Keras' metrics on the test images.
+        images: Images decoded and passed through the backbone, every epoch's counted.
+    """
+
+    metrics: dict[str, float]
+    images: int
+
+
+def train_plain(spec: TrialSpec, manifest: Manifest, cache: Path) -> PlainTrial:
+    """Train and test one arm at one seed.
+
+    Args:
+        spec: The trial. Only what the studies measured here use: a frozen backbone, no balancing,
+            the last epoch's weights after all epochs.
+        manifest: The data.
+        cache: Folder with the backbone's weights.
+
+    Raises:
+        BenchError: The trial asks for more than that.
+    """
+    import keras
+
+    train = spec.train
+    if train is None or train.balancing != "none" or train.patience or train.selection != "last":
+        raise BenchError("the plain script knows no balancing, early stopping or best weights")
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(spec.seed)
+    split = split_of(spec, manifest)
+    network = build(spec, manifest, split.train, cache)
+    side = network.landmark_side
+    training = images_of(spec, manifest, split.train, side, shuffle=True)
+    validation = images_of(spec, manifest, split.val, side)
+    network.model.fit(training, validation_data=validation, epochs=train.epochs, verbose=0)
+    test = images_of(spec, manifest, split.test, side)
+    metrics = network.model.evaluate(test, verbose=0, return_dict=True)
+    return PlainTrial(
+        # Keras puts the output's name in front where a model has several.
+        {name.removeprefix("category_"): float(value) for name, value in metrics.items()},
+        train.epochs * (len(split.train) + len(split.val)) + len(split.test),
+    )
+
+
+def build(spec: TrialSpec, manifest: Manifest, trained_on: np.ndarray, cache: Path) -> Network:
+    """The trial's network on top of its frozen backbone, from pixels in [0, 1], compiled.
+
+    Begins with the very weights that the bench's trial begins with.
+
+    Args:
+        spec: The trial.
+        manifest: The data.
+        trained_on: Rows of it that are trained on.
+        cache: Folder with the backbone's weights.
+    """
+    import keras
+
+    from bench.features import RANDOM_SEED
+    from bench.train.extract import open_backbone
+    from bench.train.fitting import compile_network
+
+    keras.utils.set_random_seed(RANDOM_SEED)
+    backbone = open_backbone(spec.model.backbone, cache)
+    keras.utils.set_random_seed(spec.seed)
+    classes = len(manifest.class_names)
+    network = load(spec.model.build)(spec, Stem(backbone.input, backbone.output), classes)
+    below = {id(layer) for layer in backbone.layers}
+    seed_layers((layer for layer in network.model.layers if id(layer) not in below), spec.seed)
+    counts = np.bincount(manifest.category[trained_on], minlength=classes)
+    compile_network(network, spec, load(BALANCING["none"].build)(counts, 0.0), classes)
+    return network
+
+
+def images_of(
+    spec: TrialSpec,
+    manifest: Manifest,
+    rows: np.ndarray,
+    landmark_side: int | None,
+    shuffle: bool = False,
+) -> Any:
+    """A `tf.data` pipeline from JPEG files to batches.
+
+    Args:
+        spec: The trial.
+        manifest: The data.
+        rows: Rows of it.
+        landmark_side: Side of the landmark maps in pixels; None for a model without.
+        shuffle: Whether each epoch has an order of its own.
+    """
+    import tensorflow as tf
+
+    from bench.train.batches import annotation_of
+    from bench.train.targets import pixel_targets
+
+    size = spec.model.backbone.side
+    targets = {"category": manifest.category[rows].astype(np.int32)}
+    if landmark_side is not None and spec.landmarks is not None:
+        annotation = annotation_of(manifest, rows)
+        targets["landmarks"] = pixel_targets(annotation, landmark_side, spec.landmarks)
+
+    def read(path: Any, target: Any) -> Any:
+        image = tf.io.decode_jpeg(tf.io.read_file(path), channels=3)
+        return tf.image.resize(image, (size, size)) / 255.0, target
+
+    paths = [str(manifest.root / str(path)) for path in manifest.paths[rows]]
+    pipeline = tf.data.Dataset.from_tensor_slices((paths, targets))
+    if shuffle:
+        pipeline = pipeline.shuffle(len(rows), seed=spec.seed)
+    pipeline = pipeline.map(read, num_parallel_calls=tf.data.AUTOTUNE)
+    return pipeline.batch(spec.train.batch_size).prefetch(tf.data.AUTOTUNE)
+
+
+def main() -> None:
+    """Train every arm at every seed, one after the other; print them as JSON, one a line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("study", type=Path)
+    parser.add_argument("--profile", default="laptop")
+    parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, help="only the first so many of the study's seeds")
+    asked = parser.parse_args()
+    laid = lay_out(
+        Request(asked.study, profile=asked.profile, cache=asked.cache),
+        draw=lambda phase, done, total: None,
+    )
+    assert laid.manifest is not None, "its phantom has been drawn"
+    seeds = laid.design.seeds[: asked.seeds]
+    for arm, seed, spec in laid.design.trials():
+        if seed not in seeds:
+            continue
+        begun = time.perf_counter()
+        trial = train_plain(spec, laid.manifest, asked.cache)
+        told = {"arm": arm.name, "seed": seed, "seconds": time.perf_counter() - begun}
+        print(json.dumps(told | {"images": trial.images, "metrics": trial.metrics}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
