@@ -9,6 +9,7 @@ from pathlib import Path
 
 import gpu_parts
 import numpy as np
+import overhead
 import pytest
 import scale
 import scale_data
@@ -81,3 +82,16 @@ def test_the_gpu_scripts_head_trains_and_its_matrix_rate_is_counted() -> None:
     found = gpu_parts.loss(size, "bfloat16")
 
     assert found["last"]["category_loss"] < found["first"]["category_loss"]
+
+
+def test_an_overhead_that_noise_hides_is_not_given_for_met() -> None:
+    clear = {"beyond": 0.01, "bench": 0.02, "work": 0.02, "start and all": 0.03}
+    clear |= {"class": 0.04, "function": 1.0}
+
+    beside, readings, notes = overhead.trials_beside([clear, clear], 1000)
+    assert (len(beside), readings[-1].met, notes) == (2, True, [])
+
+    beside, readings, notes = overhead.trials_beside([clear, clear | {"beyond": -0.08}], 1000)
+    assert beside == []
+    assert [reading.met for reading in readings] == [None]
+    assert "noise" in notes[0]
