@@ -45,10 +45,12 @@ smoke: setup
 	$(BIN)/bench run ablations/smoke.yaml $(SMOKE) | grep "Nothing to train"
 	$(BIN)/bench status --results build/smoke/results
 
+# One script a claim; what they measure goes to benchmarks/results/, and all of it onto one page.
+# A script that fails leaves its last results and stops the rest.
+BENCHMARKS := annotations plan report extraction step study overhead sharing scale gpu
 bench: setup
-	$(BIN)/python benchmarks/annotations.py
-	$(BIN)/python benchmarks/plan.py
-	$(BIN)/python benchmarks/report.py
+	for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
+	$(BIN)/python benchmarks/measured.py
 
 lock:
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 pyproject.toml --group dev -o requirements.lock

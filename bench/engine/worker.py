@@ -63,7 +63,8 @@ class TrialWorker(tune.Trainable):
         redirect_output(self._job.log)
         limit_threads(threads)
         # What every trial needs, before the clock of the first one runs.
-        import bench.train.fitting  # noqa: F401
+        with _as_if_missing("matplotlib.pyplot", "sklearn"):
+            import keras  # noqa: F401
         from bench.train.compiled import Compiled
 
         self._desk = desk_of(self._job.results, keeper)
@@ -142,6 +143,22 @@ class TrialWorker(tune.Trainable):
         context = TrialContext(manifest, job.cache, provenance, checkpoints, self._compiled)
         self._desk.put(run_trial(spec, context), replace=job.replace)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _as_if_missing(*modules: str) -> Iterator[None]:
+    """Keep modules from being imported meanwhile.
+
+    Keras imports these where it finds them, for what no trial uses, and a worker would start a
+    second later.
+    """
+    blocked = [name for name in modules if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(blocked))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name in blocked:
+            del sys.modules[name]
 
 
 @contextmanager

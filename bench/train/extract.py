@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -88,20 +89,38 @@ def extract(
     if not missing:
         return store
     applied = _applied(settings, cache) if settings.frozen else _as_pixels
-    for start in range(0, len(missing), SHARD_ROWS):
-        shard = missing[start : start + SHARD_ROWS]
-        images, unreadable = decode_batch(
-            manifest.root, [str(manifest.paths[row]) for row in shard], settings.side
-        )
+    shards = [missing[i : i + SHARD_ROWS] for i in range(0, len(missing), SHARD_ROWS)]
+    done = 0
+    for shard, (images, unreadable) in zip(
+        shards, _decoded(shards, manifest, settings.side), strict=True
+    ):
         maps = [_in_full(applied, images[i : i + BATCH]) for i in range(0, len(shard), BATCH)]
         store.write(
             shard,
             np.concatenate(maps),
             {shard[position]: reason for position, reason in unreadable},
         )
+        done += len(shard)
         if progress is not None:
-            progress(min(start + SHARD_ROWS, len(missing)), len(missing))
+            progress(done, len(missing))
     return store
+
+
+def _decoded(
+    shards: Sequence[list[int]], manifest: Manifest, side: int
+) -> Iterator[tuple[np.ndarray, list[tuple[int, str]]]]:
+    """Each shard's images and those that cannot be read; one is decoded while another is used."""
+
+    def decode(shard: list[int]) -> tuple[np.ndarray, list[tuple[int, str]]]:
+        return decode_batch(manifest.root, [str(manifest.paths[row]) for row in shard], side)
+
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(decode, shards[0])
+        for shard in shards[1:]:
+            decoded = following.result()
+            following = pool.submit(decode, shard)
+            yield decoded
+        yield following.result()
 
 
 def _in_full(applied: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> np.ndarray:

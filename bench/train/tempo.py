@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -80,8 +81,8 @@ class Tempo(keras.optimizers.Optimizer):
     """Updates each group of variables at its own tempo, under plain `fit`, compiled or not.
 
     A group takes the gradients of the batches that are its turn and skips the others; its moments
-    and its step count do not move on a skipped batch. Works on any Keras backend: a skipped update
-    is computed and put back, since a conditional assignment is not to be had on all of them.
+    and its step count do not move on a skipped batch. Works on any Keras backend: on JAX, which has
+    no assignment under a condition, a skipped update is computed and put back.
 
     Args:
         make: Makes one optimiser a group, such as `lambda: keras.optimizers.Adam(5e-3)`.
@@ -155,12 +156,23 @@ class Tempo(keras.optimizers.Optimizer):
                 continue
             remainders = sorted({turn % group.period for turn in group.turns})
             due = ops.any(ops.equal(batch % group.period, ops.convert_to_tensor(remainders)))
-            state = self._state(part, group)
-            before = [ops.copy(variable.value) for variable in state]
-            self._steps(part, group, grads)
-            for variable, old in zip(state, before, strict=True):
-                variable.assign(ops.where(due, variable.value, old))
+            if keras.backend.backend() == "jax":
+                self._steps_put_back(part, group, grads, due)
+            else:
+                ops.cond(due, partial(self._taken, part, group, grads), lambda: True)
         self._iterations.assign_add(1)
+
+    def _taken(self, part: Any, group: Group, grads: Sequence[Any]) -> bool:
+        self._steps(part, group, grads)
+        return True
+
+    def _steps_put_back(self, part: Any, group: Group, grads: Sequence[Any], due: Any) -> None:
+        """Take a step and put it back where it is not due: no state changes inside a condition."""
+        state = self._state(part, group)
+        before = [ops.copy(variable.value) for variable in state]
+        self._steps(part, group, grads)
+        for variable, old in zip(state, before, strict=True):
+            variable.assign(ops.where(due, variable.value, old))
 
     def _steps(self, part: Any, group: Group, grads: Sequence[Any]) -> None:
         self._step(part, [(grads[self._index[id(v)]], v) for v in group.variables])

@@ -1,0 +1,66 @@
+"""Studies as measurements need them: laid out over data, features made, run by command."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from bench.data.manifest import Manifest
+from bench.plan import PlannedTrial, feature_needs, planned
+from bench.request import Request, lay_out
+from bench.store import Store
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def trials_of(study: Path, cache: Path, profile: str) -> tuple[Manifest, list[PlannedTrial]]:
+    """The data and the trials of a study over the phantom, which is drawn where it is missing."""
+    request = Request(study, profile=profile, cache=cache)
+    laid = lay_out(request, draw=lambda what, done, total: None)
+    assert laid.manifest is not None, "the phantom is drawn"
+    nowhere = Store(cache / "no results")
+    return laid.manifest, list(planned(laid.design, laid.manifest, nowhere))
+
+
+def with_features(study: Path, cache: Path, profile: str) -> tuple[Manifest, list[PlannedTrial]]:
+    """The same, with the features of every trial on disk."""
+    from bench.train.extract import ensure_weights, extract
+
+    manifest, trials = trials_of(study, cache, profile)
+    for need in feature_needs([trial.spec for trial in trials], manifest, cache):
+        ensure_weights(need.backbone, cache)
+        extract(manifest, need.rows, need.backbone, cache)
+    return manifest, trials
+
+
+def bench(*words: object, environment: Mapping[str, str] | None = None) -> str:
+    """What the command `bench` prints, from this checkout.
+
+    Raises:
+        RuntimeError: It failed.
+    """
+    return script("from bench.cli import main; main()", *words, environment=environment)
+
+
+def script(source: str, *words: object, environment: Mapping[str, str] | None = None) -> str:
+    """What a Python process prints that runs some lines, with this checkout on its path.
+
+    Raises:
+        RuntimeError: It failed.
+    """
+    path = os.pathsep.join([str(ROOT), str(ROOT / "benchmarks"), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-c", source, *map(str, words)],
+        env=os.environ | {"PYTHONPATH": path} | dict(environment or {}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(
+            f"{' '.join(map(str, words))}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
+        )
+    return done.stdout
