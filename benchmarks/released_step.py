@@ -1,4 +1,4 @@
-"""The released method's training step, written anew from PAPER.md's description of it.
+"""The released method's training step, written anew from the ledger's description of it.
 
 Eager TensorFlow on batches of 4 images: the frozen InceptionV3 is applied in each step, landmark
 targets are dense one-hot maps of 300 x 300 pixels, and one Adam object takes a step on the landmark

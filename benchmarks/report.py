@@ -20,6 +20,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from measured import Comparison, Reading, write
 
 from bench.data.manifest import Manifest
 from bench.design.design import Design
@@ -181,14 +182,31 @@ def main() -> None:
             print(f"store of {asked.trials:,} trials made in {time.perf_counter() - begun:.0f} s")
         command = [sys.executable, "-c", "from bench.cli import main; main()", "report"]
         command += ["--results", str(root), "--out", str(Path(scratch) / "report")]
+        seconds, peaks = {}, {}
         for what, words in (
             ("read back whole", [sys.executable, "-c", READ, str(root)]),
             ("reported", command),
             ("reported again, unchanged", command),
         ):
-            seconds, peak = timed(*words)
-            each = 1000 * seconds / asked.trials
-            print(f"{what}: {seconds:.1f} s, {each:.2f} ms a trial, peak {peak:.2f} GB")
+            seconds[what], peaks[what] = timed(*words)
+            print(f"{what}: {seconds[what]:.1f} s, peak {peaks[what]:.2f} GB", flush=True)
+    plain = [seconds.pop("read back whole")]
+    write(
+        "report",
+        "How long a store of many trials takes to be reported, and again where nothing has "
+        "changed, beside merely reading every trial back.",
+        comparisons=[
+            Comparison(
+                f"{asked.trials:,} trials of {asked.images} test images, {what}",
+                [spent],
+                plain,
+                "reading every trial back whole, and no more",
+                note=f"{1000 * spent / asked.trials:.2f} ms a trial",
+            )
+            for what, spent in seconds.items()
+        ],
+        readings=[Reading(f"peak memory, {what}", [peak], "GB") for what, peak in peaks.items()],
+    )
 
 
 if __name__ == "__main__":

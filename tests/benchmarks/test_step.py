@@ -1,0 +1,72 @@
+"""The released method's step trains what it should, and operations are counted as they are."""
+
+from __future__ import annotations
+
+import keras
+import layer_profile
+import numpy as np
+import pytest
+import released_step
+import step_sides
+
+from bench.models.backbones import small
+from bench.models.cost import head_flops
+from bench.models.network import Stem
+from bench.models.settings import BackboneSettings, RopaNet, UpsamplingStage
+from bench.registry import load
+from bench.spec import TrialSpec
+from bench.train.settings import LandmarkSpec, TrainSpec
+
+CLASSES = 50
+SPEC = TrialSpec(
+    model=RopaNet(
+        backbone=BackboneSettings(name="small", weights="none", input_size=64),
+        upsampling=(UpsamplingStage(filters=16), UpsamplingStage(filters=8)),
+        global_filters=8,
+    ),
+    landmarks=LandmarkSpec(),
+    train=TrainSpec(),
+)
+
+
+def test_the_released_step_trains_the_landmark_branch_on_each_batch_and_the_rest_on_each_second():
+    keras.utils.set_random_seed(0)
+    training = released_step.released_training(SPEC, small(64, None), CLASSES)
+    rng = np.random.default_rng(0)
+    images = rng.random((4, 64, 64, 3), dtype=np.float32)
+    batch = (images, np.arange(4), rng.integers(0, 16 * 16, (4, 8)))
+
+    moved, losses = [], []
+    for _ in range(20):
+        before = {name: _copy(group) for name, group in training.network.groups.items()}
+        losses.append(training.step(*batch))
+        moved.append([name for name, group in before.items() if _differ(training, name, group)])
+
+    assert moved == [["landmark", "head", "global", "local"], ["landmark"]] * 10
+    assert losses[-1][0] < losses[0][0] and losses[-1][1] < losses[0][1]
+    # One count for every step: the landmark branch's two a batch, the others' on each second.
+    assert int(training.optimiser.iterations) == 20 * 2 + 10 * 3
+
+
+def test_layers_are_counted_as_the_plan_counts_them():
+    features = keras.Input((4, 4, 128))
+    network = load(SPEC.model.build)(SPEC, Stem(features, features), CLASSES)
+
+    counted = sum(layer_profile.layer_flop(layer) for layer in network.model.layers)
+
+    assert counted == head_flops(SPEC.model, CLASSES)
+
+
+def test_products_with_padding_are_those_that_fall_outside_the_map():
+    # On 8 x 8, a 5 x 5 kernel has 34 of its 40 rows inside, and as many columns.
+    assert step_sides.padded_share(8, 5) == pytest.approx(1 - (34 / 40) ** 2)
+    assert step_sides.padded_share(8, 1) == 0
+
+
+def _copy(group: tuple) -> list[np.ndarray]:
+    return [keras.ops.convert_to_numpy(variable).copy() for variable in group]
+
+
+def _differ(training: released_step.ReleasedTraining, name: str, before: list[np.ndarray]) -> bool:
+    after = _copy(training.network.groups[name])
+    return any(not np.array_equal(one, other) for one, other in zip(before, after, strict=True))
