@@ -50,6 +50,7 @@ smoke: setup
 BENCHMARKS := annotations plan report extraction step study overhead sharing scale gpu
 bench: setup
 	for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
+	$(BIN)/python benchmarks/study.py --only baseline paper_scale --precision bfloat16
 	$(BIN)/python benchmarks/measured.py
 
 lock:
