@@ -36,8 +36,9 @@ from bench.store import Store
 from bench.train.loop import TrialContext, run_trial
 
 CLAIM = (
-    "Cost grows in proportion to the images and to the arms, and falls with the workers; the "
-    "memory of a trial is bounded by a batch, or by a fixed amount of maps, and not by the images."
+    "Cost grows in proportion to the images and to the arms, or slower; the memory of a trial is "
+    "bounded by a batch, or by a fixed amount of maps, and not by the images. What more workers "
+    "give is stated."
 )
 
 WAYS = {"shared": "maps in memory where they fit", "plain": "batch by batch"}
