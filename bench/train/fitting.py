@@ -66,7 +66,7 @@ def compile_network(
                 *top,
             ]
         },
-        jit_compile=False,
+        jit_compile=keras.backend.backend() == "jax",  # which does not compile at all otherwise
     )
 
 

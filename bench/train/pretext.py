@@ -75,7 +75,7 @@ def _train(data: PretextSet, epoch_done: Callable[[int], None]) -> Any:
         keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)),
         loss={"pattern": "mse", "places": LandmarkLoss()},
         loss_weights={"pattern": PATTERN_WEIGHT, "places": 1.0},
-        jit_compile=False,
+        jit_compile=keras.backend.backend() == "jax",
     )
     unknown = np.zeros(len(data.images), np.int64)
     annotation = Annotation(data.landmarks, data.visibility, unknown, unknown)
