@@ -102,7 +102,7 @@ def test_more_maps_than_are_held_in_memory_are_read_batch_by_batch(
     monkeypatch.setattr(compiled, "MOST_BYTES", 1000)
     sharing = Compiled()
     for seed in (0, 1):
-        trial = spec(seed=seed)
+        trial = spec(**BASELINE, seed=seed)
         same(run_trial(trial, context), run_trial(trial, replace(context, compiled=sharing)))
     assert not sharing._maps
 

@@ -35,7 +35,7 @@ def context(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> TrialCon
 
 @pytest.mark.parametrize(
     ("preset", "settings"),
-    [("ropanet", {"model__local": "landmark_pooling"}), ("ropanet", {}), ("fashionnet", {})],
+    [("ropanet", {"model__local": "landmark_pooling"}), ("fashionnet", {})],
 )
 def test_bfloat16_trains_another_trial_that_is_near_the_one_in_float32(
     context: TrialContext, preset: str, settings: dict[str, Any]
