@@ -170,7 +170,7 @@ class FeatureStore:
 
     def reader(self) -> FeatureReader:
         """The maps on disk, memory-mapped."""
-        return FeatureReader(self._shards())
+        return FeatureReader(self.key.name, self._shards())
 
     def _descriptions(self) -> list[Path]:
         return sorted(p for p in self.folder.glob("*.json") if p.name != "about.json")
@@ -214,9 +214,15 @@ def _described(path: Path) -> _Shard:
 
 
 class FeatureReader:
-    """Feature maps by row of the manifest, read from memory-mapped shards."""
+    """Feature maps by row of the manifest, read from memory-mapped shards.
 
-    def __init__(self, shards: Sequence[_Shard]) -> None:
+    Args:
+        name: Name of the key that the maps are of.
+        shards: The shards.
+    """
+
+    def __init__(self, name: str, shards: Sequence[_Shard]) -> None:
+        self.name = name
         self._maps = [_mapped(shard) for shard in shards]
         self._place = {
             row: (number, position)

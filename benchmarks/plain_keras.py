@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from studies import trials_of
 
 from bench.data.manifest import Manifest
 from bench.errors import BenchError
 from bench.models.network import Network, Stem, seed_layers
+from bench.plan import PlannedTrial
 from bench.registry import BALANCING, load
-from bench.request import Request, lay_out
 from bench.spec import TrialSpec
 from bench.train.splits import split_of
 
@@ -143,27 +144,27 @@ def images_of(
     return pipeline.batch(spec.train.batch_size).prefetch(tf.data.AUTOTUNE)
 
 
-def main() -> None:
-    """Train every arm at every seed, one after the other; print them as JSON, one a line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def asked_for(description: str | None) -> tuple[Manifest, list[PlannedTrial], Path]:
+    """What the command line of a plain script asks for: the data, the trials and the cache."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("study", type=Path)
     parser.add_argument("--profile", default="laptop")
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--seeds", type=int, help="only the first so many of the study's seeds")
     asked = parser.parse_args()
-    laid = lay_out(
-        Request(asked.study, profile=asked.profile, cache=asked.cache),
-        draw=lambda phase, done, total: None,
-    )
-    assert laid.manifest is not None, "its phantom has been drawn"
-    seeds = laid.design.seeds[: asked.seeds]
-    for arm, seed, spec in laid.design.trials():
-        if seed not in seeds:
-            continue
+    manifest, trials = trials_of(asked.study, asked.cache, asked.profile)
+    seeds = list(dict.fromkeys(trial.seed for trial in trials))[: asked.seeds]
+    return manifest, [trial for trial in trials if trial.seed in seeds], asked.cache
+
+
+def main() -> None:
+    """Train every arm at every seed, one after the other; print them as JSON, one a line."""
+    manifest, trials, cache = asked_for(__doc__)
+    for trial in trials:
         begun = time.perf_counter()
-        trial = train_plain(spec, laid.manifest, asked.cache)
-        told = {"arm": arm.name, "seed": seed, "seconds": time.perf_counter() - begun}
-        print(json.dumps(told | {"images": trial.images, "metrics": trial.metrics}), flush=True)
+        plain = train_plain(trial.spec, manifest, cache)
+        told = {"arm": trial.arm, "seed": trial.seed, "seconds": time.perf_counter() - begun}
+        print(json.dumps(told | {"images": plain.images, "metrics": plain.metrics}), flush=True)
 
 
 if __name__ == "__main__":

@@ -7,18 +7,16 @@ What each trial does is the plain Keras script's (`plain_keras.py`), one CPU a t
 
 from __future__ import annotations
 
-import argparse
 import json
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import ray
-from plain_keras import train_plain
+from plain_keras import asked_for, train_plain
 from ray import tune
 
 from bench.data.manifest import Manifest
-from bench.request import Request, lay_out
 from bench.spec import TrialSpec
 
 
@@ -30,29 +28,16 @@ def trainable(config: dict[str, Any], manifest: Manifest, cache: Path) -> None:
 
 def main() -> None:
     """Train every arm at every seed; print them as JSON, one a line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("study", type=Path)
-    parser.add_argument("--profile", default="laptop")
-    parser.add_argument("--cache", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, help="only the first so many of the study's seeds")
-    asked = parser.parse_args()
-    laid = lay_out(
-        Request(asked.study, profile=asked.profile, cache=asked.cache),
-        draw=lambda phase, done, total: None,
-    )
-    seeds = laid.design.seeds[: asked.seeds]
+    manifest, asked, cache = asked_for(__doc__)
     trials = [
-        {"arm": arm.name, "seed": seed, "spec": spec.model_dump(mode="json")}
-        for arm, seed, spec in laid.design.trials()
-        if seed in seeds
+        {"arm": trial.arm, "seed": trial.seed, "spec": trial.spec.model_dump(mode="json")}
+        for trial in asked
     ]
     ray.init(log_to_driver=False, include_dashboard=False)
     with tempfile.TemporaryDirectory() as storage:
         tuner = tune.Tuner(
             tune.with_resources(
-                tune.with_parameters(
-                    trainable, manifest=laid.manifest, cache=asked.cache.resolve()
-                ),
+                tune.with_parameters(trainable, manifest=manifest, cache=cache.resolve()),
                 {"cpu": 1},
             ),
             param_space={"trial": tune.grid_search(trials)},

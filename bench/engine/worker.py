@@ -87,52 +87,53 @@ class TrialWorker(tune.Trainable):
         begun = time.monotonic()
         outcomes: list[tuple[str, str]] = []
         while self._left and (not outcomes or time.monotonic() - begun < REPORT_SECONDS):
-            self._plain = self._left.pop(0)
-            outcomes.append((self._plain["id"], self._outcome(self._plain["id"])))
+            trial = self._left.pop(0)
+            outcomes.append((trial["id"], self._outcome(trial["id"], trial["spec"])))
         following = self._left[0]["id"] if self._left else None
         return {"done": not self._left, "outcomes": outcomes, "next": following}
 
-    def _outcome(self, identity: str) -> str:
+    def _outcome(self, identity: str, spec: dict[str, Any]) -> str:
         with self._desk.claim(identity) as mine:
             if not mine:
                 return "elsewhere"
             if self._desk.has(identity) and not self._job.replace:
                 # Its last worker died after storing it, or another run was faster.
                 return "stored"
-            return self._attempt(identity)
+            return self._attempt(identity, spec)
 
-    def _attempt(self, identity: str) -> str:
-        job, spec = self._job, self._plain["spec"]
+    def _attempt(self, identity: str, spec: dict[str, Any]) -> str:
+        job = self._job
+
+        def fail(kind: str, error: str, trace: str) -> None:
+            failure = {"kind": kind, "error": error, "traceback": trace, "spec": spec}
+            self._desk.fail(identity, failure)
+
         # Left by an attempt of this run that took too long; named by the run, so that the next
         # run tries again.
         hang = job.results / "claims" / f"{identity}.{job.run}.hang"
         if hang.is_file() and hang.stat().st_size:
             error = f"took longer than the limit of {job.trial_timeout:g} s"
-            self._fail(TIMED_OUT, error, hang.read_text(errors="replace"))
+            fail(TIMED_OUT, error, hang.read_text(errors="replace"))
             hang.unlink()
             return "failed"
         try:
             manifest = _manifest(job)
             with _time_limit(job.trial_timeout, hang):
-                self._train(TrialSpec.model_validate(spec), manifest)
+                self._train(identity, TrialSpec.model_validate(spec), manifest)
         except FloatingPointError as error:
-            self._fail(DIVERGED, str(error), traceback.format_exc())
+            fail(DIVERGED, str(error), traceback.format_exc())
             return "diverged"
         except Exception as error:
-            self._fail(CRASHED, f"{type(error).__name__}: {error}", traceback.format_exc())
+            fail(CRASHED, f"{type(error).__name__}: {error}", traceback.format_exc())
             return "failed"
         return "finished"
 
-    def _fail(self, kind: str, error: str, trace: str) -> None:
-        failure = {"kind": kind, "error": error, "traceback": trace, "spec": self._plain["spec"]}
-        self._desk.fail(self._plain["id"], failure)
-
-    def _train(self, spec: TrialSpec, manifest: Manifest) -> None:
+    def _train(self, identity: str, spec: TrialSpec, manifest: Manifest) -> None:
         from bench.train.checkpoint import Checkpoints
         from bench.train.loop import TrialContext, run_trial
 
         job = self._job
-        folder = Store(job.results).checkpoint(self._plain["id"])
+        folder = Store(job.results).checkpoint(identity)
         provenance = (
             ("profile", job.profile),
             ("threads", _threads()),

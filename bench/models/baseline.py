@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from bench.models.network import Network, Stem
+from bench.models.network import Network, Stem, output_layer
 from bench.models.settings import RopaNetBaseline
 from bench.registry import POOLINGS, load
 from bench.spec import TrialSpec
@@ -21,6 +21,6 @@ def build(spec: TrialSpec, stem: Stem, classes: int) -> Network:
     settings = spec.model
     assert isinstance(settings, RopaNetBaseline)
     pooled = load(POOLINGS[settings.pooling])("pool")(stem.features)
-    category = keras.layers.Dense(classes, dtype="float32", name="category")(pooled)
+    category = output_layer("category", classes)(pooled)
     model = keras.Model(stem.input, {"category": category}, name="ropanet_baseline")
     return Network(model, stem.features)

@@ -8,7 +8,7 @@ from keras import Model, layers, ops
 
 from bench.data.manifest import LANDMARKS, VISIBLE
 from bench.models.landmark_pooling import LandmarkPooling
-from bench.models.network import Network, Stem
+from bench.models.network import Network, Stem, output_layer
 from bench.models.settings import FashionNet
 from bench.spec import TrialSpec
 
@@ -32,9 +32,9 @@ def build(spec: TrialSpec, stem: Stem, classes: int) -> Network:
     pose = layers.Flatten(name="pose_flat")(_pooled("pose_pool", pose_maps, settings))
     for index in (1, 2):
         pose = _connected(f"pose_units_{index}", pose, settings.pose_units, settings)
-    places = _said("pose_points", 2 * len(LANDMARKS), activation="sigmoid")(pose)
+    places = output_layer("pose_points", 2 * len(LANDMARKS), activation="sigmoid")(pose)
     points = layers.Reshape((len(LANDMARKS), 2), dtype="float32", name="points")(places)
-    states = _said("pose_visibility", STATES * len(LANDMARKS))(pose)
+    states = output_layer("pose_visibility", STATES * len(LANDMARKS))(pose)
     visibility = layers.Reshape((len(LANDMARKS), STATES), dtype="float32", name="visibility")(
         states
     )
@@ -55,18 +55,13 @@ def build(spec: TrialSpec, stem: Stem, classes: int) -> Network:
     fused = layers.Concatenate(name="fusion")([local, seen_whole])
     fused = _connected("fusion_units", fused, settings.fusion_units, settings)
     outputs = {
-        "category": _said("category", classes)(fused),
+        "category": output_layer("category", classes)(fused),
         "points": points,
         "visibility": visibility,
     }
     if stem.attributes and settings.reads_attributes:
-        outputs["attributes"] = _said("attributes", stem.attributes)(fused)
+        outputs["attributes"] = output_layer("attributes", stem.attributes)(fused)
     return Network(Model(stem.input, outputs, name="fashionnet"), features, gate=gate)
-
-
-def _said(name: str, units: int, activation: str | None = None) -> Any:
-    """The last layer of an output, in float32 whatever the layers before it compute in."""
-    return layers.Dense(units, activation=activation, dtype="float32", name=name)
 
 
 def _around_landmarks(features: Any, points: Any, visibility: Any, settings: FashionNet) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from keras import ops
+from keras import layers, ops
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,11 @@ class Network:
     twins: tuple[tuple[Any, Any], ...] = ()
     landmark_side: int | None = None
     gate: Any = None
+
+
+def output_layer(name: str, units: int, activation: str | None = None) -> Any:
+    """The last layer before an output: in float32, whatever the layers before it compute in."""
+    return layers.Dense(units, activation=activation, dtype="float32", name=name)
 
 
 def answers(model: Any, images: Any) -> dict[str, np.ndarray]:

@@ -10,7 +10,7 @@ from keras import layers, ops
 
 from bench.data.manifest import LANDMARKS
 from bench.models.landmark_pooling import LandmarkPooling, soft_arg_max
-from bench.models.network import Network, Stem
+from bench.models.network import Network, Stem, output_layer
 from bench.models.settings import RopaNet
 from bench.registry import GATES, POOLINGS, load
 from bench.spec import TrialSpec
@@ -58,7 +58,7 @@ def build(spec: TrialSpec, stem: Stem, classes: int) -> Network:
         local = _chain(local_layers, gated)
     global_layers = _global_branch(settings)
     fused = layers.Concatenate(name="fusion")([local, _chain(global_layers, features)])
-    head = layers.Dense(classes, dtype="float32", name="category")
+    head = output_layer("category", classes)
     model = keras.Model(
         stem.input, {"category": head(fused), "landmarks": by_landmark}, name="ropanet"
     )

@@ -53,12 +53,10 @@ class Source:
     """What a model is fed with.
 
     Args:
-        name: What the maps are, by the key of their store.
         reader: Feature maps, or pixels.
         scale: For pixels, from [0, 1] to what the backbone is fed with; None for feature maps.
     """
 
-    name: str
     reader: FeatureReader
     scale: Callable[[np.ndarray], np.ndarray] | None = None
 
@@ -148,7 +146,7 @@ class Batches(keras.utils.PyDataset):
     def name_of_maps(self) -> str:
         """Identity of the maps of the whole split."""
         rows = hashlib.sha256(self._rows.astype(np.int64).tobytes()).hexdigest()
-        return f"{self._source.name}/{rows}"
+        return f"{self._source.reader.name}/{rows}"
 
     def all_maps(self) -> np.ndarray:
         """Maps of the whole split, `(n, h, w, c)` float32."""

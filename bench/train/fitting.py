@@ -18,6 +18,9 @@ from bench.train.metrics import GateStatistics
 from bench.train.settings import TrainSpec
 from bench.train.tempo import Tempo, tempo_groups
 
+JIT_COMPILE = keras.backend.backend() == "jax"
+"""On JAX, Keras does not compile a step at all without it."""
+
 OPTIMISERS = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}
 
 
@@ -66,7 +69,7 @@ def compile_network(
                 *top,
             ]
         },
-        jit_compile=keras.backend.backend() == "jax",  # which does not compile at all otherwise
+        jit_compile=JIT_COMPILE,
     )
 
 

@@ -91,7 +91,7 @@ def run_trial(
         key = feature_key(backbone, context.cache, manifest.fingerprint)
         reader = FeatureStore(context.cache, key).reader()
         split, unreadable = _readable(split, reader, manifest)
-        data = _Data(manifest, split, _source(spec, key.name, reader), attributes)
+        data = _Data(manifest, split, _source(spec, reader), attributes)
         outcome = _train(spec, data, context, progress)
         outcome.environment["backbone_weights"] = weights_digest(backbone, context.cache)
     labels = manifest.category[split.test].astype(np.int64)
@@ -168,17 +168,20 @@ def _train(
     train = spec.train
     assert train is not None, "the spec admits no trained model without training"
     classes = len(manifest.class_names)
+    # A backbone that is trained is a network of its trial's own.
+    compiled = context.compiled if source.of_maps else None
     counts = np.bincount(manifest.category[split.train], minlength=classes)
     balance: Balance = load(BALANCING[train.balancing].build)(counts, train.strength)
     pose, of_attributes = None, None
     if spec.pose is not None:
         pose = Pose(spec.pose, None if attributes is None else attributes.answers)
-    if spec.pose is not None and attributes is not None:
-        known = attributes.answers[split.train]
-        of_attributes = attribute_weights(known, spec.pose.attribute_balance)
+        if attributes is not None:
+            of_attributes = attribute_weights(
+                attributes.answers[split.train], spec.pose.attribute_balance
+            )
 
     def build() -> Network:
-        keras.backend.clear_session(free_memory=context.compiled is None)
+        keras.backend.clear_session(free_memory=compiled is None)
         keras.utils.set_random_seed(spec.seed)
         with computing_in(train.precision):
             stem, backbone_layers = _stem(spec, source, context.cache)
@@ -189,11 +192,11 @@ def _train(
         compile_network(built, spec, balance, classes, of_attributes)
         return built
 
-    if context.compiled is None or not source.of_maps:
+    if compiled is None:
         network = build()
     else:
         shape = shape_of(spec, balance, counts, of_attributes)
-        network = context.compiled.network(shape, spec, build)
+        network = compiled.network(shape, spec, build)
     maps = None
     if network.landmark_side is not None and spec.landmarks is not None:
         maps = LandmarkMaps(network.landmark_side, spec.landmarks)
@@ -216,7 +219,7 @@ def _train(
         validation,
         train,
         trial=trial_id(spec, data_identity(spec, manifest)),
-        compiled=context.compiled if source.of_maps else None,
+        compiled=compiled,
         checkpoints=context.checkpoints,
         progress=progress,
     )
@@ -283,12 +286,12 @@ def _begin(network: Network, backbone_layers: list[Any], seed: int) -> None:
         twin.assign(variable)
 
 
-def _source(spec: TrialSpec, name: str, reader: FeatureReader) -> Source:
+def _source(spec: TrialSpec, reader: FeatureReader) -> Source:
     from bench.train.batches import Source
     from bench.train.extract import scaling_of
 
     backbone = spec.model.backbone  # type: ignore[union-attr]
-    return Source(name, reader, None if backbone.frozen else scaling_of(backbone))
+    return Source(reader, None if backbone.frozen else scaling_of(backbone))
 
 
 def _readable(

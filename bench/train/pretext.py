@@ -57,6 +57,8 @@ def _train(data: PretextSet, epoch_done: Callable[[int], None]) -> Any:
     import keras
     from keras import layers
 
+    from bench.train.fitting import JIT_COMPILE
+
     keras.utils.set_random_seed(SEED)
     backbone = small(SIDE, None)
     backbone.trainable = True
@@ -75,7 +77,7 @@ def _train(data: PretextSet, epoch_done: Callable[[int], None]) -> Any:
         keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)),
         loss={"pattern": "mse", "places": LandmarkLoss()},
         loss_weights={"pattern": PATTERN_WEIGHT, "places": 1.0},
-        jit_compile=keras.backend.backend() == "jax",
+        jit_compile=JIT_COMPILE,
     )
     unknown = np.zeros(len(data.images), np.int64)
     annotation = Annotation(data.landmarks, data.visibility, unknown, unknown)

@@ -8,17 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from bench.data.sources import open_source
-from bench.design.layers import base_layers, put, stacked
-from bench.record import TrialRecord
 from bench.spec import TrialSpec, trial_id
 from bench.train.checkpoint import ABOUT, STATE, Checkpoints, read_standing
-from bench.train.extract import extract
 from bench.train.loop import TrialContext, run_trial
-from bench.train.splits import split_of
+from tests.train.smoke import prepare, same, smoke_spec
 
 EPOCHS = 5
 
@@ -28,20 +24,13 @@ class Killed(Exception):  # noqa: N818 - stands for a signal
 
 
 def spec(preset: str = "ropanet", **settings: Any) -> TrialSpec:
-    plain = stacked(base_layers(preset, "smoke", None))
-    put(plain, "train.epochs", EPOCHS)
-    for path, value in settings.items():
-        put(plain, path.replace("__", "."), value)
-    return TrialSpec.model_validate(plain)
+    return smoke_spec(preset, epochs=EPOCHS, **settings)
 
 
 @pytest.fixture(scope="module")
 def context(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> TrialContext:
     context = TrialContext(open_source(phantom), tmp_path_factory.mktemp("features"))
-    for trial in (spec(), spec("fashionnet")):
-        split = split_of(trial, context.manifest)
-        rows = np.concatenate([split.train, split.val, split.test])
-        extract(context.manifest, rows, trial.model.backbone, context.cache)  # type: ignore[union-attr]
+    prepare(context, spec(), spec("fashionnet"))
     return context
 
 
@@ -57,14 +46,6 @@ def killed_after(trial: TrialSpec, context: TrialContext, epochs: int) -> None:
 
     with pytest.raises(Killed):
         run_trial(trial, context, kill)
-
-
-def same(one: TrialRecord, other: TrialRecord) -> None:
-    np.testing.assert_equal(one.metrics, other.metrics)
-    assert one.history == other.history
-    np.testing.assert_array_equal(one.predictions.probabilities, other.predictions.probabilities)
-    assert one.landmarks is not None and other.landmarks is not None
-    np.testing.assert_array_equal(one.landmarks.predicted, other.landmarks.predicted)
 
 
 @pytest.mark.parametrize(
@@ -89,6 +70,7 @@ def test_a_trial_that_goes_on_ends_as_if_nothing_had_happened(
     done: list[int] = []
     resumed = run_trial(trial, kept, lambda epoch, total: done.append(epoch))
     assert done[0] == min(3, epochs - 1) + 1
+    assert undisturbed.landmarks is not None
     same(undisturbed, resumed)
 
 

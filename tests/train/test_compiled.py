@@ -7,45 +7,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from bench.data.sources import open_source
-from bench.design.layers import base_layers, put, stacked
-from bench.record import TrialRecord
 from bench.spec import TrialSpec
 from bench.train import compiled
 from bench.train.checkpoint import Checkpoints
 from bench.train.compiled import Compiled
-from bench.train.extract import extract
 from bench.train.loop import TrialContext, run_trial
-from bench.train.splits import split_of
+from tests.train.smoke import prepare, same, smoke_spec
 
 
 def spec(preset: str = "ropanet", **settings: Any) -> TrialSpec:
-    plain = stacked(base_layers(preset, "smoke", None))
-    put(plain, "train.epochs", 2)
-    for path, value in settings.items():
-        put(plain, path.replace("__", "."), value)
-    return TrialSpec.model_validate(plain)
+    return smoke_spec(preset, epochs=2, **settings)
 
 
 @pytest.fixture(scope="module")
 def context(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> TrialContext:
     context = TrialContext(open_source(phantom), tmp_path_factory.mktemp("features"))
-    for trial in (spec(), spec("fashionnet")):
-        split = split_of(trial, context.manifest)
-        rows = np.concatenate([split.train, split.val, split.test])
-        extract(context.manifest, rows, trial.model.backbone, context.cache)  # type: ignore[union-attr]
+    prepare(context, spec(), spec("fashionnet"))
     return context
-
-
-def same(one: TrialRecord, other: TrialRecord) -> None:
-    np.testing.assert_equal(one.metrics, other.metrics)
-    assert one.history == other.history
-    np.testing.assert_array_equal(one.predictions.probabilities, other.predictions.probabilities)
-    if one.landmarks is not None:
-        np.testing.assert_array_equal(one.landmarks.predicted, other.landmarks.predicted)
 
 
 BASELINE = {"preset": "ropanet_baseline"}

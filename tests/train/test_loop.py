@@ -9,15 +9,14 @@ import numpy as np
 import pytest
 
 from bench.data.sources import open_source
-from bench.design.layers import base_layers, put, stacked
 from bench.features import FeatureStore, feature_key
 from bench.record import TrialRecord
 from bench.registry import BALANCING, load
 from bench.spec import TrialSpec, trial_id
 from bench.train.batches import LandmarkMaps, Source, TrainingBatches
-from bench.train.extract import extract
 from bench.train.loop import TrialContext, run_trial
 from bench.train.splits import split_of
+from tests.train.smoke import prepare, smoke_spec
 
 
 @pytest.fixture(scope="module")
@@ -26,22 +25,12 @@ def context(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> TrialCon
 
 
 def spec(preset: str = "ropanet", **settings: Any) -> TrialSpec:
-    plain = stacked(base_layers(preset, "smoke", None))
-    put(plain, "train.epochs", 1)
-    for path, value in settings.items():
-        put(plain, path.replace("__", "."), value)
-    return TrialSpec.model_validate(plain)
+    return smoke_spec(preset, epochs=1, **settings)
 
 
 def trained(context: TrialContext, trial: TrialSpec) -> TrialRecord:
     prepare(context, trial)
     return run_trial(trial, context)
-
-
-def prepare(context: TrialContext, trial: TrialSpec) -> None:
-    split = split_of(trial, context.manifest)
-    rows = np.concatenate([split.train, split.val, split.test])
-    extract(context.manifest, rows, trial.model.backbone, context.cache)  # type: ignore[union-attr]
 
 
 def history(record: TrialRecord, metric: str, split: str = "train") -> list[float]:
@@ -115,7 +104,7 @@ def batches_of(context: TrialContext, trial: TrialSpec) -> TrainingBatches:
     counts = np.bincount(context.manifest.category[rows], minlength=50)
     balance = load(BALANCING[trial.train.balancing].build)(counts, trial.train.strength)
     return TrainingBatches(
-        Source(key.name, FeatureStore(context.cache, key).reader()), rows, context.manifest,
+        Source(FeatureStore(context.cache, key).reader()), rows, context.manifest,
         batch_size=trial.train.batch_size, maps=LandmarkMaps(16, trial.landmarks), seed=0,
         balance=balance, augmentation=None,
     )  # fmt: skip

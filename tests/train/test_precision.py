@@ -11,21 +11,16 @@ import pytest
 from pydantic import ValidationError
 
 from bench.data.sources import open_source
-from bench.design.layers import base_layers, put, stacked
 from bench.models.settings import BackboneSettings
 from bench.spec import TrialSpec, trial_id
 from bench.train.extract import extract
 from bench.train.loop import TrialContext, run_trial
 from bench.train.precision import computing_in
-from bench.train.splits import split_of
+from tests.train.smoke import prepare, smoke_spec
 
 
 def spec(preset: str, **settings: Any) -> TrialSpec:
-    plain = stacked(base_layers(preset, "smoke", None))
-    put(plain, "train.epochs", 1)
-    for path, value in settings.items():
-        put(plain, path.replace("__", "."), value)
-    return TrialSpec.model_validate(plain)
+    return smoke_spec(preset, epochs=1, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +38,7 @@ def test_bfloat16_trains_another_trial_that_is_near_the_one_in_float32(
     single = spec(preset, **settings)
     half = spec(preset, **settings, train__precision="bfloat16")
     assert trial_id(single, "f") != trial_id(half, "f")
-    split = split_of(single, context.manifest)
-    rows = np.concatenate([split.train, split.val, split.test])
-    extract(context.manifest, rows, single.model.backbone, context.cache)  # type: ignore[union-attr]
+    prepare(context, single)
     one, other = run_trial(single, context), run_trial(half, context)
     gap = np.abs(one.predictions.probabilities - other.predictions.probabilities)
     assert 0 < gap.max() < 0.1

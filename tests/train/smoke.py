@@ -1,0 +1,41 @@
+"""Trials of the smoke profile: their specs, their features, and whether two are the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bench.design.layers import base_layers, put, stacked
+from bench.record import TrialRecord
+from bench.spec import TrialSpec
+from bench.train.extract import extract
+from bench.train.loop import TrialContext
+from bench.train.splits import split_of
+
+
+def smoke_spec(preset: str, *, epochs: int, **settings: Any) -> TrialSpec:
+    """A preset under the smoke profile; `a__b=value` sets `a.b`."""
+    plain = stacked(base_layers(preset, "smoke", None))
+    put(plain, "train.epochs", epochs)
+    for path, value in settings.items():
+        put(plain, path.replace("__", "."), value)
+    return TrialSpec.model_validate(plain)
+
+
+def prepare(context: TrialContext, *trials: TrialSpec) -> None:
+    """Put the features of every image that some trials need on disk."""
+    for trial in trials:
+        split = split_of(trial, context.manifest)
+        rows = np.concatenate([split.train, split.val, split.test])
+        extract(context.manifest, rows, trial.model.backbone, context.cache)  # type: ignore[union-attr]
+
+
+def same(one: TrialRecord, other: TrialRecord) -> None:
+    """Two records must hold the same numbers, to the last bit."""
+    np.testing.assert_equal(one.metrics, other.metrics)  # NaN equals NaN here
+    assert one.history == other.history
+    np.testing.assert_array_equal(one.predictions.probabilities, other.predictions.probabilities)
+    assert (one.landmarks is None) == (other.landmarks is None)
+    if one.landmarks is not None and other.landmarks is not None:
+        np.testing.assert_array_equal(one.landmarks.predicted, other.landmarks.predicted)
