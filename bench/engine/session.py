@@ -95,8 +95,9 @@ def session(resources: Resources, trials: int, results: Path, log: Path) -> Iter
                 keeper = ray.remote(Keeper).options(num_cpus=0, **on_node(home)).remote(results)
             yield Session(divide(resources, trials, ray.cluster_resources()), home, keeper)
         except ray.exceptions.RayError as error:
+            first_line, _, _ = str(error).partition("\n")
             raise BenchError(
-                f"Ray's own processes were lost: {str(error).splitlines()[0]}",
+                f"Ray's own processes were lost: {first_line}",
                 where=str(log),
                 fix="run the same command again: what is finished is stored, the rest goes on",
             ) from error
