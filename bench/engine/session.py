@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import signal
 import socket
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import ray
@@ -40,11 +43,13 @@ class Session:
         shares: What each trial may use.
         home: Ray's name of this machine, which holds the results folder.
         keeper: Handle of the actor that stores what other machines made; None on one machine.
+        interrupted: Set once the user has interrupted the run.
     """
 
     shares: Shares
     home: str
     keeper: Any | None
+    interrupted: threading.Event
 
 
 @contextmanager
@@ -73,7 +78,7 @@ def session(resources: Resources, trials: int, results: Path, log: Path) -> Iter
     if not resources.address:
         options |= {"include_dashboard": False, "object_store_memory": 200_000_000}
     # Ray prints what befalls its processes on standard output, whatever it is told.
-    with log.open("a") as said, redirect_stdout(said):
+    with log.open("a") as said, redirect_stdout(said), noted_interrupts() as interrupted:
         try:
             # Ray waits for its own processes for seconds; what is heavy is imported meanwhile. Ray
             # itself stays in this thread: its processes end with the thread that began them.
@@ -93,7 +98,8 @@ def session(resources: Resources, trials: int, results: Path, log: Path) -> Iter
             keeper = None
             if resources.address:
                 keeper = ray.remote(Keeper).options(num_cpus=0, **on_node(home)).remote(results)
-            yield Session(divide(resources, trials, ray.cluster_resources()), home, keeper)
+            shares = divide(resources, trials, ray.cluster_resources())
+            yield Session(shares, home, keeper, interrupted)
         except ray.exceptions.RayError as error:
             first_line, _, _ = str(error).partition("\n")
             raise BenchError(
@@ -104,6 +110,28 @@ def session(resources: Resources, trials: int, results: Path, log: Path) -> Iter
         finally:
             ray.shutdown()
             handler.close()
+
+
+@contextmanager
+def noted_interrupts() -> Iterator[threading.Event]:
+    """An event that is set by Ctrl-C, which raises `KeyboardInterrupt` as ever.
+
+    Python drops the exception where the signal meets it in a finaliser, of which Ray has many.
+    """
+    interrupted = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupted  # signals go to the main thread
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        interrupted.set()
+        signal.default_int_handler(number, frame)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _reach(address: str) -> None:

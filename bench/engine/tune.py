@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -209,7 +210,7 @@ def tune_once(
                 name="run",
                 storage_path=scratch,
                 verbose=0,
-                callbacks=[watcher],
+                callbacks=[watcher, Interrupts(session.interrupted)],
                 failure_config=tune.FailureConfig(max_failures=0),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 log_to_file=False,
@@ -220,6 +221,25 @@ def tune_once(
 def for_worker(bundle: Sequence[PlannedTrial]) -> list[dict[str, Any]]:
     """A bundle as `TrialWorker` takes it."""
     return [{"id": trial.id, "spec": trial.spec.model_dump(mode="json")} for trial in bundle]
+
+
+class Interrupts(tune.Callback):
+    """Ends a run whose user interrupted it, if the interrupt's own exception was dropped.
+
+    Args:
+        interrupted: `Session.interrupted`.
+    """
+
+    def __init__(self, interrupted: threading.Event) -> None:
+        self._interrupted = interrupted
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Ray saves its callbacks with its own state, which is scratch.
+        return {}
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        if self._interrupted.is_set():
+            raise KeyboardInterrupt
 
 
 class Watcher(tune.Callback):
