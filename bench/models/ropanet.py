@@ -15,6 +15,7 @@ from bench.models.settings import RopaNet
 from bench.registry import GATES, POOLINGS, load
 from bench.spec import TrialSpec
 from bench.train.settings import LandmarkSpec
+from bench.train.tempo import TempoModel
 
 LOCAL_WINDOW = 3
 """Samples on a side of the window around a landmark, where the settings leave it out."""
@@ -59,7 +60,7 @@ def build(spec: TrialSpec, stem: Stem, classes: int) -> Network:
     global_layers = _global_branch(settings)
     fused = layers.Concatenate(name="fusion")([local, _chain(global_layers, features)])
     head = output_layer("category", classes)
-    model = keras.Model(
+    model = TempoModel(
         stem.input, {"category": head(fused), "landmarks": by_landmark}, name="ropanet"
     )
     landmark_layers = [*mask_layers, *stages]

@@ -6,7 +6,8 @@ group by an optimiser with its own moments and step count (row 10).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -38,9 +39,13 @@ class Group:
     twins: Sequence[tuple[Any, Any]] = ()
 
     @property
-    def always(self) -> bool:
-        """Whether every batch is the group's turn."""
-        return len({turn % self.period for turn in self.turns}) == self.period
+    def members(self) -> list[Any]:
+        """The group's variables and their twins."""
+        return [*self.variables, *(twin for _, twin in self.twins)]
+
+    def is_due(self, batch: int) -> bool:
+        """Whether a batch, from 1, is the group's turn."""
+        return batch % self.period in {turn % self.period for turn in self.turns}
 
 
 def tempo_groups(
@@ -110,6 +115,10 @@ class Tempo(keras.optimizers.Optimizer):
         self._parts = parts
         self._groups = list(groups)
         self._shared_count = shared_count
+        cycle = math.lcm(*(group.period for group in groups))
+        due = [[group.is_due(batch) for group in groups] for batch in range(cycle)]
+        self._patterns = [list(pattern) for pattern in sorted(set(map(tuple, due)))]
+        self._pattern_at = [self._patterns.index(pattern) for pattern in due]
 
     def build(self, variables: Sequence[Any]) -> None:
         """Make the groups' optimiser variables.
@@ -120,15 +129,13 @@ class Tempo(keras.optimizers.Optimizer):
         if self.built:
             return
         super().build(variables)
-        index = {id(variable): position for position, variable in enumerate(variables)}
-        twins = [id(twin) for group in self._groups for _, twin in group.twins]
-        members = [id(v) for group in self._groups for v in group.variables] + twins
+        index = {id(variable) for variable in variables}
+        members = [id(variable) for group in self._groups for variable in group.members]
         if sorted(members) != sorted(index):
             raise ValueError(
                 f"the groups must hold each of the {len(index)} trainable variables once; they "
-                f"hold {len(members)}, {len(set(members) & set(index))} of them trainable"
+                f"hold {len(members)}, {len(set(members) & index)} of them trainable"
             )
-        self._index = index
         for part, group in zip(self._parts, self._groups, strict=True):
             part.build(list(group.variables))
 
@@ -145,39 +152,59 @@ class Tempo(keras.optimizers.Optimizer):
             grads: Gradients, one a trainable variable, in the order the optimiser was built with.
             trainable_variables: Those variables; may be left out once built.
         """
-        if not self.built:
-            if trainable_variables is None:
+        if trainable_variables is None:
+            if not self.built:
                 raise ValueError("build the optimiser, or pass the variables, before applying")
-            self.build(list(trainable_variables))
-        batch = self.iterations.value + 1
-        for part, group in zip(self._parts, self._groups, strict=True):
-            if group.always:
-                self._steps(part, group, grads)
-                continue
-            remainders = sorted({turn % group.period for turn in group.turns})
-            due = ops.any(ops.equal(batch % group.period, ops.convert_to_tensor(remainders)))
-            if keras.backend.backend() == "jax":
-                self._steps_put_back(part, group, grads, due)
-            else:
-                ops.cond(due, partial(self._taken, part, group, grads), lambda: True)
+            trainable_variables = self._trainable_variables
+        known = {id(v): grad for v, grad in zip(trainable_variables, grads, strict=True)}
+        self.build(list(trainable_variables))
+        self.apply_due(lambda variables: [known[id(variable)] for variable in variables])
+
+    def apply_due(self, gradients: Callable[[list[Any]], Sequence[Any]]) -> None:
+        """One batch, of which only the gradients of the groups whose turn it is are asked for.
+
+        Args:
+            gradients: Gives the gradients of variables; None for one that the loss does not hold.
+        """
+        at = (self.iterations.value + 1) % len(self._pattern_at)
+        pattern = ops.take(ops.convert_to_tensor(self._pattern_at), at)
+        if keras.backend.backend() == "jax":
+            self._put_back_what_is_not_due(pattern, gradients)
+        else:
+            ops.switch(pattern, [partial(self._taken, due, gradients) for due in self._patterns])
         self._iterations.assign_add(1)
 
-    def _taken(self, part: Any, group: Group, grads: Sequence[Any]) -> bool:
-        self._steps(part, group, grads)
+    def _taken(self, due: Sequence[bool], gradients: Callable[[list[Any]], Sequence[Any]]) -> bool:
+        """Take the steps of the groups that are due."""
+        laid = [pair for pair, is_due in zip(self._laid(), due, strict=True) if is_due]
+        variables = [variable for _, group in laid for variable in group.members]
+        known = dict(zip(map(id, variables), gradients(variables), strict=True))
+        for part, group in laid:
+            self._steps(part, group, known)
         return True
 
-    def _steps_put_back(self, part: Any, group: Group, grads: Sequence[Any], due: Any) -> None:
-        """Take a step and put it back where it is not due: no state changes inside a condition."""
-        state = self._state(part, group)
-        before = [ops.copy(variable.value) for variable in state]
-        self._steps(part, group, grads)
-        for variable, old in zip(state, before, strict=True):
-            variable.assign(ops.where(due, variable.value, old))
+    def _put_back_what_is_not_due(
+        self, pattern: Any, gradients: Callable[[list[Any]], Sequence[Any]]
+    ) -> None:
+        """Take every step and put back those not due: no state changes inside a condition."""
+        variables = [variable for group in self._groups for variable in group.members]
+        known = dict(zip(map(id, variables), gradients(variables), strict=True))
+        for place, (part, group) in enumerate(self._laid()):
+            due = ops.take(ops.convert_to_tensor([due[place] for due in self._patterns]), pattern)
+            state = self._state(part, group)
+            before = [ops.copy(variable.value) for variable in state]
+            self._steps(part, group, known)
+            for variable, old in zip(state, before, strict=True):
+                variable.assign(ops.where(due, variable.value, old))
 
-    def _steps(self, part: Any, group: Group, grads: Sequence[Any]) -> None:
-        self._step(part, [(grads[self._index[id(v)]], v) for v in group.variables])
+    def _laid(self) -> Iterator[tuple[Any, Group]]:
+        """The groups in the order of their steps, each behind its optimiser."""
+        return zip(self._parts, self._groups, strict=True)
+
+    def _steps(self, part: Any, group: Group, known: Mapping[int, Any]) -> None:
+        self._step(part, [(known[id(v)], v) for v in group.variables])
         if group.twins:
-            self._step(part, [(grads[self._index[id(t)]], v) for v, t in group.twins])
+            self._step(part, [(known[id(t)], v) for v, t in group.twins])
             for variable, twin in group.twins:
                 twin.assign(variable.value)
 
@@ -197,3 +224,28 @@ class Tempo(keras.optimizers.Optimizer):
         counts = [p.iterations for p in self._parts if p is not part] if self._shared_count else []
         twins = [twin for _, twin in group.twins]
         return [*group.variables, *twins, *part.variables, *counts]
+
+
+class TempoModel(keras.Model):
+    """A model whose gradients are worked out only where `Tempo` asks for them.
+
+    Keras works out every gradient at every batch; RopaNet's largest, of its global convolution, is
+    asked for at every second. Same steps as `keras.Model`'s with the same optimiser, which it takes
+    itself on other backends than TensorFlow and with other optimisers.
+    """
+
+    def train_step(self, data: Any, *rest: Any) -> Any:
+        """One batch, as Keras' own."""
+        if keras.backend.backend() != "tensorflow" or not isinstance(self.optimizer, Tempo):
+            return super().train_step(data, *rest)
+        import tensorflow as tf
+
+        x, y, weights = keras.utils.unpack_x_y_sample_weight(data)
+        with tf.GradientTape(persistent=True) as tape:
+            said = self(x, training=True)
+            loss = self.compute_loss(x, y, said, weights, training=True)
+        (tracker,) = (metric for metric in self.metrics if metric.name == "loss")
+        tracker.update_state(loss, sample_weight=ops.shape(x)[0])
+        self.optimizer.build(self.trainable_variables)
+        self.optimizer.apply_due(lambda variables: tape.gradient(loss, variables))
+        return self.compute_metrics(x, y, said, sample_weight=weights)

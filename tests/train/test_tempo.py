@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bench.train.tempo import Group, Tempo, tempo_groups
+from bench.train.tempo import Group, Tempo, TempoModel, tempo_groups
 
 RATE = 0.05
 
@@ -111,7 +111,7 @@ def test_ratio_zero_and_one_update_the_rest_at_every_batch() -> None:
             {"landmark": ["a"], "head": ["b"], "global": ["c"], "local": ["d"]}, ["e"], (),
             ratio=ratio, next_batch=False,
         )  # fmt: skip
-        assert all(group.always for group in groups)
+        assert all(group.is_due(batch) for group in groups for batch in (1, 2))
         assert [list(g.variables) for g in groups] == [["a"], ["b", "e"], ["c"], ["d"]]
 
 
@@ -145,3 +145,40 @@ def test_a_twin_gives_its_variable_a_second_step_and_stays_equal_to_it() -> None
     np.testing.assert_allclose(variable.numpy(), start - [0.1, 0.3], rtol=1e-6)
     np.testing.assert_array_equal(variable.numpy(), twin.numpy())
     assert int(tempo._parts[0].iterations) == 2
+
+
+def with_tempo(model_class: type) -> Any:
+    plain, fast, slow = two_branches()
+    model = model_class(plain.inputs, plain.outputs)
+    groups = [Group(fast), Group(slow, period=2)]
+    model.compile(Tempo(lambda: keras.optimizers.Adam(RATE), groups), loss="mse")
+    return model
+
+
+def test_a_tempo_model_takes_the_steps_of_a_plain_one() -> None:
+    x, y = batches()
+    logs, weights = [], []
+    for model_class in (keras.Model, TempoModel):
+        model = with_tempo(model_class)
+        fitted = model.fit(x, y, batch_size=4, epochs=2, shuffle=False, verbose=0)
+        logs.append(fitted.history)
+        weights.append(model.get_weights())
+    assert logs[0] == logs[1]
+    for plain, tempo in zip(*weights, strict=True):
+        np.testing.assert_array_equal(plain, tempo)
+
+
+def test_only_the_gradients_of_groups_that_are_due_are_asked_for() -> None:
+    fast, slow, twin = (keras.Variable(1.0, name=name) for name in ("fast", "slow", "twin"))
+    groups = [Group([fast], twins=[(fast, twin)]), Group([slow], period=3)]
+    tempo = Tempo(lambda: keras.optimizers.SGD(0.1), groups)
+    tempo.build([fast, slow, twin])
+    asked: list[list[str]] = []
+
+    def gradients(variables: list[Any]) -> list[Any]:
+        asked.append([variable.name for variable in variables])
+        return [keras.ops.ones(()) for _ in variables]
+
+    for _ in range(3):
+        tempo.apply_due(gradients)
+    assert asked == [["fast", "twin"], ["fast", "twin"], ["fast", "twin", "slow"]]
