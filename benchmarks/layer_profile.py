@@ -8,13 +8,15 @@ below it is trained. Loss and optimiser are timed likewise.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+
+from bench.models.tapwise import TapwiseConv2D, padded_share
 
 
 @dataclass(frozen=True)
@@ -24,15 +26,15 @@ class LayerTime:
     Args:
         name: The layer.
         forward_flop: Operations of one image's forward pass, two a multiplication-and-addition.
-        products: Matrix products of that size in a step: forward, gradient of the weights, and of
-            the input where it is needed.
+        products: Matrix products of that size in a step: forward, gradient of the weights at the
+            batches where it is due, and of the input where it is needed.
         forward: Seconds of a batch's forward pass.
-        backward: Seconds of its backward pass.
+        backward: Seconds of its backward pass, in the mean over the batches.
     """
 
     name: str
     forward_flop: float
-    products: int
+    products: float
     forward: float
     backward: float
 
@@ -50,7 +52,8 @@ class LayerTime:
 def layer_flop(layer: Any) -> float:
     """Operations of one image's forward pass through a layer: a product's, all else counts as 0.
 
-    A padded convolution's products with padding are counted, as `bench.models.cost` does.
+    A padded convolution's products with padding are counted, as `bench.models.cost` does, but
+    where the layer leaves them out.
     """
     if not getattr(layer, "weights", None) or not hasattr(layer, "kernel"):
         return 0.0
@@ -60,15 +63,22 @@ def layer_flop(layer: Any) -> float:
         else (layer.output.shape)
     )
     places = float(np.prod(here[1:-1]))
-    return 2.0 * places * float(np.prod(layer.kernel.shape))
+    left_out = 0.0
+    if isinstance(layer, TapwiseConv2D):
+        left_out = padded_share(here[1], layer.kernel_size[0])
+    return 2.0 * places * float(np.prod(layer.kernel.shape)) * (1.0 - left_out)
 
 
-def profile(model: Any, batch: int, repeats: int = 3) -> Iterator[LayerTime]:
+def profile(
+    model: Any, batch: int, seldom: Collection[int], ratio: int, repeats: int = 3
+) -> Iterator[LayerTime]:
     """The layers of a network, in order, as each is timed.
 
     Args:
         model: A functional model; what it is fed with is not trained.
         batch: Images a step.
+        seldom: `id` of the variables whose gradients are due at one batch of some alone.
+        ratio: Of how many.
         repeats: Of each measurement, whose least counts.
     """
     trained_below: dict[str, bool] = {}
@@ -81,8 +91,12 @@ def profile(model: Any, batch: int, repeats: int = 3) -> Iterator[LayerTime]:
         outputs = layer.output if isinstance(layer.output, list) else [layer.output]
         trained_below |= {tensor.name: needs or trains for tensor in outputs}
         forward, both = _times(layer, inputs, batch, repeats, needs)
-        products = 1 + trains + needs
-        yield LayerTime(layer.name, layer_flop(layer), products, forward, max(both - forward, 0.0))
+        backward = max(both - forward, 0.0)
+        due = 1.0
+        if trains and all(id(variable) in seldom for variable in layer.trainable_variables):
+            due = 1 / ratio
+            backward *= 1.0 if needs else due
+        yield LayerTime(layer.name, layer_flop(layer), 1 + trains * due + needs, forward, backward)
 
 
 def _times(

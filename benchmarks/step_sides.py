@@ -20,7 +20,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from layer_profile import finish, layer_flop, least_seconds, matrix_rate, profile
+from layer_profile import finish, least_seconds, matrix_rate, profile
 from released_step import BATCH as RELEASED_BATCH
 from released_step import released_training
 
@@ -29,6 +29,7 @@ from bench.data.manifest import Manifest
 from bench.data.settings import DataSpec, PhantomSource
 from bench.data.sources import open_source
 from bench.features import FeatureStore, feature_key
+from bench.models import tapwise
 from bench.models.losses import LandmarkLoss
 from bench.models.network import Network, Stem
 from bench.models.settings import BackboneSettings, RopaNet
@@ -158,7 +159,8 @@ def profile_step(spec: TrialSpec, classes: int) -> dict[str, Any]:
     batch, network = spec.train.batch_size, network_of(spec, classes)
     rates = matrix_rates()
     rows = []
-    for layer in profile(network.model, batch):
+    seldom = {id(v) for name in ("head", "global", "local") for v in network.groups[name]}
+    for layer in profile(network.model, batch, seldom, spec.landmarks.update_ratio):
         if layer.seconds > 1e-3:
             rows.append((layer.name, layer.flop, layer.forward, layer.backward))
             print(f"  {layer.name}: {layer.seconds:.3f} s", flush=True)
@@ -168,30 +170,12 @@ def profile_step(spec: TrialSpec, classes: int) -> dict[str, Any]:
     rows.append(("optimiser", 0.0, 0.0, _optimiser_seconds(network, spec, classes)))
     # The same before and after: a rate that others took from the machine is no floor.
     rates = {dtype: max(rate, matrix_rate(dtype)) for dtype, rate in rates.items()}
-    convolution = network.model.get_layer("global_conv_1")
-    return {
-        "layers": rows,
-        "matrix": rates,
-        "flop": sum(row[1] for row in rows),
-        "of_padding": 2 * layer_flop(convolution) * padded_share(MAP[0], 5),
-    }
+    return {"layers": rows, "matrix": rates, "flop": sum(row[1] for row in rows)}
 
 
 def matrix_rates() -> dict[str, float]:
     """Operations a second of a large matrix product, by the factors' type."""
     return {dtype: matrix_rate(dtype) for dtype in ("float32", "bfloat16")}
-
-
-def padded_share(side: int, kernel: int) -> float:
-    """Share of a padded convolution's products that are with padding: zeros, that change nothing.
-
-    Args:
-        side: Of the map.
-        kernel: Side of the kernel, odd.
-    """
-    reach = kernel // 2
-    taps = sum(min(side - 1, at + reach) - max(0, at - reach) + 1 for at in range(side))
-    return 1.0 - (taps / (side * kernel)) ** 2
 
 
 def loss_memory(batch: int, dense: bool) -> dict[str, Any]:
@@ -267,6 +251,8 @@ def main() -> None:
     parser.add_argument("--precision", default="float32")
     asked = parser.parse_args()
     spec = spec_of(asked.batch, asked.steps, asked.precision)
+    if asked.side in ("released", "plain"):
+        tapwise.WORTH_SHARE = 1.0  # none: these have Keras' own convolutions
     if asked.side.endswith("_loss"):
         told = loss_memory(asked.batch, dense=asked.side == "dense_loss")
     elif asked.side == "matrix":

@@ -39,8 +39,7 @@ class LandmarkLoss(keras.losses.Loss):
         """Loss per image, `(n,)`."""
         pixel = ops.cast(y_true, "int32")
         trained = ops.cast(ops.not_equal(pixel, NO_PIXEL), y_pred.dtype)
-        at_pixel = ops.take_along_axis(y_pred, ops.maximum(pixel, 0)[..., None], axis=-1)[..., 0]
-        surprise = ops.logsumexp(y_pred, axis=-1) - at_pixel
+        surprise = _surprise(ops.maximum(pixel, 0), y_pred)
         return ops.sum(surprise * trained, axis=-1) / ops.maximum(ops.sum(trained, axis=-1), 1.0)
 
 
@@ -159,3 +158,12 @@ class AdjustedCrossEntropy(keras.losses.Loss):
 def _log_probability(y_true: Any, logits: Any) -> Any:
     label = ops.reshape(ops.cast(y_true, "int32"), (-1, 1))
     return ops.take_along_axis(ops.log_softmax(logits, axis=-1), label, axis=-1)[:, 0]
+
+
+def _surprise(index: Any, logits: Any) -> Any:
+    """Cross-entropy of logits against the index of the true value, without a one-hot vector."""
+    if keras.backend.backend() == "tensorflow":
+        # One pass; Keras on the other backends makes the one-hot vector.
+        return ops.sparse_categorical_crossentropy(index, logits, from_logits=True)
+    at_index = ops.take_along_axis(logits, index[..., None], axis=-1)[..., 0]
+    return ops.logsumexp(logits, axis=-1) - at_index

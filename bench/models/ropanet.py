@@ -12,6 +12,7 @@ from bench.data.manifest import LANDMARKS
 from bench.models.landmark_pooling import LandmarkPooling, soft_arg_max
 from bench.models.network import Network, Stem, output_layer
 from bench.models.settings import RopaNet
+from bench.models.tapwise import same_convolution
 from bench.registry import GATES, POOLINGS, load
 from bench.spec import TrialSpec
 from bench.train.settings import LandmarkSpec
@@ -55,9 +56,9 @@ def build(spec: TrialSpec, stem: Stem, classes: int) -> Network:
     else:
         gate = _gate(settings, features, seen_mask)
         gated = features if gate is None else layers.Multiply(name="gated")([features, gate])
-        local_layers = _local_branch(settings, features.shape[-1])
+        local_layers = _local_branch(settings, features.shape[1:])
         local = _chain(local_layers, gated)
-    global_layers = _global_branch(settings)
+    global_layers = _global_branch(settings, features.shape[1:])
     fused = layers.Concatenate(name="fusion")([local, _chain(global_layers, features)])
     head = output_layer("category", classes)
     model = TempoModel(
@@ -101,7 +102,7 @@ def _places(by_landmark: Any, side: int, supervision: LandmarkSpec) -> Any:
 
 def _around_landmarks(settings: RopaNet, features: Any, points: Any) -> tuple[list[Any], Any]:
     """FashionNet's local branch in the place of RopaNet's: its layers, and what it says."""
-    convolutions = _local_convolutions(settings, features.shape[-1])
+    convolutions = _local_convolutions(settings, features.shape[1:])
     end = _branch_end("local", settings)
     pool = LandmarkPooling(settings.local_window or LOCAL_WINDOW, name="landmark_pooling")
     pooled = pool(_chain(convolutions, features), points)
@@ -162,37 +163,38 @@ def _upsampling(settings: RopaNet) -> list[Any]:
     ]
 
 
-def _local_branch(settings: RopaNet, channels: int) -> list[Any]:
-    convolutions = _local_convolutions(settings, channels)
+def _local_branch(settings: RopaNet, seen: tuple[int, int, int]) -> list[Any]:
+    convolutions = _local_convolutions(settings, seen)
     pool = load(POOLINGS[settings.local_pooling])("local_pool")
     return [*convolutions, pool, _branch_end("local", settings)]
 
 
-def _local_convolutions(settings: RopaNet, channels: int) -> list[Any]:
-    filters, kernel = settings.local_filters or channels, settings.local_kernel or 3
-    return _convolutions("local", settings.local_depth, filters, kernel, settings)
+def _local_convolutions(settings: RopaNet, seen: tuple[int, int, int]) -> list[Any]:
+    filters, kernel = settings.local_filters or seen[-1], settings.local_kernel or 3
+    return _convolutions("local", settings.local_depth, seen, filters, kernel, settings)
 
 
-def _global_branch(settings: RopaNet) -> list[Any]:
+def _global_branch(settings: RopaNet, seen: tuple[int, int, int]) -> list[Any]:
     filters, kernel = settings.global_filters, settings.global_kernel
-    convolutions = _convolutions("global", settings.global_depth, filters, kernel, settings)
+    convolutions = _convolutions("global", settings.global_depth, seen, filters, kernel, settings)
     pool = load(POOLINGS[settings.global_pooling])("global_pool")
     return [*convolutions, pool, _branch_end("global", settings)]
 
 
 def _convolutions(
-    branch: str, depth: int, filters: int, kernel: int, settings: RopaNet
+    branch: str,
+    depth: int,
+    seen: tuple[int, int, int],
+    filters: int,
+    kernel: int,
+    settings: RopaNet,
 ) -> list[Any]:
-    return [
-        layers.Conv2D(
-            filters,
-            kernel,
-            padding="same",
-            activation=settings.global_activation,
-            name=f"{branch}_conv_{index}",
-        )
-        for index in range(1, depth + 1)
-    ]
+    chain = []
+    for index in range(1, depth + 1):
+        name = f"{branch}_conv_{index}"
+        chain.append(same_convolution(seen, filters, kernel, settings.global_activation, name))
+        seen = (*seen[:2], filters)
+    return chain
 
 
 def _branch_end(branch: str, settings: RopaNet) -> Any:

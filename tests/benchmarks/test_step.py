@@ -5,9 +5,7 @@ from __future__ import annotations
 import keras
 import layer_profile
 import numpy as np
-import pytest
 import released_step
-import step_sides
 
 from bench.models.backbones import small
 from bench.models.cost import head_flops
@@ -55,12 +53,6 @@ def test_layers_are_counted_as_the_plan_counts_them():
     counted = sum(layer_profile.layer_flop(layer) for layer in network.model.layers)
 
     assert counted == head_flops(SPEC.model, CLASSES)
-
-
-def test_products_with_padding_are_those_that_fall_outside_the_map():
-    # On 8 x 8, a 5 x 5 kernel has 34 of its 40 rows inside, and as many columns.
-    assert step_sides.padded_share(8, 5) == pytest.approx(1 - (34 / 40) ** 2)
-    assert step_sides.padded_share(8, 1) == 0
 
 
 def _copy(group: tuple) -> list[np.ndarray]:
