@@ -351,12 +351,15 @@ def _read_table(path: Path) -> Any:
 def write_json(path: Path, plain: Any, *, sort_keys: bool = True) -> None:
     """Write JSON whole or not at all (NaN becomes null, as JSON has none)."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with draft.open("w", encoding="utf-8") as file:
-        json.dump(_without_nan(plain), file, indent=1, sort_keys=sort_keys, allow_nan=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    try:
+        with draft.open("w", encoding="utf-8") as file:
+            json.dump(_without_nan(plain), file, indent=1, sort_keys=sort_keys, allow_nan=False)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _without_nan(plain: Any) -> Any:

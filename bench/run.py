@@ -18,6 +18,7 @@ from bench.engine.resources import Resources
 from bench.errors import BenchError
 from bench.plan import PlannedTrial, planned, study_record
 from bench.request import Prepared, Request, check_only, lay_out
+from bench.room import told_of_room
 from bench.store import Store
 from bench.training import Phases, TrialsShown, batch_of, train
 from bench.tuned_study import TunedStudy
@@ -98,15 +99,16 @@ def run(
         What became of each study.
 
     Raises:
-        BenchError: Something in a study, the data or the weights is not as it must be; nothing
-            was trained then.
+        BenchError: Something in a study, the data or the weights is not as it must be, and nothing
+            was trained; or a disk takes nothing more.
     """
     begun = time.monotonic()
-    with phases() as say:
-        laid = [lay_out(request, draw=say) for request in requests]
-    _refuse_namesakes(laid, requests)
-    shares = _shares(laid, requests)
-    outcomes, repaired = _train(requests[0], resources, shares, phases, trials_shown)
+    with told_of_room(requests[0].results, requests[0].cache):
+        with phases() as say:
+            laid = [lay_out(request, draw=say) for request in requests]
+        _refuse_namesakes(laid, requests)
+        shares = _shares(laid, requests)
+        outcomes, repaired = _train(requests[0], resources, shares, phases, trials_shown)
     seconds = time.monotonic() - begun
     return [_result(share, outcomes, repaired, seconds) for share in shares]
 

@@ -97,7 +97,8 @@ class SourceSearcher(Searcher):
         trial = self._running.pop(trial_id, None)
         if trial is None:
             return
-        outcome = "lost" if error or result is None else dict(result["outcomes"])[trial.id]
+        told = {} if error or result is None else dict(result["outcomes"])
+        outcome = told.get(trial.id, "lost")
         if outcome == "elsewhere":
             self._elsewhere.append(trial)
             return

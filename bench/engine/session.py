@@ -69,7 +69,7 @@ def session(resources: Resources, trials: int, results: Path, log: Path) -> Iter
         _reach(resources.address)
     os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
     log.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(log)
+    handler = _LogFile(log)
     for name in ("ray", "ray.tune", "ray.air", "ray.train"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
@@ -110,6 +110,13 @@ def session(resources: Resources, trials: int, results: Path, log: Path) -> Iter
         finally:
             ray.shutdown()
             handler.close()
+
+
+class _LogFile(logging.FileHandler):
+    """A log that gives a message up where its disk is full, and does not fill the terminal."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
+        """Called where a message cannot be written; what fails for it is said by what fails."""
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from bench.engine.session import Session, on_node
 from bench.engine.worker import TrialWorker, prepare_features
 from bench.locks import is_held
 from bench.plan import PlannedTrial
+from bench.room import no_room
 from bench.store import CRASHED, Store
 
 RETRIES = 2
@@ -187,6 +188,9 @@ def tune_once(
         session: The Ray to run on.
         watcher: Told what becomes of each trial.
         search: Hands out bundles in their place; None without one.
+
+    Raises:
+        BenchError: A worker could not write any more.
     """
     shares = session.shares
     trainable = tune.with_parameters(
@@ -216,6 +220,7 @@ def tune_once(
                 log_to_file=False,
             ),
         ).fit()
+    watcher.check_room()
 
 
 def for_worker(bundle: Sequence[PlannedTrial]) -> list[dict[str, Any]]:
@@ -249,6 +254,8 @@ class Watcher(tune.Callback):
         self._event = event
         self.outcomes: dict[str, str] = {}
         self.errors: dict[str, str] = {}
+        self.no_room: str | None = None
+        """What the system said where a worker could not write."""
 
     def __getstate__(self) -> dict[str, Any]:
         # Ray saves its callbacks with its own state; a display is not to be saved.
@@ -267,11 +274,24 @@ class Watcher(tune.Callback):
         result: dict[str, Any],
         **info: Any,
     ) -> None:
+        self.no_room = self.no_room or result["no_room"]
         for identity, outcome in result["outcomes"]:
             self.outcomes[identity] = outcome
             self._event(identity, outcome)
         if result["next"] is not None:
             self._event(result["next"], "started")
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        self.check_room()
+
+    def check_room(self) -> None:
+        """End the run where a worker could not write.
+
+        Raises:
+            BenchError: It could not.
+        """
+        if self.no_room is not None:
+            raise no_room(self.no_room)
 
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any

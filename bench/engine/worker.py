@@ -32,6 +32,7 @@ from bench.engine.job import Job
 from bench.errors import BenchError
 from bench.locks import held
 from bench.record import write_json
+from bench.room import is_no_room, lack_of_room
 from bench.spec import TrialSpec
 from bench.store import CRASHED, DIVERGED, TIMED_OUT, Store
 
@@ -83,14 +84,27 @@ class TrialWorker(tune.Trainable):
             `outcomes`: of each, its id and `finished`; `failed`; `diverged`; `stored`, where it
             was stored before; or `elsewhere`, where another run is training it at this moment.
             `next`: the trial that the next step begins with; None at the bundle's end.
+            `no_room`: what the system said where nothing can be written any more, which is no
+            fault of the trial's and ends the bundle; None otherwise.
         """
-        begun = time.monotonic()
+        begun, no_room = time.monotonic(), None
         outcomes: list[tuple[str, str]] = []
         while self._left and (not outcomes or time.monotonic() - begun < REPORT_SECONDS):
             trial = self._left.pop(0)
-            outcomes.append((trial["id"], self._outcome(trial["id"], trial["spec"])))
+            try:
+                outcomes.append((trial["id"], self._outcome(trial["id"], trial["spec"])))
+            except OSError as error:
+                if not is_no_room(error):
+                    raise
+                self._left = []
+                no_room = lack_of_room(error, self._job.results, self._job.cache)
         following = self._left[0]["id"] if self._left else None
-        return {"done": not self._left, "outcomes": outcomes, "next": following}
+        return {
+            "done": not self._left,
+            "outcomes": outcomes,
+            "next": following,
+            "no_room": no_room,
+        }
 
     def _outcome(self, identity: str, spec: dict[str, Any]) -> str:
         with self._desk.claim(identity) as mine:
@@ -124,6 +138,8 @@ class TrialWorker(tune.Trainable):
             fail(DIVERGED, str(error), traceback.format_exc())
             return "diverged"
         except Exception as error:
+            if is_no_room(error):
+                raise
             fail(CRASHED, f"{type(error).__name__}: {error}", traceback.format_exc())
             return "failed"
         return "finished"

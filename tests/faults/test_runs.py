@@ -17,10 +17,13 @@ from bench.store import Store
 BENCH = [sys.executable, "-c", "from bench.cli import main; main()"]
 
 BAD_GATES = '''
-"""Gates that hang, and that take their process down."""
+"""Gates that hang, that take their process down, and that find the disk full."""
 
 import os
+import resource
+import signal
 import time
+from pathlib import Path
 
 from bench.registry import GATES, Gate
 
@@ -33,6 +36,15 @@ def crash(features, mask):
     os.abort()
 
 
+def full(features, mask):
+    # The limit on the size of a file stands for the end of the disk: writing fails alike.
+    if Path(os.environ["FULL"]).exists():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
+    return features
+
+
+GATES["full"] = Gate("bad_gates:full", True, False)
 GATES["hang"] = Gate("bad_gates:hang", True, True)
 GATES["crash"] = Gate("bad_gates:crash", True, True)
 '''
@@ -100,6 +112,27 @@ def test_a_trial_that_hangs_or_crashes_is_ended_and_the_others_go_on(desk: Path)
     assert "in hang" in by_kind["timed out"]["traceback"]  # where it hung
 
 
+def test_a_disk_that_is_full_ends_the_run_and_is_no_fault_of_a_trial(desk: Path) -> None:
+    (desk / "bad_gates.py").write_text(BAD_GATES)
+    (desk / "study.yaml").write_text(
+        "base: {preset: ropanet, train.epochs: 1}\nseeds: 3\naxes: {model.gate: [full]}\n"
+    )
+    full = desk / "full"
+    full.touch()
+    plugins = {
+        "PYTHONPATH": str(desk), "ROPANET_BENCH_PLUGINS": "bad_gates", "FULL": str(full)
+    }  # fmt: skip
+    run = start(desk, "--workers", "1", **plugins)
+    said, errors = run.communicate(timeout=240)
+    assert run.returncode == 2 and said == "", said + errors
+    assert "MB at" in errors and "make room and run the same command again" in errors
+    assert "Traceback" not in errors
+    assert not list(desk.glob("results/failures/*/*"))
+
+    full.unlink()
+    assert ended(start(desk, **plugins))["finished"] == 3
+
+
 @pytest.mark.parametrize("option", ["--results", "--cache"])
 def test_a_folder_that_cannot_be_written_is_one_message(desk: Path, option: str) -> None:
     (desk / "study.yaml").write_text("base: {preset: ropanet, train.epochs: 1}\nseeds: 1\n")
@@ -111,7 +144,6 @@ def test_a_folder_that_cannot_be_written_is_one_message(desk: Path, option: str)
 
 
 def test_a_disk_that_fills_up_leaves_no_half_of_a_trial(tmp_path: Path) -> None:
-    # The limit on the size of a file stands for the end of the disk: writing fails alike.
     script = """
 import resource, signal, sys
 from pathlib import Path
