@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bench.models.tapwise import TapwiseConv2D, padded_share
+from bench.models.convolutions import TapwiseConv2D, padded_share
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from bench.data.manifest import Manifest
 from bench.data.settings import DataSpec, PhantomSource
 from bench.data.sources import open_source
 from bench.features import FeatureStore, feature_key
-from bench.models import tapwise
+from bench.models import convolutions
 from bench.models.losses import LandmarkLoss
 from bench.models.network import Network, Stem
 from bench.models.settings import BackboneSettings, RopaNet
@@ -252,7 +252,7 @@ def main() -> None:
     asked = parser.parse_args()
     spec = spec_of(asked.batch, asked.steps, asked.precision)
     if asked.side in ("released", "plain"):
-        tapwise.WORTH_SHARE = 1.0  # none: these have Keras' own convolutions
+        convolutions.WORTH_CHANNELS = 10**9  # these have Keras' own convolutions
     if asked.side.endswith("_loss"):
         told = loss_memory(asked.batch, dense=asked.side == "dense_loss")
     elif asked.side == "matrix":

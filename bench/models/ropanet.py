@@ -9,10 +9,10 @@ import keras
 from keras import layers, ops
 
 from bench.data.manifest import LANDMARKS
+from bench.models.convolutions import same_convolution, upsampling_convolution
 from bench.models.landmark_pooling import LandmarkPooling, soft_arg_max
 from bench.models.network import Network, Stem, output_layer
 from bench.models.settings import RopaNet
-from bench.models.tapwise import same_convolution
 from bench.registry import GATES, POOLINGS, load
 from bench.spec import TrialSpec
 from bench.train.settings import LandmarkSpec
@@ -36,7 +36,7 @@ def build(spec: TrialSpec, stem: Stem, classes: int) -> Network:
 
     mask_layers = _mask_layers(settings, features.shape[-1])
     mask = _chain(mask_layers, features)
-    stages = _upsampling(settings)
+    stages = _upsampling(settings, features.shape[-1])
     maps = _chain(stages, mask)
     side = maps.shape[1]
     by_landmark = layers.Permute((2, 1), name="landmarks")(
@@ -147,20 +147,20 @@ def _mask_layers(settings: RopaNet, channels: int, twin: str = "") -> list[Any]:
     ]
 
 
-def _upsampling(settings: RopaNet) -> list[Any]:
+def _upsampling(settings: RopaNet, channels: int) -> list[Any]:
     """Transpose convolutions; a softmax follows the last (ledger row 6)."""
-    last = len(settings.upsampling)
-    return [
-        layers.Conv2DTranspose(
-            stage.filters,
-            stage.kernel,
-            strides=stage.stride,
-            padding="valid",
-            activation=settings.landmark_activation if index == last else "relu",
-            name=f"landmark_up_{index}",
+    chain = []
+    for index, stage in enumerate(settings.upsampling, start=1):
+        last = index == len(settings.upsampling)
+        activation = settings.landmark_activation if last else "relu"
+        name = f"landmark_up_{index}"
+        chain.append(
+            upsampling_convolution(
+                channels, stage.filters, stage.kernel, stage.stride, activation, name
+            )
         )
-        for index, stage in enumerate(settings.upsampling, start=1)
-    ]
+        channels = stage.filters
+    return chain
 
 
 def _local_branch(settings: RopaNet, seen: tuple[int, int, int]) -> list[Any]:

@@ -1,4 +1,4 @@
-"""The tapwise convolution against Keras' own."""
+"""Convolutions as matrix products against Keras' own."""
 
 from __future__ import annotations
 
@@ -9,13 +9,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bench.models.tapwise import TapwiseConv2D, padded_share, same_convolution
+from bench.models.convolutions import (
+    BlockwiseConv2DTranspose,
+    TapwiseConv2D,
+    padded_share,
+    same_convolution,
+    upsampling_convolution,
+)
 
 
-def said_and_gradients(kind: type, kernel: int, dtype: str) -> list[Any]:
+def said_and_gradients(kind: type, kernel: int, dtype: str, **options: Any) -> list[Any]:
     """Output, and gradients of weights and input, of a layer on a 5 x 4 map."""
     keras.utils.set_random_seed(0)
-    layer = kind(6, kernel, padding="same", activation="relu", dtype=dtype)
+    options = {"padding": "same", "activation": "relu", "bias_initializer": "ones"} | options
+    layer = kind(6, kernel, dtype=dtype, **options)
     maps = tf.Variable(np.random.default_rng(0).normal(size=(3, 5, 4, 7)).astype("f4"))
     layer.build(maps.shape)
     with tf.GradientTape() as tape:
@@ -42,6 +49,16 @@ def test_in_bfloat16_it_is_as_near_to_float32_as_keras_is() -> None:
     )
     for expected, of_keras, found in zip(exact, plain, tapwise, strict=True):
         assert np.abs(found - expected).mean() < 1.5 * np.abs(of_keras - expected).mean() + 1e-6
+
+
+@pytest.mark.parametrize("side", [1, 2, 3])
+def test_a_transpose_convolution_gives_output_and_gradients_of_keras(side: int) -> None:
+    kinds = (keras.layers.Conv2DTranspose, BlockwiseConv2DTranspose)
+    plain, blockwise = (
+        said_and_gradients(kind, side, "float32", strides=side, padding="valid") for kind in kinds
+    )
+    for expected, found in zip(plain, blockwise, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_it_is_built_from_the_same_weights_as_keras_own() -> None:
@@ -78,3 +95,18 @@ def test_large_kernels_on_small_maps_of_many_channels_are_tapwise(
 ) -> None:
     layer = same_convolution(seen, filters, kernel, "relu", "conv")
     assert type(layer) is kind and layer.name == "conv"
+
+
+@pytest.mark.parametrize(
+    ("channels", "kernel", "stride", "kind"),
+    [
+        (2048, 2, 2, BlockwiseConv2DTranspose),  # the paper's first stage
+        (2048, 3, 2, keras.layers.Conv2DTranspose),  # blocks that overlap
+        (128, 2, 2, keras.layers.Conv2DTranspose),  # a small product
+    ],
+)
+def test_upsampling_of_many_channels_without_overlap_is_blockwise(
+    channels: int, kernel: int, stride: int, kind: type
+) -> None:
+    layer = upsampling_convolution(channels, 8, kernel, stride, None, "up")
+    assert type(layer) is kind and layer.name == "up"

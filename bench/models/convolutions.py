@@ -1,4 +1,7 @@
-"""A convolution that leaves out the products with its padding, for large kernels on small maps."""
+"""Convolutions of many channels as plain matrix products, where Keras' own are slower.
+
+Same weights, and but for the order of sums the same output.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ WORTH_SHARE = 0.25
 """Share of a convolution's products that are with padding from which leaving them out is tried."""
 
 WORTH_CHANNELS = 512
-"""Channels, in and out, from which a tap's own matrix product comes near the machine's rate."""
+"""Channels from which a matrix product over them comes near the machine's rate."""
 
 
 def padded_share(side: int, kernel: int) -> float:
@@ -45,13 +48,30 @@ def same_convolution(
     return kind(filters, kernel, padding="same", activation=activation, name=name)
 
 
+def upsampling_convolution(
+    channels: int, filters: int, kernel: int, stride: int, activation: str | None, name: str
+) -> Any:
+    """A transpose convolution without padding, in the form that is faster for its size.
+
+    Args:
+        channels: Of the map that it is to see.
+        filters: Output channels.
+        kernel: Side of the kernel.
+        stride: Of the output.
+        activation: What follows; None for nothing.
+        name: Of the layer.
+    """
+    blockwise = kernel == stride and channels >= WORTH_CHANNELS
+    kind = BlockwiseConv2DTranspose if blockwise else keras.layers.Conv2DTranspose
+    return kind(filters, kernel, strides=stride, padding="valid", activation=activation, name=name)
+
+
 class TapwiseConv2D(keras.layers.Conv2D):
     """`keras.layers.Conv2D` of stride 1 with `same` padding, as one matrix product a tap.
 
     Each tap, a position (row, column) of the kernel, multiplies those pixels of the map alone that
     it meets. RopaNet's 5 x 5 convolution of an 8 x 8 map multiplies 28 % of its numbers with zeros
-    otherwise, forward and in the gradient of its weights. Same weights and, but for the order of
-    its sums, same output; the taps are summed in float32.
+    otherwise, forward and in the gradient of its weights. The taps are summed in float32.
 
     Input shape:
         `(n, height, width, channels)`, height and width known.
@@ -71,6 +91,30 @@ class TapwiseConv2D(keras.layers.Conv2D):
                 met = ops.matmul(inputs[:, at_rows, at_columns], tap)
                 total += ops.pad(ops.cast(met, "float32"), [(0, 0), above, left, (0, 0)])
         return ops.cast(total, self.compute_dtype)
+
+
+class BlockwiseConv2DTranspose(keras.layers.Conv2DTranspose):
+    """`keras.layers.Conv2DTranspose` of a stride as long as its kernel, as one matrix product.
+
+    Each pixel then becomes a block of its own. The gradients of RopaNet's first stage take half of
+    the time in bfloat16.
+
+    Input shape:
+        `(n, height, width, channels)`, height and width known.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """`(n, height * stride, width * stride, filters)`."""
+        height, width, channels = inputs.shape[1:]
+        rows, columns = self.kernel_size
+        kernel = ops.reshape(ops.transpose(self.kernel, (3, 0, 1, 2)), (channels, -1))
+        blocks = ops.matmul(ops.reshape(inputs, (-1, channels)), kernel)
+        blocks = ops.reshape(blocks, (-1, height, width, rows, columns, self.filters))
+        laid = ops.reshape(
+            ops.transpose(blocks, (0, 1, 3, 2, 4, 5)),
+            (-1, height * rows, width * columns, self.filters),
+        )
+        return self.activation(laid + self.bias)
 
 
 def _meets(offset: int, length: int) -> tuple[tuple[int, int], slice]:
