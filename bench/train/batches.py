@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +47,10 @@ class Pose:
 
     spec: PoseSpec
     attributes: np.ndarray | None = None
+
+
+ANSWERED_BYTES = 32_000_000
+"""What a model is given and says of the images that it answers at once, at most."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,10 @@ class Batches(keras.utils.PyDataset):
         return -(-len(self._rows) // self.batch_size)
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
-        rows = self._rows[self._chosen(index)]
+        return self._batch(self._chosen(index), index)
+
+    def _batch(self, chosen: Any, index: int) -> tuple[Any, ...]:
+        rows = self._rows[chosen]
         images = self._source.reader.gather(rows)
         annotation = annotation_of(self._manifest, rows)
         if self._source.scale is not None:
@@ -157,9 +165,22 @@ class Batches(keras.utils.PyDataset):
         annotation = annotation_of(self._manifest, self._rows)
         return self._weighted(self._targets(self._rows, annotation))
 
-    def in_order(self) -> Iterator[tuple[Any, ...]]:
-        """Each batch of a pass."""
-        return (self[index] for index in range(self.num_batches))
+    def in_order(self, model: Any) -> Iterator[tuple[Any, ...]]:
+        """Images and targets for a model to answer: each image once, in the split's order.
+
+        A call of a small model takes longer than what it computes, so that many images come at
+        once; where a backbone is part of the model, a batch.
+
+        Args:
+            model: Keras model.
+        """
+        size = self.batch_size
+        if self._source.of_maps:
+            tensors = [*model.inputs, *model.outputs]
+            size = max(size, ANSWERED_BYTES // sum(4 * math.prod(t.shape[1:]) for t in tensors))
+        return (
+            self._batch(slice(begin, begin + size), 0) for begin in range(0, len(self._rows), size)
+        )
 
 
 class TrainingBatches(Batches):

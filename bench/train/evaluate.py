@@ -93,7 +93,7 @@ def evaluate(network: Network, batches: Any) -> Answers:
     sizes: list[int] = []
     states = np.zeros(2, np.int64)
     gate = GateStatistics()
-    for images, targets in batches.in_order():
+    for images, targets in batches.in_order(answerer):
         said = answers(answerer, images)
         sizes.append(len(images))
         for name in ("category", "centres", "points", "attributes"):

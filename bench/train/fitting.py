@@ -169,7 +169,7 @@ class GateHistory(keras.callbacks.Callback):
         """Put `val_gate_mean` and the rest into the epoch's logs."""
         _ = self.model  # on JAX, asking for it puts the trained weights into the variables
         statistics = GateStatistics()
-        for images, *_ in self._batches.in_order():
+        for images, *_ in self._batches.in_order(self._gate):
             said = answers(self._gate, images)
             statistics.add(said["gate"], said["features"])
         if logs is not None:

