@@ -199,8 +199,10 @@ class WholeEpochs:
         import tensorflow as tf
 
         self._tf, self._model = tf, model
-        self._train = tf.function(self._passing(model.train_step), reduce_retracing=True)
-        self._test = tf.function(self._passing(model.test_step), reduce_retracing=True)
+        # As Keras does it: a step is TensorFlow's as it stands, not to be converted first.
+        options = {"reduce_retracing": True, "autograph": False}
+        self._train = tf.function(self._passing(model.train_step), **options)
+        self._test = tf.function(self._passing(model.test_step), **options)
         self.maps: list[Any] = []
         """The training images' maps and, where there are any, the validation images'."""
 
@@ -244,6 +246,7 @@ class WholeEpochs:
             list(callbacks), add_history=True, epochs=epochs, model=model, verbose=0
         )
         model.stop_training = False
+        self._make_metrics(training)
         watching.on_train_begin()
         logs: dict[str, float] = {}
         training.on_epoch_end()  # as Keras does once before it begins
@@ -261,6 +264,11 @@ class WholeEpochs:
         watching.on_train_end(logs)
         history: dict[str, list[float]] = model.history.history
         return history
+
+    def _make_metrics(self, batches: Batches) -> None:
+        """Have Keras make what metrics count in; else the step that does is compiled twice."""
+        data = (self.maps[0], *batches.all_targets())
+        self._model.test_step(self._tf.nest.map_structure(lambda whole: whole[:1], data))
 
     def _pass(self, compiled: Any, batches: Batches, maps: Any) -> dict[str, float]:
         self._model.reset_metrics()
