@@ -13,9 +13,10 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from studies import trials_of
@@ -79,7 +80,8 @@ def train_plain(spec: TrialSpec, manifest: Manifest, cache: Path) -> PlainTrial:
 def build(spec: TrialSpec, manifest: Manifest, trained_on: np.ndarray, cache: Path) -> Network:
     """The trial's network on top of its frozen backbone, from pixels in [0, 1], compiled.
 
-    Begins with the very weights that the bench's trial begins with.
+    Begins with the very weights that the bench's trial begins with; its convolutions and its step
+    are Keras' own.
 
     Args:
         spec: The trial.
@@ -90,6 +92,7 @@ def build(spec: TrialSpec, manifest: Manifest, trained_on: np.ndarray, cache: Pa
     import keras
 
     from bench.features import RANDOM_SEED
+    from bench.models import convolutions
     from bench.train.extract import open_backbone
     from bench.train.fitting import compile_network
 
@@ -97,7 +100,9 @@ def build(spec: TrialSpec, manifest: Manifest, trained_on: np.ndarray, cache: Pa
     backbone = open_backbone(spec.model.backbone, cache)
     keras.utils.set_random_seed(spec.seed)
     classes = len(manifest.class_names)
-    network = load(spec.model.build)(spec, Stem(backbone.input, backbone.output), classes)
+    with patch.object(convolutions, "WORTH_CHANNELS", 10**9):
+        built = load(spec.model.build)(spec, Stem(backbone.input, backbone.output), classes)
+    network = replace(built, model=keras.Model(built.model.input, built.model.output))
     below = {id(layer) for layer in backbone.layers}
     seed_layers((layer for layer in network.model.layers if id(layer) not in below), spec.seed)
     counts = np.bincount(manifest.category[trained_on], minlength=classes)
