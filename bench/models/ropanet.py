@@ -16,7 +16,7 @@ from bench.models.settings import RopaNet
 from bench.registry import GATES, POOLINGS, load
 from bench.spec import TrialSpec
 from bench.train.settings import LandmarkSpec
-from bench.train.tempo import TempoModel
+from bench.train.tempo_model import TempoModel
 
 LOCAL_WINDOW = 3
 """Samples on a side of the window around a landmark, where the settings leave it out."""

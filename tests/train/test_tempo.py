@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bench.train.tempo import Group, Tempo, TempoModel, tempo_groups
+from bench.train.tempo import Group, Tempo, tempo_groups
+from bench.train.tempo_model import TempoModel
 
 RATE = 0.05
 
