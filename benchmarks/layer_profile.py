@@ -28,6 +28,8 @@ class LayerTime:
         forward_flop: Operations of one image's forward pass, two a multiplication-and-addition.
         products: Matrix products of that size in a step: forward, gradient of the weights at the
             batches where it is due, and of the input where it is needed.
+        plain_flop: Operations of one image's part of a step that works every gradient out and
+            multiplies with padding.
         forward: Seconds of a batch's forward pass.
         backward: Seconds of its backward pass, in the mean over the batches.
     """
@@ -35,6 +37,7 @@ class LayerTime:
     name: str
     forward_flop: float
     products: float
+    plain_flop: float
     forward: float
     backward: float
 
@@ -49,11 +52,15 @@ class LayerTime:
         return self.forward + self.backward
 
 
-def layer_flop(layer: Any) -> float:
+def layer_flop(layer: Any, *, plain: bool = False) -> float:
     """Operations of one image's forward pass through a layer: a product's, all else counts as 0.
 
     A padded convolution's products with padding are counted, as `bench.models.cost` does, but
     where the layer leaves them out.
+
+    Args:
+        layer: A built layer.
+        plain: Whether what is left out counts all the same.
     """
     if not getattr(layer, "weights", None) or not hasattr(layer, "kernel"):
         return 0.0
@@ -64,7 +71,7 @@ def layer_flop(layer: Any) -> float:
     )
     places = float(np.prod(here[1:-1]))
     left_out = 0.0
-    if isinstance(layer, TapwiseConv2D):
+    if isinstance(layer, TapwiseConv2D) and not plain:
         left_out = padded_share(here[1], layer.kernel_size[0])
     return 2.0 * places * float(np.prod(layer.kernel.shape)) * (1.0 - left_out)
 
@@ -96,7 +103,14 @@ def profile(
         if trains and all(id(variable) in seldom for variable in layer.trainable_variables):
             due = 1 / ratio
             backward *= 1.0 if needs else due
-        yield LayerTime(layer.name, layer_flop(layer), 1 + trains * due + needs, forward, backward)
+        yield LayerTime(
+            layer.name,
+            layer_flop(layer),
+            1 + trains * due + needs,
+            layer_flop(layer, plain=True) * (1 + trains + needs),
+            forward,
+            backward,
+        )
 
 
 def _times(

@@ -97,6 +97,13 @@ def floor_readings(
             f"something below is trained; nothing for products with the padding of the 5 x 5 "
             f"convolution) over {matrix / 1e9:.0f} GFLOP/s of a large product",
         )
+        plain = told["plain_flop"]
+        yield Reading(
+            f"step in {dtype}, share of the floor of a plain step",
+            [100 * rate * plain / matrix for rate in rates[dtype]],
+            "%",
+            note=f"{plain / 1e9:.1f} GFLOP an image: with padding, every gradient at every batch",
+        )
 
 
 def profile_table(dtype: str, told: dict[str, Any], batch: int) -> Table:

@@ -158,9 +158,10 @@ def profile_step(spec: TrialSpec, classes: int) -> dict[str, Any]:
     """Seconds of each layer, of the loss and of the optimiser; operations; matrix rates."""
     batch, network = spec.train.batch_size, network_of(spec, classes)
     rates = matrix_rates()
-    rows = []
+    rows, plain_flop = [], 0.0
     seldom = {id(v) for name in ("head", "global", "local") for v in network.groups[name]}
     for layer in profile(network.model, batch, seldom, spec.landmarks.update_ratio):
+        plain_flop += layer.plain_flop
         if layer.seconds > 1e-3:
             rows.append((layer.name, layer.flop, layer.forward, layer.backward))
             print(f"  {layer.name}: {layer.seconds:.3f} s", flush=True)
@@ -170,7 +171,12 @@ def profile_step(spec: TrialSpec, classes: int) -> dict[str, Any]:
     rows.append(("optimiser", 0.0, 0.0, _optimiser_seconds(network, spec, classes)))
     # The same before and after: a rate that others took from the machine is no floor.
     rates = {dtype: max(rate, matrix_rate(dtype)) for dtype, rate in rates.items()}
-    return {"layers": rows, "matrix": rates, "flop": sum(row[1] for row in rows)}
+    return {
+        "layers": rows,
+        "matrix": rates,
+        "flop": sum(row[1] for row in rows),
+        "plain_flop": plain_flop,
+    }
 
 
 def matrix_rates() -> dict[str, float]:

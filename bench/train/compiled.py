@@ -15,6 +15,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +30,8 @@ from bench.train.batches import Batches, TrainingBatches
 from bench.train.checkpoint import state
 
 MOST_BYTES = 512_000_000
-"""Maps that are held in memory at most; a trial over more of them reads batch by batch."""
+"""Maps that are held in memory at most; a trial over more of them reads batch by batch. Also the
+most that a network and its optimiser may hold to be shared."""
 
 MOST_LOSSES = 2
 
@@ -62,7 +64,7 @@ class _Kept:
     """A compiled network.
 
     Args:
-        shape: What trials must have alike to share it.
+        shape: What trials must have alike to share it; empty for one that is not shared.
         network: The network.
         seed: Seed of the trial that it was built for.
         begun: Its variables as that trial began.
@@ -119,13 +121,19 @@ class Compiled:
         if kept is not None and kept.shape == shape and kept.same_for_all_seeds:
             kept.begin(spec)
             return kept.network
+        if kept is not None and kept.shape != shape:
+            self._kept = kept = None
+            gc.collect()  # it is full of cycles
         fresh = build()
         fresh.model.optimizer.build(fresh.model.trainable_variables)
-        if kept is not None and kept.shape == shape:
+        if kept is not None:
             kept.begin_as(fresh, spec)
             return kept.network
-        self._kept = _Kept(shape, fresh, spec.seed, _values(fresh))
-        gc.collect()  # what was kept before is full of cycles
+        # Keeping the beginning of a large network costs more than compiling it again.
+        if sum(4 * math.prod(v.shape) for v in _variables(fresh)) > MOST_BYTES:
+            self._kept = _Kept("", fresh, spec.seed, [])
+        else:
+            self._kept = _Kept(shape, fresh, spec.seed, _values(fresh))
         return fresh
 
     def whole_epochs(

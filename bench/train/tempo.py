@@ -189,8 +189,13 @@ class Tempo(keras.optimizers.Optimizer):
         """Take every step and put back those not due: no state changes inside a condition."""
         variables = [variable for group in self._groups for variable in group.members]
         known = dict(zip(map(id, variables), gradients(variables), strict=True))
-        for place, (part, group) in enumerate(self._laid()):
-            due = ops.take(ops.convert_to_tensor([due[place] for due in self._patterns]), pattern)
+        for (part, group), turns in zip(
+            self._laid(), zip(*self._patterns, strict=True), strict=True
+        ):
+            if all(turns):
+                self._steps(part, group, known)
+                continue
+            due = ops.take(ops.convert_to_tensor(turns), pattern)
             state = self._state(part, group)
             before = [ops.copy(variable.value) for variable in state]
             self._steps(part, group, known)

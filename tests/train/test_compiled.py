@@ -88,6 +88,21 @@ def test_more_maps_than_are_held_in_memory_are_read_batch_by_batch(
     assert not sharing._maps
 
 
+def test_a_large_network_is_compiled_for_each_trial_and_its_beginning_not_kept(
+    context: TrialContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiled, "MOST_BYTES", 1000)
+    sharing = replace(context, compiled=Compiled())
+    networks = []
+    for seed in (0, 1):
+        trial = spec(seed=seed)
+        same(run_trial(trial, context), run_trial(trial, sharing))
+        kept = sharing.compiled._kept
+        assert kept.begun == []
+        networks.append(kept.network)
+    assert networks[0] is not networks[1]
+
+
 def test_a_killed_trial_goes_on_from_its_checkpoint_in_a_shared_network(
     context: TrialContext, tmp_path: Path
 ) -> None:
