@@ -87,7 +87,7 @@ class _Kept:
             variable.assign(value)
         seed_layers(self.network.model.layers, spec.seed)
         for variable, twin in self.network.twins:
-            twin.assign(variable)
+            twin.assign(keras.ops.copy(variable.value))
         for variable in _learning_rates(self.network):
             variable.assign(spec.train.learning_rate)
 

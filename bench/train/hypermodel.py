@@ -75,7 +75,7 @@ class RopaNetHyperModel(keras_tuner.HyperModel):
         network: Network = load(spec.model.build)(spec, Stem(features, features), self._classes)
         seed_layers(network.model.layers, spec.seed)
         for variable, twin in network.twins:
-            twin.assign(variable)
+            twin.assign(keras.ops.copy(variable.value))
         balance: Balance = load(BALANCING[spec.train.balancing].build)(
             self._counts, spec.train.strength
         )

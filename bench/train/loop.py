@@ -280,10 +280,13 @@ def _stem(spec: TrialSpec, source: Source, cache: Path) -> tuple[Stem, list[Any]
 
 def _begin(network: Network, backbone_layers: list[Any], seed: int) -> None:
     """Initial weights of everything above the backbone."""
+    import keras
+
     below = {id(layer) for layer in backbone_layers}
     seed_layers((layer for layer in network.model.layers if id(layer) not in below), seed)
     for variable, twin in network.twins:
-        twin.assign(variable)
+        # A copy: on JAX, two variables of one buffer cannot be given to a step.
+        twin.assign(keras.ops.copy(variable.value))
 
 
 def _source(spec: TrialSpec, reader: FeatureReader) -> Source:
