@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+RUN_AGAIN = "run the same command again: what is finished is stored, the rest goes on"
+"""What to do where a run was ended from outside."""
+
 LONGEST = 2000
 """Characters of a message; what was found may be a whole file."""
 

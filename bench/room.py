@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.errors import BenchError
+from bench.errors import RUN_AGAIN, BenchError
 
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
 """What the system answers where a disk is full, or read-only, whoever asks."""
@@ -36,11 +36,7 @@ def no_room(said: str) -> BenchError:
     Args:
         said: `lack_of_room`, of whatever machine.
     """
-    return BenchError(
-        said,
-        fix="make room and run the same command again: what is finished is stored, the rest goes "
-        "on",
-    )
+    return BenchError(said, fix=f"make room and {RUN_AGAIN}")
 
 
 @contextmanager

@@ -16,10 +16,9 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
-from studies import trials_of
+from studies import keras_convolutions, trials_of
 
 from bench.data.manifest import Manifest
 from bench.errors import BenchError
@@ -92,7 +91,6 @@ def build(spec: TrialSpec, manifest: Manifest, trained_on: np.ndarray, cache: Pa
     import keras
 
     from bench.features import RANDOM_SEED
-    from bench.models import convolutions
     from bench.train.extract import open_backbone
     from bench.train.fitting import compile_network
 
@@ -100,7 +98,7 @@ def build(spec: TrialSpec, manifest: Manifest, trained_on: np.ndarray, cache: Pa
     backbone = open_backbone(spec.model.backbone, cache)
     keras.utils.set_random_seed(spec.seed)
     classes = len(manifest.class_names)
-    with patch.object(convolutions, "WORTH_CHANNELS", 10**9):
+    with keras_convolutions():
         built = load(spec.model.build)(spec, Stem(backbone.input, backbone.output), classes)
     network = replace(built, model=keras.Model(built.model.input, built.model.output))
     below = {id(layer) for layer in backbone.layers}

@@ -23,13 +23,13 @@ import tensorflow as tf
 from layer_profile import finish, least_seconds, matrix_rate, profile
 from released_step import BATCH as RELEASED_BATCH
 from released_step import released_training
+from studies import keras_convolutions
 
 from bench.data.images import decode_batch
 from bench.data.manifest import Manifest
 from bench.data.settings import DataSpec, PhantomSource
 from bench.data.sources import open_source
 from bench.features import FeatureStore, feature_key
-from bench.models import convolutions
 from bench.models.losses import LandmarkLoss
 from bench.models.network import Network, Stem
 from bench.models.settings import BackboneSettings, RopaNet
@@ -100,7 +100,8 @@ def train_bench(spec: TrialSpec, manifest: Manifest, cache: Path) -> dict[str, A
 def train_plain(spec: TrialSpec, manifest: Manifest, cache: Path) -> dict[str, Any]:
     """The same of Keras' `fit` with one Adam, over the same maps and dense one-hot targets."""
     rows = split_of(spec, manifest).train
-    network = network_of(spec, len(manifest.class_names))
+    with keras_convolutions():
+        network = network_of(spec, len(manifest.class_names))
     key = feature_key(spec.model.backbone, cache, manifest.fingerprint)
     maps = FeatureStore(cache, key).reader().gather(rows)
     side = network.landmark_side
@@ -134,7 +135,8 @@ def train_released(spec: TrialSpec, manifest: Manifest, cache: Path) -> dict[str
     paths = [str(path) for path in manifest.paths[rows]]
     images, _ = decode_batch(manifest.root, paths, spec.model.backbone.side)
     backbone = open_backbone(spec.model.backbone, cache)
-    training = released_training(spec, backbone, len(manifest.class_names))
+    with keras_convolutions():
+        training = released_training(spec, backbone, len(manifest.class_names))
     side = training.network.landmark_side
     pixels = np.maximum(pixel_targets(annotation_of(manifest, rows), side, spec.landmarks), 0)
     ends = []
@@ -258,8 +260,6 @@ def main() -> None:
     parser.add_argument("--precision", default="float32")
     asked = parser.parse_args()
     spec = spec_of(asked.batch, asked.steps, asked.precision)
-    if asked.side in ("released", "plain"):
-        convolutions.WORTH_CHANNELS = 10**9  # these have Keras' own convolutions
     if asked.side.endswith("_loss"):
         told = loss_memory(asked.batch, dense=asked.side == "dense_loss")
     elif asked.side == "matrix":

@@ -6,7 +6,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 from bench.data.manifest import Manifest
 from bench.plan import PlannedTrial, feature_needs, planned
@@ -34,6 +37,13 @@ def with_features(study: Path, cache: Path, profile: str) -> tuple[Manifest, lis
         ensure_weights(need.backbone, cache)
         extract(manifest, need.rows, need.backbone, cache)
     return manifest, trials
+
+
+def keras_convolutions() -> AbstractContextManager[Any]:
+    """While entered, networks are built of Keras' own convolutions, as in a plain script."""
+    from bench.models import convolutions
+
+    return patch.object(convolutions, "WORTH_CHANNELS", 10**9)
 
 
 def bench(*words: object, environment: Mapping[str, str] | None = None) -> str:

@@ -21,7 +21,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from bench.engine.desk import Keeper
 from bench.engine.resources import Resources, Shares, divide
-from bench.errors import BenchError
+from bench.errors import RUN_AGAIN, BenchError
 
 QUIET = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -105,7 +105,7 @@ def session(resources: Resources, trials: int, results: Path, log: Path) -> Iter
             raise BenchError(
                 f"Ray's own processes were lost: {first_line}",
                 where=str(log),
-                fix="run the same command again: what is finished is stored, the rest goes on",
+                fix=RUN_AGAIN,
             ) from error
         finally:
             ray.shutdown()

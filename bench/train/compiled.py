@@ -152,9 +152,11 @@ class Compiled:
             return None
         if sum(p.bytes_of_maps for p in passes) > MOST_BYTES:
             return None
+        maps = [self._held(p) for p in passes]
         if self._kept.epochs is None:
             self._kept.epochs = WholeEpochs(model)
-        self._kept.epochs.maps = [self._held(p) for p in passes]
+            self._kept.epochs.make_metrics(training, maps[0])
+        self._kept.epochs.maps = maps
         return self._kept.epochs
 
     def _held(self, batches: Batches) -> Any:
@@ -254,7 +256,6 @@ class WholeEpochs:
             list(callbacks), add_history=True, epochs=epochs, model=model, verbose=0
         )
         model.stop_training = False
-        self._make_metrics(training)
         watching.on_train_begin()
         logs: dict[str, float] = {}
         training.on_epoch_end()  # as Keras does once before it begins
@@ -273,9 +274,14 @@ class WholeEpochs:
         history: dict[str, list[float]] = model.history.history
         return history
 
-    def _make_metrics(self, batches: Batches) -> None:
-        """Have Keras make what metrics count in; else the step that does is compiled twice."""
-        data = (self.maps[0], *batches.all_targets())
+    def make_metrics(self, batches: Batches, maps: Any) -> None:
+        """Have Keras make what metrics count in; else the step that does is compiled twice.
+
+        Args:
+            batches: Targets of some images.
+            maps: Their maps.
+        """
+        data = (maps, *batches.all_targets())
         self._model.test_step(self._tf.nest.map_structure(lambda whole: whole[:1], data))
 
     def _pass(self, compiled: Any, batches: Batches, maps: Any) -> dict[str, float]:

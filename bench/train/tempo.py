@@ -177,8 +177,7 @@ class Tempo(keras.optimizers.Optimizer):
     def _taken(self, due: Sequence[bool], gradients: Callable[[list[Any]], Sequence[Any]]) -> bool:
         """Take the steps of the groups that are due."""
         laid = [pair for pair, is_due in zip(self._laid(), due, strict=True) if is_due]
-        variables = [variable for _, group in laid for variable in group.members]
-        known = dict(zip(map(id, variables), gradients(variables), strict=True))
+        known = _known([group for _, group in laid], gradients)
         for part, group in laid:
             self._steps(part, group, known)
         return True
@@ -187,8 +186,7 @@ class Tempo(keras.optimizers.Optimizer):
         self, pattern: Any, gradients: Callable[[list[Any]], Sequence[Any]]
     ) -> None:
         """Take every step and put back those not due: no state changes inside a condition."""
-        variables = [variable for group in self._groups for variable in group.members]
-        known = dict(zip(map(id, variables), gradients(variables), strict=True))
+        known = _known(self._groups, gradients)
         for (part, group), turns in zip(
             self._laid(), zip(*self._patterns, strict=True), strict=True
         ):
@@ -229,3 +227,11 @@ class Tempo(keras.optimizers.Optimizer):
         counts = [p.iterations for p in self._parts if p is not part] if self._shared_count else []
         twins = [twin for _, twin in group.twins]
         return [*group.variables, *twins, *part.variables, *counts]
+
+
+def _known(
+    groups: Sequence[Group], gradients: Callable[[list[Any]], Sequence[Any]]
+) -> dict[int, Any]:
+    """The gradients of the groups' members, by `id` of the variable."""
+    variables = [variable for group in groups for variable in group.members]
+    return dict(zip(map(id, variables), gradients(variables), strict=True))

@@ -82,6 +82,12 @@ def test_the_share_of_padding_is_what_a_kernel_of_ones_finds_missing(
     )
 
 
+def test_products_with_padding_are_those_that_fall_outside_the_map() -> None:
+    # On 8 x 8, a 5 x 5 kernel has 34 of its 40 rows inside, and as many columns.
+    assert padded_share(8, 5) == pytest.approx(1 - (34 / 40) ** 2)
+    assert padded_share(8, 1) == 0
+
+
 @pytest.mark.parametrize(
     ("seen", "filters", "kernel", "kind"),
     [
