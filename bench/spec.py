@@ -24,7 +24,7 @@ from bench.models.settings import (
 from bench.registry import BACKBONES, GATES
 from bench.train.settings import EvalSpec, LandmarkSpec, PoseSpec, TrainSpec
 
-SEMANTICS = 3
+SEMANTICS = 4
 """Raised by hand whenever the same spec would give other numbers than before."""
 
 

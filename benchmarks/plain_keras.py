@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from studies import keras_convolutions, trials_of
+from studies import keras_own, trials_of
 
 from bench.data.manifest import Manifest
 from bench.errors import BenchError
@@ -79,8 +79,8 @@ def train_plain(spec: TrialSpec, manifest: Manifest, cache: Path) -> PlainTrial:
 def build(spec: TrialSpec, manifest: Manifest, trained_on: np.ndarray, cache: Path) -> Network:
     """The trial's network on top of its frozen backbone, from pixels in [0, 1], compiled.
 
-    Begins with the very weights that the bench's trial begins with; its convolutions and its step
-    are Keras' own.
+    Begins with the very weights that the bench's trial begins with; its convolutions, its
+    Adam and its step are Keras' own.
 
     Args:
         spec: The trial.
@@ -98,13 +98,13 @@ def build(spec: TrialSpec, manifest: Manifest, trained_on: np.ndarray, cache: Pa
     backbone = open_backbone(spec.model.backbone, cache)
     keras.utils.set_random_seed(spec.seed)
     classes = len(manifest.class_names)
-    with keras_convolutions():
+    counts = np.bincount(manifest.category[trained_on], minlength=classes)
+    with keras_own():
         built = load(spec.model.build)(spec, Stem(backbone.input, backbone.output), classes)
-    network = replace(built, model=keras.Model(built.model.input, built.model.output))
+        network = replace(built, model=keras.Model(built.model.input, built.model.output))
+        compile_network(network, spec, load(BALANCING["none"].build)(counts, 0.0), classes)
     below = {id(layer) for layer in backbone.layers}
     seed_layers((layer for layer in network.model.layers if id(layer) not in below), spec.seed)
-    counts = np.bincount(manifest.category[trained_on], minlength=classes)
-    compile_network(network, spec, load(BALANCING["none"].build)(counts, 0.0), classes)
     return network
 
 

@@ -23,7 +23,7 @@ import tensorflow as tf
 from layer_profile import finish, least_seconds, matrix_rate, profile
 from released_step import BATCH as RELEASED_BATCH
 from released_step import released_training
-from studies import keras_convolutions
+from studies import keras_own
 
 from bench.data.images import decode_batch
 from bench.data.manifest import Manifest
@@ -100,7 +100,7 @@ def train_bench(spec: TrialSpec, manifest: Manifest, cache: Path) -> dict[str, A
 def train_plain(spec: TrialSpec, manifest: Manifest, cache: Path) -> dict[str, Any]:
     """The same of Keras' `fit` with one Adam, over the same maps and dense one-hot targets."""
     rows = split_of(spec, manifest).train
-    with keras_convolutions():
+    with keras_own():
         network = network_of(spec, len(manifest.class_names))
     key = feature_key(spec.model.backbone, cache, manifest.fingerprint)
     maps = FeatureStore(cache, key).reader().gather(rows)
@@ -135,7 +135,7 @@ def train_released(spec: TrialSpec, manifest: Manifest, cache: Path) -> dict[str
     paths = [str(path) for path in manifest.paths[rows]]
     images, _ = decode_batch(manifest.root, paths, spec.model.backbone.side)
     backbone = open_backbone(spec.model.backbone, cache)
-    with keras_convolutions():
+    with keras_own():
         training = released_training(spec, backbone, len(manifest.class_names))
     side = training.network.landmark_side
     pixels = np.maximum(pixel_targets(annotation_of(manifest, rows), side, spec.landmarks), 0)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 from unittest.mock import patch
 
 from bench.data.manifest import Manifest
@@ -39,11 +38,20 @@ def with_features(study: Path, cache: Path, profile: str) -> tuple[Manifest, lis
     return manifest, trials
 
 
-def keras_convolutions() -> AbstractContextManager[Any]:
-    """While entered, networks are built of Keras' own convolutions, as in a plain script."""
-    from bench.models import convolutions
+@contextmanager
+def keras_own() -> Iterator[None]:
+    """While entered, networks have Keras' own convolutions and its Adam, as in a plain script."""
+    import keras
 
-    return patch.object(convolutions, "WORTH_CHANNELS", 10**9)
+    from bench.models import convolutions
+    from bench.train import fitting
+
+    with ExitStack() as stack:
+        stack.enter_context(patch.object(convolutions, "TapwiseConv2D", keras.layers.Conv2D))
+        plain = keras.layers.Conv2DTranspose
+        stack.enter_context(patch.object(convolutions, "BlockwiseConv2DTranspose", plain))
+        stack.enter_context(patch.dict(fitting.OPTIMISERS, adam=keras.optimizers.Adam))
+        yield
 
 
 def bench(*words: object, environment: Mapping[str, str] | None = None) -> str:

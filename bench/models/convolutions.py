@@ -1,4 +1,4 @@
-"""Convolutions of many channels as plain matrix products, where Keras' own are slower.
+"""Convolutions as plain matrix products, where Keras' own are slower.
 
 Same weights, and but for the order of sums the same output.
 """
@@ -49,20 +49,18 @@ def same_convolution(
 
 
 def upsampling_convolution(
-    channels: int, filters: int, kernel: int, stride: int, activation: str | None, name: str
+    filters: int, kernel: int, stride: int, activation: str | None, name: str
 ) -> Any:
     """A transpose convolution without padding, in the form that is faster for its size.
 
     Args:
-        channels: Of the map that it is to see.
         filters: Output channels.
         kernel: Side of the kernel.
         stride: Of the output.
         activation: What follows; None for nothing.
         name: Of the layer.
     """
-    blockwise = kernel == stride and channels >= WORTH_CHANNELS
-    kind = BlockwiseConv2DTranspose if blockwise else keras.layers.Conv2DTranspose
+    kind = BlockwiseConv2DTranspose if kernel == stride else keras.layers.Conv2DTranspose
     return kind(filters, kernel, strides=stride, padding="valid", activation=activation, name=name)
 
 
@@ -96,8 +94,8 @@ class TapwiseConv2D(keras.layers.Conv2D):
 class BlockwiseConv2DTranspose(keras.layers.Conv2DTranspose):
     """`keras.layers.Conv2DTranspose` of a stride as long as its kernel, as one matrix product.
 
-    Each pixel then becomes a block of its own. The gradients of RopaNet's first stage take half of
-    the time in bfloat16.
+    Each pixel then becomes a block of its own. With gradients, RopaNet's stages take 40 to 60 % of
+    the time of Keras' own in bfloat16, and 60 to 100 % in float32.
 
     Input shape:
         `(n, height, width, channels)`, height and width known.

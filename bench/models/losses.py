@@ -161,9 +161,30 @@ def _log_probability(y_true: Any, logits: Any) -> Any:
 
 
 def _surprise(index: Any, logits: Any) -> Any:
-    """Cross-entropy of logits against the index of the true value, without a one-hot vector."""
-    if keras.backend.backend() == "tensorflow":
-        # One pass; Keras on the other backends makes the one-hot vector.
-        return ops.sparse_categorical_crossentropy(index, logits, from_logits=True)
-    at_index = ops.take_along_axis(logits, index[..., None], axis=-1)[..., 0]
-    return ops.logsumexp(logits, axis=-1) - at_index
+    """Cross-entropy of logits `(n, landmarks, pixels)` against the index of the true pixel.
+
+    No one-hot map is made, and on TensorFlow, whose operations are not fused, the softmax of the
+    forward pass is the gradient's as well.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return ops.logsumexp(logits, axis=-1) - _at(index, logits)
+    import tensorflow as tf
+
+    def surprise(logits: Any) -> tuple[Any, Any]:
+        share = ops.softmax(logits, axis=-1)
+        # The largest share does not underflow, as that of the true pixel may.
+        log_sum = ops.max(logits, axis=-1) - ops.log(ops.max(share, axis=-1))
+
+        def gradient(of_surprise: Any) -> Any:
+            images, landmarks = ops.shape(index)
+            at = ops.meshgrid(ops.arange(images), ops.arange(landmarks), indexing="ij")
+            at = ops.stack([*at, index], axis=-1)
+            return tf.tensor_scatter_nd_sub(of_surprise[..., None] * share, at, of_surprise)
+
+        return log_sum - _at(index, logits), gradient
+
+    return tf.custom_gradient(surprise)(logits)
+
+
+def _at(index: Any, logits: Any) -> Any:
+    return ops.take_along_axis(logits, index[..., None], axis=-1)[..., 0]

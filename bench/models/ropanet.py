@@ -36,7 +36,7 @@ def build(spec: TrialSpec, stem: Stem, classes: int) -> Network:
 
     mask_layers = _mask_layers(settings, features.shape[-1])
     mask = _chain(mask_layers, features)
-    stages = _upsampling(settings, features.shape[-1])
+    stages = _upsampling(settings)
     maps = _chain(stages, mask)
     side = maps.shape[1]
     by_landmark = layers.Permute((2, 1), name="landmarks")(
@@ -147,7 +147,7 @@ def _mask_layers(settings: RopaNet, channels: int, twin: str = "") -> list[Any]:
     ]
 
 
-def _upsampling(settings: RopaNet, channels: int) -> list[Any]:
+def _upsampling(settings: RopaNet) -> list[Any]:
     """Transpose convolutions; a softmax follows the last (ledger row 6)."""
     chain = []
     for index, stage in enumerate(settings.upsampling, start=1):
@@ -155,11 +155,8 @@ def _upsampling(settings: RopaNet, channels: int) -> list[Any]:
         activation = settings.landmark_activation if last else "relu"
         name = f"landmark_up_{index}"
         chain.append(
-            upsampling_convolution(
-                channels, stage.filters, stage.kernel, stage.stride, activation, name
-            )
+            upsampling_convolution(stage.filters, stage.kernel, stage.stride, activation, name)
         )
-        channels = stage.filters
     return chain
 
 

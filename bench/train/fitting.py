@@ -11,6 +11,7 @@ import numpy as np
 from bench.models.losses import AttributeLoss, LandmarkLoss, LocationLoss, VisibilityLoss
 from bench.models.network import Network, answers
 from bench.spec import TrialSpec
+from bench.train.adam import OnePassAdam
 from bench.train.balance import Balance, cross_entropy
 from bench.train.checkpoint import Checkpoints, Keeper, read_standing, restore
 from bench.train.compiled import Compiled
@@ -21,7 +22,7 @@ from bench.train.tempo import Tempo, tempo_groups
 JIT_COMPILE = keras.backend.backend() == "jax"
 """On JAX, Keras does not compile a step at all without it."""
 
-OPTIMISERS = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}
+OPTIMISERS = {"adam": OnePassAdam, "sgd": keras.optimizers.SGD}
 
 
 def compile_network(

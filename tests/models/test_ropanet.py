@@ -105,6 +105,28 @@ def test_the_landmark_loss_is_the_cross_entropy_of_a_dense_one_hot_map() -> None
     assert float(LandmarkLoss()(pixel, logits)) == pytest.approx(float(dense), rel=1e-5)
 
 
+def test_its_gradient_is_that_of_the_dense_loss() -> None:
+    rng = np.random.default_rng(0)
+    logits = tf.constant(3 * rng.normal(size=(5, 8, 36)).astype("f4"))
+    pixel = rng.integers(0, 36, (5, 8))
+
+    def gradient(loss: keras.losses.Loss, target: np.ndarray) -> np.ndarray:
+        with tf.GradientTape() as tape:
+            tape.watch(logits)
+            value = 2.0 * loss(target, logits)
+        return np.asarray(tf.convert_to_tensor(tape.gradient(value, logits)))
+
+    dense = gradient(keras.losses.CategoricalCrossentropy(from_logits=True), np.eye(36)[pixel])
+    np.testing.assert_allclose(gradient(LandmarkLoss(), pixel), dense, rtol=1e-5, atol=1e-8)
+
+
+def test_a_landmark_loss_is_exact_where_the_share_of_the_true_pixel_is_none() -> None:
+    logits = np.zeros((1, 8, 9), "f4")
+    logits[..., 4] = 1000.0
+    assert float(LandmarkLoss()(np.full((1, 8), 2), logits)) == 1000.0
+    assert np.isnan(float(LandmarkLoss()(np.full((1, 8), 2), logits * np.nan)))
+
+
 def test_absent_landmarks_have_no_loss_and_no_gradient() -> None:
     logits = tf.constant(np.random.default_rng(0).normal(size=(2, 8, 9)).astype("f4"))
     pixel = np.full((2, 8), NO_PIXEL)
