@@ -163,28 +163,24 @@ def _log_probability(y_true: Any, logits: Any) -> Any:
 def _surprise(index: Any, logits: Any) -> Any:
     """Cross-entropy of logits `(n, landmarks, pixels)` against the index of the true pixel.
 
-    No one-hot map is made, and on TensorFlow, whose operations are not fused, the softmax of the
-    forward pass is the gradient's as well.
+    No one-hot map is made, and the softmax of the forward pass becomes the gradient in its place.
     """
-    if keras.backend.backend() != "tensorflow":
-        return ops.logsumexp(logits, axis=-1) - _at(index, logits)
-    import tensorflow as tf
+    images, landmarks = ops.shape(index)
+    true = ops.meshgrid(ops.arange(images), ops.arange(landmarks), indexing="ij")
+    true = ops.reshape(ops.stack([*true, index], axis=-1), (-1, 3))
 
     def surprise(logits: Any) -> tuple[Any, Any]:
         share = ops.softmax(logits, axis=-1)
         # The largest share does not underflow, as that of the true pixel may.
         log_sum = ops.max(logits, axis=-1) - ops.log(ops.max(share, axis=-1))
+        at_true = ops.take_along_axis(logits, index[..., None], axis=-1)[..., 0]
+        value = log_sum - at_true
+        of_logits = ops.scatter_update(share, true, ops.reshape(ops.expm1(-value), (-1,)))
 
-        def gradient(of_surprise: Any) -> Any:
-            images, landmarks = ops.shape(index)
-            at = ops.meshgrid(ops.arange(images), ops.arange(landmarks), indexing="ij")
-            at = ops.stack([*at, index], axis=-1)
-            return tf.tensor_scatter_nd_sub(of_surprise[..., None] * share, at, of_surprise)
+        def gradient(*given: Any, upstream: Any = None) -> Any:
+            of_value = given[0] if upstream is None else upstream  # by name on PyTorch alone
+            return of_value[..., None] * of_logits
 
-        return log_sum - _at(index, logits), gradient
+        return value, gradient
 
-    return tf.custom_gradient(surprise)(logits)
-
-
-def _at(index: Any, logits: Any) -> Any:
-    return ops.take_along_axis(logits, index[..., None], axis=-1)[..., 0]
+    return ops.custom_gradient(surprise)(logits)
