@@ -14,7 +14,7 @@ from bench.models.settings import BackboneSettings
 from bench.registry import BACKBONES
 from bench.spec import file_digest
 
-PRETEXT_VERSION = 2
+PRETEXT_VERSION = 3
 """Raised by hand whenever the pretext task would give other weights than before."""
 
 
