@@ -25,7 +25,8 @@ from bench.registry import BACKBONES, GATES
 from bench.train.settings import EvalSpec, LandmarkSpec, PoseSpec, TrainSpec
 
 SEMANTICS = 4
-"""Raised by hand whenever the same spec would give other numbers than before."""
+"""Raised by hand whenever the same spec would give other numbers than before, be it through other
+phantom weights, which are made anew with it."""
 
 
 class TrialSpec(Settings):

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
@@ -46,11 +46,12 @@ def keras_own() -> Iterator[None]:
     from bench.models import convolutions
     from bench.train import fitting
 
-    with ExitStack() as stack:
-        stack.enter_context(patch.object(convolutions, "TapwiseConv2D", keras.layers.Conv2D))
-        plain = keras.layers.Conv2DTranspose
-        stack.enter_context(patch.object(convolutions, "BlockwiseConv2DTranspose", plain))
-        stack.enter_context(patch.dict(fitting.OPTIMISERS, adam=keras.optimizers.Adam))
+    plain = {
+        "TapwiseConv2D": keras.layers.Conv2D,
+        "BlockwiseConv2DTranspose": keras.layers.Conv2DTranspose,
+    }
+    own_adam = patch.dict(fitting.OPTIMISERS, adam=keras.optimizers.Adam)
+    with patch.multiple(convolutions, **plain), own_adam:
         yield
 
 

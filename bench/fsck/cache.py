@@ -20,8 +20,9 @@ from bench.features import FORMAT, FeatureKey, FeatureStore
 from bench.fsck.findings import Finding, Repair, Say, foreign, is_left, leftover, removal
 from bench.fsck.results import Known
 from bench.models.settings import BackboneSettings
-from bench.models.weights import PRETEXT_VERSION, checksum_path, weights_path
+from bench.models.weights import checksum_path, weights_path
 from bench.registry import BACKBONES
+from bench.spec import SEMANTICS
 
 AGAIN = "the next run that wants it makes it again"
 
@@ -54,7 +55,7 @@ def _weights(cache: Path) -> Iterator[Finding]:
                 yield leftover(path)
         elif made is None:
             yield foreign(path, "the weights made here")
-        elif int(made[2]) != PRETEXT_VERSION:
+        elif int(made[2]) != SEMANTICS:
             yield Finding("stale weights", path, f"are of version {made[2]}", _weights_gone(path))
         elif checksum_path(path).is_file() and _kept(path) != file_checksum(path):
             what = "are not what was written: their checksum differs"

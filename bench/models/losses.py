@@ -163,7 +163,8 @@ def _log_probability(y_true: Any, logits: Any) -> Any:
 def _surprise(index: Any, logits: Any) -> Any:
     """Cross-entropy of logits `(n, landmarks, pixels)` against the index of the true pixel.
 
-    No one-hot map is made, and the softmax of the forward pass becomes the gradient in its place.
+    No one-hot map is made, and the softmax of the forward pass is, but for the true pixel, the
+    gradient.
     """
     images, landmarks = ops.shape(index)
     true = ops.meshgrid(ops.arange(images), ops.arange(landmarks), indexing="ij")

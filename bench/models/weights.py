@@ -12,10 +12,7 @@ from bench.checksums import file_checksum
 from bench.errors import BenchError
 from bench.models.settings import BackboneSettings
 from bench.registry import BACKBONES
-from bench.spec import file_digest
-
-PRETEXT_VERSION = 3
-"""Raised by hand whenever the pretext task would give other weights than before."""
+from bench.spec import SEMANTICS, file_digest
 
 
 def weights_path(settings: BackboneSettings, cache: Path) -> Path | None:
@@ -29,7 +26,7 @@ def weights_path(settings: BackboneSettings, cache: Path) -> Path | None:
         return None
     if settings.weights == "phantom":
         whole = BACKBONES[settings.name].begins or settings.name
-        return cache / "weights" / f"{whole}-phantom-v{PRETEXT_VERSION}.weights.h5"
+        return cache / "weights" / f"{whole}-phantom-v{SEMANTICS}.weights.h5"
     if settings.weights == "imagenet":
         home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
         return home / "models" / str(BACKBONES[settings.name].imagenet_file)

@@ -11,10 +11,9 @@ from keras import ops
 class OnePassAdam(keras.optimizers.Adam):
     """`keras.optimizers.Adam`, each weight and its moments updated together (Kingma & Ba, 2015).
 
-    Keras' own goes over them operation by operation, a dozen times, which for RopaNet's 105
-    million weights of one convolution takes longer than anything but that convolution. TensorFlow
-    has the whole update as one operation; it rounds otherwise in the last digit. On other backends,
-    which fuse operations themselves, this is Keras' own. Takes the same arguments.
+    Keras' own goes over them operation by operation, a dozen times. TensorFlow has the whole update
+    as one operation; it rounds otherwise in the last digits. On other backends this is Keras' own.
+    Takes the same arguments.
     """
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:

@@ -20,8 +20,9 @@ from bench.errors import BenchError
 from bench.features import FeatureKey, FeatureStore, weights_digest
 from bench.fsck.check import FsckReport, fsck
 from bench.models.settings import BackboneSettings
-from bench.models.weights import PRETEXT_VERSION, write_checksum
+from bench.models.weights import write_checksum
 from bench.record import GateRecord, Landmarks, Predictions, TrialRecord
+from bench.spec import SEMANTICS
 from bench.store import Store
 
 ONE, TWO, GONE = "1" * 16, "2" * 16, "3" * 16
@@ -73,7 +74,7 @@ class Desk:
         self.features = FeatureStore(self.cache, KEY)
         self.features.write([3, 1], np.zeros((2, 2, 2, 1), "f4"), {1: "truncated"})
         self.features.write([7], np.ones((1, 2, 2, 1), "f4"), {})
-        self.weights = self.cache / "weights" / f"small-phantom-v{PRETEXT_VERSION}.weights.h5"
+        self.weights = self.cache / "weights" / f"small-phantom-v{SEMANTICS}.weights.h5"
         self.weights.parent.mkdir()
         self.weights.write_bytes(b"weights")
         write_checksum(self.weights)
