@@ -30,10 +30,10 @@ from studies import trials_of, with_features
 
 from bench.data.images import decode_batch
 from bench.data.manifest import Manifest
-from bench.features import SHARD_ROWS, FeatureStore, feature_key
 from bench.models.backbones import inception_v3
-from bench.models.settings import BackboneSettings
-from bench.plan import PlannedTrial, feature_needs
+from bench.store.features import SHARD_ROWS, FeatureStore, feature_key
+from bench.store.plan import PlannedTrial, feature_needs
+from bench.systems.settings import BackboneSettings
 from bench.train.compiled import Compiled
 from bench.train.extract import extract, scaling_of
 from bench.train.loop import TrialContext, run_trial

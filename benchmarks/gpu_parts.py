@@ -24,14 +24,14 @@ from keras import ops
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.models.backbones import inception_v3
-from bench.models.cost import BACKWARD, backbone_flops, head_flops
 from bench.models.losses import LandmarkLoss
 from bench.models.network import Stem, seed_layers
-from bench.models.ropanet import build
-from bench.models.settings import BackboneSettings, RopaNet, UpsamplingStage
-from bench.spec import TrialSpec
-from bench.train.settings import LandmarkSpec, TrainSpec
-from bench.train.tempo import Tempo, tempo_groups
+from bench.models.optimizers.grouped import Tempo, tempo_groups
+from bench.study.cost import BACKWARD, backbone_flops, head_flops
+from bench.study.settings.training import LandmarkSpec, TrainSpec
+from bench.study.trial import TrialSpec
+from bench.systems.ropanet.network import build
+from bench.systems.settings import BackboneSettings, RopaNet, UpsamplingStage
 
 CLASSES = 50
 

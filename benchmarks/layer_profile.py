@@ -55,7 +55,7 @@ class LayerTime:
 def layer_flop(layer: Any, *, plain: bool = False) -> float:
     """Operations of one image's forward pass through a layer: a product's, all else counts as 0.
 
-    A padded convolution's products with padding are counted, as `bench.models.cost` does, but
+    A padded convolution's products with padding are counted, as `bench.study.cost` does, but
     where the layer leaves them out.
 
     Args:

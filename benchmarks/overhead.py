@@ -50,7 +50,7 @@ WORK = """
 import sys, time
 from pathlib import Path
 from studies import trials_of
-from bench.store import Store
+from bench.store.trials import Store
 from bench.train.loop import TrialContext, run_trial
 study, cache, results = map(Path, sys.argv[1:])
 manifest, trials = trials_of(study, cache, "laptop")

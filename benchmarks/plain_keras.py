@@ -21,12 +21,12 @@ import numpy as np
 from studies import keras_own, trials_of
 
 from bench.data.manifest import Manifest
+from bench.data.trial_split import split_of
 from bench.errors import BenchError
 from bench.models.network import Network, Stem, seed_layers
-from bench.plan import PlannedTrial
-from bench.registry import BALANCING, load
-from bench.spec import TrialSpec
-from bench.train.splits import split_of
+from bench.store.plan import PlannedTrial
+from bench.study.trial import TrialSpec
+from bench.systems.registry import BALANCING, load
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def build(spec: TrialSpec, manifest: Manifest, trained_on: np.ndarray, cache: Pa
     """
     import keras
 
-    from bench.features import RANDOM_SEED
+    from bench.store.features import RANDOM_SEED
     from bench.train.extract import open_backbone
     from bench.train.fitting import compile_network
 
@@ -126,8 +126,8 @@ def images_of(
     """
     import tensorflow as tf
 
+    from bench.systems.ropanet.targets import pixel_targets
     from bench.train.batches import annotation_of
-    from bench.train.targets import pixel_targets
 
     size = spec.model.backbone.side
     targets = {"category": manifest.category[rows].astype(np.int32)}

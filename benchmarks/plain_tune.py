@@ -17,7 +17,7 @@ from plain_keras import asked_for, train_plain
 from ray import tune
 
 from bench.data.manifest import Manifest
-from bench.spec import TrialSpec
+from bench.study.trial import TrialSpec
 
 
 def trainable(config: dict[str, Any], manifest: Manifest, cache: Path) -> None:

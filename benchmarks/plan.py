@@ -16,9 +16,9 @@ from pathlib import Path
 
 from measured import Comparison, Reading, write
 
-from bench.design.design import Design
-from bench.design.lay import lay_study
-from bench.design.study import load_study
+from bench.study.design import Design
+from bench.study.resolve import lay_study
+from bench.study.study import load_study
 
 GRID = """
 axes:

@@ -19,8 +19,8 @@ import keras
 import tensorflow as tf
 
 from bench.models.network import Network, Stem
-from bench.registry import load
-from bench.spec import TrialSpec
+from bench.study.trial import TrialSpec
+from bench.systems.registry import load
 
 BATCH = 4  # ledger row 3
 REST_EVERY = 2  # the branches beside the landmark branch, ledger row 9

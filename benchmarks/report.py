@@ -23,14 +23,14 @@ import numpy as np
 from measured import Comparison, Reading, write
 
 from bench.data.manifest import Manifest
-from bench.design.design import Design
-from bench.design.lay import lay_study
-from bench.design.study import load_study
-from bench.plan import planned, study_record
-from bench.record import GateRecord, Landmarks, Predictions, TrialRecord
-from bench.spec import TrialSpec
-from bench.store import Store
-from bench.train.metrics import classification
+from bench.metrics.values import classification
+from bench.store.plan import planned, study_record
+from bench.store.record import GateRecord, Landmarks, Predictions, TrialRecord
+from bench.store.trials import Store
+from bench.study.design import Design
+from bench.study.resolve import lay_study
+from bench.study.study import load_study
+from bench.study.trial import TrialSpec
 
 SEEDS, CLASSES, EPOCHS, SIDE = 5, 50, 10, 6
 
@@ -51,7 +51,7 @@ seeds: SEEDS
 READ = """
 import sys
 from pathlib import Path
-from bench.store import Store
+from bench.store.trials import Store
 store = Store(Path(sys.argv[1]))
 for identity in store.ids():
     store.read(identity)
@@ -180,7 +180,7 @@ def main() -> None:
             begun = time.perf_counter()
             fill(root, asked.trials, asked.images)
             print(f"store of {asked.trials:,} trials made in {time.perf_counter() - begun:.0f} s")
-        command = [sys.executable, "-c", "from bench.cli import main; main()", "report"]
+        command = [sys.executable, "-c", "from bench.cli.app import main; main()", "report"]
         command += ["--results", str(root), "--out", str(Path(scratch) / "report")]
         seconds, peaks = {}, {}
         for what, words in (

@@ -29,10 +29,10 @@ from scale_data import SHAPE, fill
 from scipy import stats
 from studies import bench, script, trials_of, with_features
 
-from bench.design.lay import lay_study
-from bench.design.study import load_study
-from bench.plan import planned
-from bench.store import Store
+from bench.store.plan import planned
+from bench.store.trials import Store
+from bench.study.resolve import lay_study
+from bench.study.study import load_study
 from bench.train.loop import TrialContext, run_trial
 
 CLAIM = (

@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 
 from bench.data.manifest import Manifest
-from bench.data.settings import DataSpec
-from bench.features import SHARD_ROWS, FeatureStore, feature_key
-from bench.models.settings import BackboneSettings, RopaNet, RopaNetBaseline, UpsamplingStage
-from bench.spec import TrialSpec
-from bench.train.settings import LandmarkSpec, TrainSpec
+from bench.store.features import SHARD_ROWS, FeatureStore, feature_key
+from bench.study.settings.data import DataSpec
+from bench.study.settings.training import LandmarkSpec, TrainSpec
+from bench.study.trial import TrialSpec
+from bench.systems.settings import BackboneSettings, RopaNet, RopaNetBaseline, UpsamplingStage
 
 CLASSES, TEST = 50, 100
 SHAPE = (6, 6, 128)

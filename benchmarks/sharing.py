@@ -21,9 +21,9 @@ from measured import RESULTS, Comparison, Reading, write
 from studies import bench, with_features
 
 from bench.data.manifest import Manifest
-from bench.plan import PlannedTrial
-from bench.record import TrialRecord
-from bench.store import Store
+from bench.store.plan import PlannedTrial
+from bench.store.record import TrialRecord
+from bench.store.trials import Store
 
 CLAIM = (
     "Trials of one shape share a compiled network, and a whole epoch is one call: 16 seeds of the "

@@ -208,7 +208,7 @@ def main() -> None:
         ],
         tables=tables,
         notes=[
-            "`bench plan` counts three forward passes a step (`bench.models.cost`); here the "
+            "`bench plan` counts three forward passes a step (`bench.study.cost`); here the "
             "gradients that nothing needs and products with padding are left out."
         ],
     )

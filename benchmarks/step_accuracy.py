@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.request import Request, lay_out
-from bench.spec import TrialSpec
+from bench.data.trial_split import split_of
+from bench.engine.request import Request, lay_out
+from bench.study.trial import TrialSpec
 from bench.train.compiled import Compiled
 from bench.train.extract import extract
 from bench.train.loop import TrialContext, run_trial
-from bench.train.splits import split_of
 
 STUDY = """
 base: ropanet

@@ -27,23 +27,23 @@ from studies import keras_own
 
 from bench.data.images import decode_batch
 from bench.data.manifest import Manifest
-from bench.data.settings import DataSpec, PhantomSource
 from bench.data.sources import open_source
-from bench.features import FeatureStore, feature_key
+from bench.data.trial_split import split_of
 from bench.models.losses import LandmarkLoss
 from bench.models.network import Network, Stem
-from bench.models.settings import BackboneSettings, RopaNet
-from bench.registry import BALANCING, load
-from bench.spec import TrialSpec
+from bench.store.features import FeatureStore, feature_key
+from bench.study.settings.data import DataSpec, PhantomSource
+from bench.study.settings.training import LandmarkSpec, TrainSpec
+from bench.study.trial import TrialSpec
+from bench.systems.registry import BALANCING, load
+from bench.systems.ropanet.targets import pixel_targets
+from bench.systems.settings import BackboneSettings, RopaNet
 from bench.train.batches import annotation_of
 from bench.train.compiled import Compiled
 from bench.train.extract import open_backbone
 from bench.train.fitting import compile_network
 from bench.train.loop import TrialContext, run_trial
 from bench.train.precision import computing_in
-from bench.train.settings import LandmarkSpec, TrainSpec
-from bench.train.splits import split_of
-from bench.train.targets import pixel_targets
 
 PHANTOM = PhantomSource(images=300, seed=0)
 MAP = (8, 8, 2048)  # InceptionV3's at 299 pixels

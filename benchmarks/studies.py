@@ -11,9 +11,9 @@ from pathlib import Path
 from unittest.mock import patch
 
 from bench.data.manifest import Manifest
-from bench.plan import PlannedTrial, feature_needs, planned
-from bench.request import Request, lay_out
-from bench.store import Store
+from bench.engine.request import Request, lay_out
+from bench.store.plan import PlannedTrial, feature_needs, planned
+from bench.store.trials import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -61,7 +61,7 @@ def bench(*words: object, environment: Mapping[str, str] | None = None) -> str:
     Raises:
         RuntimeError: It failed.
     """
-    return script("from bench.cli import main; main()", *words, environment=environment)
+    return script("from bench.cli.app import main; main()", *words, environment=environment)
 
 
 def script(source: str, *words: object, environment: Mapping[str, str] | None = None) -> str:

@@ -31,9 +31,9 @@ import yaml
 from measured import Comparison, Table, write
 
 from bench.data.phantom import draw_phantom, phantom_folder
-from bench.models.settings import BackboneSettings
-from bench.models.weights import weights_path
-from bench.store import Store
+from bench.store.trials import Store
+from bench.store.weights import weights_path
+from bench.systems.settings import BackboneSettings
 
 HERE = Path(__file__).resolve().parent
 PLAIN_KERAS = (str(HERE / "plain_keras.py"),)
@@ -205,7 +205,14 @@ def study_file(case: Case, seeds: int, precision: str, folder: Path) -> Path:
 
 def run_bench(study: Path, profile: str, cache: Path, results: Path) -> Timed:
     """`bench run`, as a user types it."""
-    words = ["-c", "from bench.cli import main; main()", "run", str(study), "--profile", profile]
+    words = [
+        "-c",
+        "from bench.cli.app import main; main()",
+        "run",
+        str(study),
+        "--profile",
+        profile,
+    ]
     seconds, _ = _process([*words, "--cache", str(cache), "--results", str(results)])
     store = Store(results)
     accuracy = {

@@ -19,7 +19,7 @@ from bench.analysis.intervals import (
     seeds_wanted,
 )
 from bench.analysis.ratios import macro_matrix, macro_precision, pooled_precision
-from bench.record import TrialRecord
+from bench.store.record import TrialRecord
 
 DEPTHS = {"accuracy": 1, "top_3": 3, "top_5": 5}
 LOWER_IS_BETTER = {"landmark_ne", "landmark_loss", "loss"}
@@ -70,7 +70,7 @@ class Trial:
 
     @property
     def data(self) -> dict[str, Any]:
-        """What it was trained and tested on (`bench.record.TrialRecord`)."""
+        """What it was trained and tested on (`bench.store.record.TrialRecord`)."""
         return dict(self.about["data"])
 
     @property
@@ -99,7 +99,7 @@ class Failure(NamedTuple):
     """How a trial without a result ended.
 
     Args:
-        kind: Such as `diverged` or `crashed` (`bench.store`).
+        kind: Such as `diverged` or `crashed` (`bench.store.trials`).
         error: The error, in a line.
     """
 

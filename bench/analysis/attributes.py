@@ -13,7 +13,7 @@ import numpy as np
 from bench.analysis.arms import Arm
 from bench.analysis.intervals import Estimate
 from bench.analysis.landmarks import ratio, same_images
-from bench.record import AttributeRecord
+from bench.store.record import AttributeRecord
 
 DEPTHS = (3, 5)
 

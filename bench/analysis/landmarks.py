@@ -17,8 +17,8 @@ import numpy as np
 from bench.analysis.arms import Arm
 from bench.analysis.intervals import Estimate, over_seeds, over_seeds_and_images
 from bench.data.manifest import ABSENT, CHANNELS_OF_TYPE, OUTSIDE
-from bench.record import Landmarks
-from bench.train.metrics import trained_landmarks
+from bench.metrics.values import trained_landmarks
+from bench.store.record import Landmarks
 
 Size = Literal["image", "garment"]
 

@@ -12,9 +12,7 @@ from typing import Any
 import numpy as np
 
 from bench.analysis.arms import Arm, Failure, Trial
-from bench.record import Landmarks
-from bench.store import CRASHED, Store
-from bench.train.metrics import (
+from bench.metrics.values import (
     asked_for,
     classification,
     normalised_error,
@@ -22,6 +20,8 @@ from bench.train.metrics import (
     scored_rows,
     trained_landmarks,
 )
+from bench.store.record import Landmarks
+from bench.store.trials import CRASHED, Store
 
 MANY, PART = 1000, 100
 """From so many trials on they are read by several processes, in parts of so many."""

@@ -29,7 +29,7 @@ def pooled_precision(hits: np.ndarray, answered: np.ndarray) -> np.ndarray:
 def macro_precision(right: np.ndarray, answers: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Precision of the first answer, averaged over the classes that occur in `labels`.
 
-    A class that is never answered counts as 0, as in `bench.train.metrics.classification`.
+    A class that is never answered counts as 0, as in `bench.metrics.values.classification`.
 
     Args:
         right: `(images,)` whether the answer is the true class.

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.data.issues import OddityLog, printable
 from bench.data.manifest import (
     CHANNELS_OF_TYPE,
     CLOTHES_TYPES,
@@ -21,7 +22,6 @@ from bench.data.manifest import (
     PARTITIONS,
     VISIBLE,
 )
-from bench.data.oddities import OddityLog, printable
 from bench.data.tree import leads_outside
 from bench.errors import BenchError
 

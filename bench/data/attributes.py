@@ -15,11 +15,11 @@ import numpy as np
 
 from bench.data.annotations import MALFORMED_SHARE, AnnotationFile
 from bench.data.deepfashion import ANNOTATION_FOLDERS, image_folder, locate
+from bench.data.issues import OddityLog, printable
 from bench.data.manifest import Manifest
-from bench.data.oddities import OddityLog, printable
 from bench.data.tree import match_names
 from bench.errors import BenchError
-from bench.spec import TrialSpec, file_digest
+from bench.study.trial import TrialSpec, file_digest
 
 ATTRIBUTE_TYPES = {1: "texture", 2: "fabric", 3: "shape", 4: "part", 5: "style"}
 """Types of attributes by DeepFashion's number."""

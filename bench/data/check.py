@@ -12,6 +12,7 @@ import numpy as np
 from bench.data.attributes import ATTRIBUTE_TYPES, YES, Attributes, load_attributes
 from bench.data.images import UnreadableImage
 from bench.data.images import decode as decode_image
+from bench.data.issues import OddityLog
 from bench.data.manifest import (
     ABSENT,
     CLOTHES_TYPES,
@@ -23,7 +24,6 @@ from bench.data.manifest import (
     Manifest,
     Oddity,
 )
-from bench.data.oddities import OddityLog
 
 UNREADABLE_SHARE = 0.01
 """The share of images that cannot be decoded above which a source counts as faulty."""

@@ -20,8 +20,8 @@ from bench.data.annotations import (
     read_partition,
 )
 from bench.data.fingerprint import fingerprint
+from bench.data.issues import OddityLog
 from bench.data.manifest import ABSENT, OUTSIDE, Manifest
-from bench.data.oddities import OddityLog
 from bench.data.sizes import image_sizes
 from bench.data.tree import (
     AMBIGUOUS,

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from bench.data.fingerprint import fingerprint
+from bench.data.issues import OddityLog
 from bench.data.manifest import ABSENT, Manifest
-from bench.data.oddities import OddityLog
 from bench.data.tree import IMAGE_SUFFIXES, is_inside, list_entries, refused_link
 from bench.errors import BenchError
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image, ImageDraw
 
+from bench.data.categories import categories
 from bench.data.manifest import ABSENT, CHANNELS_OF_TYPE, OCCLUDED, OUTSIDE, VISIBLE
 from bench.data.pattern import CROTCH, WAIST, Pattern, attributes, draw_pattern, draw_texture
-from bench.paper.categories import categories
 
 LONGEST = 300
 OVERSAMPLING = 2

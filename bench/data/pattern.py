@@ -10,7 +10,7 @@ from dataclasses import astuple, dataclass, fields
 
 import numpy as np
 
-from bench.paper.categories import categories
+from bench.data.categories import categories
 
 Range = tuple[float, float]
 

@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from bench.data.categories import categories
 from bench.data.garment import Cloth, Photograph, draw_cloth, draw_photograph
 from bench.data.manifest import ABSENT, CHANNELS_OF_TYPE, PARTITIONS
 from bench.data.phantom_attributes import answers_of, has_attributes, write_attributes
 from bench.errors import BenchError
-from bench.paper.categories import categories
 
 PHANTOM_VERSION = 1
 """Raised by hand whenever the same seed would draw other images than before."""

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.data.attributes import ANSWERS_FILE, NAMES_FILE, NO, YES
+from bench.data.categories import categories
 from bench.data.pattern import ANKLE, Pattern
-from bench.paper.categories import categories
 
 ATTRIBUTES_VERSION = 1
 """Raised by hand whenever the same product would have other attributes than before."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from bench.data.deepfashion import ANNOTATION_FOLDERS, is_deepfashion, load_deepfashion
 from bench.data.folder import is_folder_of_classes, load_folder
+from bench.data.issues import printable
 from bench.data.manifest import Manifest
-from bench.data.oddities import printable
 from bench.errors import BenchError
 
 PHANTOM_MARK = "phantom.json"

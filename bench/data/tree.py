@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.data.oddities import OddityLog
+from bench.data.issues import OddityLog
 from bench.errors import BenchError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")

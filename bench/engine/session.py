@@ -19,8 +19,8 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from bench.engine.desk import Keeper
 from bench.engine.resources import Resources, Shares, divide
+from bench.engine.stores import Keeper
 from bench.errors import RUN_AGAIN, BenchError
 
 QUIET = {
@@ -83,7 +83,7 @@ def session(resources: Resources, trials: int, results: Path, log: Path) -> Iter
             # Ray waits for its own processes for seconds; what is heavy is imported meanwhile. Ray
             # itself stays in this thread: its processes end with the thread that began them.
             with ThreadPoolExecutor(1) as pool:
-                imported = pool.submit(importlib.import_module, "bench.engine.search")
+                imported = pool.submit(importlib.import_module, "bench.engine.scheduler")
                 ray.init(
                     log_to_driver=False,
                     logging_level=logging.ERROR,

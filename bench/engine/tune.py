@@ -20,14 +20,14 @@ from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
-from bench.engine.bundles import bundles
-from bench.engine.job import Job
+from bench.engine.config import Job
+from bench.engine.groups import bundles
 from bench.engine.session import Session, on_node
 from bench.engine.worker import TrialWorker, prepare_features
-from bench.locks import is_held
-from bench.plan import PlannedTrial
-from bench.room import no_room
-from bench.store import CRASHED, Store
+from bench.files.disk import no_room
+from bench.files.locks import is_held
+from bench.store.plan import PlannedTrial
+from bench.store.trials import CRASHED, Store
 
 RETRIES = 2
 """How often a trial is tried again whose worker process, or its machine, was lost."""

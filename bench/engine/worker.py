@@ -27,14 +27,14 @@ from ray import tune
 from bench.data.manifest import Manifest
 from bench.data.phantom import draw_phantom, size_and_seed
 from bench.data.sources import open_source
-from bench.engine.desk import desk_of
-from bench.engine.job import Job
+from bench.engine.config import Job
+from bench.engine.stores import desk_of
 from bench.errors import BenchError
-from bench.locks import held
-from bench.record import write_json
-from bench.room import is_no_room, lack_of_room
-from bench.spec import TrialSpec
-from bench.store import CRASHED, DIVERGED, TIMED_OUT, Store
+from bench.files.disk import is_no_room, lack_of_room
+from bench.files.locks import held
+from bench.store.record import write_json
+from bench.store.trials import CRASHED, DIVERGED, TIMED_OUT, Store
+from bench.study.trial import TrialSpec
 
 REPORT_SECONDS = 0.5
 """Small trials are reported together: Ray takes some hundredths of a second for each report."""
@@ -57,7 +57,7 @@ class TrialWorker(tune.Trainable):
             job: What holds for all trials.
             threads: CPU threads to use.
             home: Ray's name of the machine that holds the results folder.
-            keeper: Handle of a `bench.engine.desk.Keeper` on a cluster, None on one machine.
+            keeper: Handle of a `bench.engine.stores.Keeper` on a cluster, None on one machine.
         """
         at_home = ray.get_runtime_context().get_node_id() == home
         self._job = job if at_home else away_from_home(job)

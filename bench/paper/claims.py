@@ -17,13 +17,13 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, StrictStr, ValidationError, model_validator
 
+from bench.data.categories import categories
 from bench.errors import BenchError
-from bench.models.settings import Settings
-from bench.paper.categories import categories
+from bench.files.yaml import Located, load_yaml, nearest, parse_yaml
 from bench.paper.published import published
 from bench.paper.rounding import Figure, Printed, Unit, fault
 from bench.paper.statements import Statement
-from bench.yaml_source import Located, load_yaml, nearest, parse_yaml
+from bench.systems.settings import Settings
 
 SHIPPED = "bench/paper/claims.yaml"
 

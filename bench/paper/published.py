@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-from bench.paper.categories import categories
-from bench.yaml_source import parse_yaml
+from bench.data.categories import categories
+from bench.files.yaml import parse_yaml
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class PublishedTable:
         title: What it shows.
         source: Where it is printed.
         unit: `percent` or `fraction`, of the figures as printed.
-        metrics: Its columns, as `bench.train.metrics` names them.
+        metrics: Its columns, as `bench.metrics.values` names them.
         note: What its caption says.
         rows: Its rows, in order.
     """

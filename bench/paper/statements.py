@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StrictStr, model_validator
 
-from bench.models.settings import Settings
 from bench.paper.rounding import Figure, fault, printed
+from bench.systems.settings import Settings
 
 Verdict = Literal["impossible", "suspicious", "possible", "consistent", "cannot tell"]
 Reference = Annotated[list[StrictStr], Field(min_length=3, max_length=3)]

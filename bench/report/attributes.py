@@ -8,8 +8,8 @@ from typing import Any
 from bench.analysis.arms import Arm
 from bench.analysis.attributes import DEPTHS, answered, frequency_recall, recall
 from bench.data.attributes import ATTRIBUTE_TYPES
-from bench.record import AttributeRecord
 from bench.report.cells import Measured, Table
+from bench.store.record import AttributeRecord
 
 
 def attributes_table(name: str, arms: Sequence[Arm]) -> Table | None:

@@ -11,8 +11,8 @@ import seaborn as sns
 from matplotlib.colors import LogNorm
 
 from bench.analysis.arms import Arm
-from bench.record import Predictions
 from bench.report.drawing import Figure, about, count, file_key, literal, set_style, settle, span
+from bench.store.record import Predictions
 
 MOST_CLASSES = 60
 """Classes that the matrix stays readable at."""

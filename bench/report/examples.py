@@ -15,7 +15,7 @@ import pandas as pd
 
 from bench.analysis.arms import Arm
 from bench.data.manifest import LANDMARKS
-from bench.record import Landmarks, Predictions
+from bench.metrics.values import normalised_error, ranks, trained_landmarks
 from bench.report.drawing import (
     Figure,
     about,
@@ -35,7 +35,7 @@ from bench.report.photos import (
     mark,
     read_photo,
 )
-from bench.train.metrics import normalised_error, ranks, trained_landmarks
+from bench.store.record import Landmarks, Predictions
 
 RULE = (
     "Chosen by rule: of the images answered right (top) and wrong (bottom), in the order of the "

@@ -15,6 +15,7 @@ import pandas as pd
 
 from bench.analysis.arms import Arm, Trial
 from bench.analysis.intervals import over_seeds, wilson
+from bench.metrics.values import ranks
 from bench.report.drawing import (
     GREY,
     MOST_COLOURS,
@@ -27,7 +28,6 @@ from bench.report.drawing import (
     settle,
     span,
 )
-from bench.train.metrics import ranks
 
 BINS, LEAST_IN_BIN = 6, 5
 """Bins of openness, fewer where a bin would hold less than so many images."""

@@ -9,8 +9,8 @@ from bench.analysis.arms import Arm
 from bench.analysis.landmarks import THRESHOLDS, estimate, placed
 from bench.data.manifest import CLOTHES_TYPES, LANDMARKS
 from bench.paper.published import PublishedRow, PublishedTable, published
-from bench.record import Landmarks
 from bench.report.cells import Measured, Printed, Table
+from bench.store.record import Landmarks
 
 QUOTED = ("landmark_error", "landmark_detection")
 """Published tables of landmarks, none of them measured here."""

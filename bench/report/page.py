@@ -21,7 +21,7 @@ from bench.report.provenance import audit_table
 from bench.report.published import REPRODUCIBLE, protocols_table, published_table
 from bench.report.reuse import MARK, Made, digest_of, read_made, sizes
 from bench.report.section import Drawn, Section, make_section
-from bench.store import Store
+from bench.store.trials import Store
 
 PAGES = {"html": "index.html", "markdown": "report.md", "latex": "report.tex"}
 """Forms of the page, and their files."""

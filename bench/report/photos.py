@@ -13,9 +13,9 @@ from matplotlib.patheffects import withStroke
 
 from bench.data.images import UnreadableImage, decode, stored_size
 from bench.data.tree import is_inside
-from bench.record import Landmarks
+from bench.metrics.values import trained_landmarks
 from bench.report.drawing import literal
-from bench.train.metrics import trained_landmarks
+from bench.store.record import Landmarks
 
 TRUE, PREDICTED = "#0173b2", "#de8f05"
 """Colours of what is true and of what is predicted."""

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from bench.analysis.arms import Arm, Trial
-from bench.display import duration
+from bench.cli.progress import duration
 from bench.paper.audit import Finding
 from bench.report.cells import Table
-from bench.store import DIVERGED
+from bench.store.trials import DIVERGED
 
 NOT_RECORDED = "not recorded"
 

@@ -10,10 +10,10 @@ import numpy as np
 from bench.analysis.arms import DEPTHS, Arm
 from bench.analysis.intervals import Estimate, over_seeds, wilson
 from bench.analysis.verdicts import batch_distribution, judge, share_variance
+from bench.metrics.values import classification, ranks
 from bench.paper.published import PublishedRow, PublishedTable, no_information, published
 from bench.report.cells import Measured, Printed, Table
 from bench.report.tables import PERCENT, trials_of
-from bench.train.metrics import classification, ranks
 
 PUBLISHED_UNIT = {"percent": 1.0, "fraction": 100.0}
 NO_INFORMATION = "no information (training frequencies)"

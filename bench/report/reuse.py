@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import bench
-from bench.record import write_json
-from bench.searches import search_path, searches_of
-from bench.store import Store
+from bench.store.record import write_json
+from bench.store.searches import search_path, searches_of
+from bench.store.trials import Store
 
 MARK = ".bench-report"
 """File that tells a report's folder from any other."""

@@ -11,7 +11,6 @@ from typing import Any
 
 from bench.analysis.arms import Arm, controls, effects
 from bench.analysis.load import load_arms
-from bench.paper.ledger import ledger
 from bench.paper.published import published as published_tables
 from bench.report.attributes import attributes_table
 from bench.report.cells import Measured, Table
@@ -36,8 +35,9 @@ from bench.report.tables import (
 )
 from bench.report.tuning import tuning_tables, tuning_warnings
 from bench.report.tuning_figures import tuning_figures
-from bench.store import DIVERGED, Store
-from bench.tuning import study_searches
+from bench.store.trials import DIVERGED, Store
+from bench.systems.ledger import ledger
+from bench.tuning.winners import study_searches
 
 CROSSED = ("factorial", "fractional", "random")
 """Designs that cross their axes, so that factors have effects apart from the arms'."""

@@ -8,7 +8,7 @@ from typing import Any
 from bench.analysis.arms import FEWEST_SEEDS, Arm, Effect, effects
 from bench.analysis.factors import factor_effects
 from bench.report.cells import Measured, Table, Trials
-from bench.store import DIVERGED
+from bench.store.trials import DIVERGED
 
 PERCENT = {
     "accuracy": "top-1 %",

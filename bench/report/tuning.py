@@ -8,11 +8,11 @@ from typing import Any
 
 from bench.analysis.arms import Arm
 from bench.analysis.tuning import FEWEST_PROPOSALS, coordinate, importances
-from bench.design.tuning import EPOCHS
 from bench.report.cells import Measured, Table, Trials
 from bench.report.drawing import count
 from bench.report.tables import PERCENT
-from bench.searches import Search
+from bench.store.searches import Search
+from bench.study.tuning import EPOCHS
 
 Searches = Mapping[str, Search]
 EDGE = 0.02

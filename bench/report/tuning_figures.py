@@ -14,7 +14,7 @@ from bench.analysis.tuning import best_so_far, expected_best
 from bench.report.drawing import Figure, about, colours_of, literal, set_style
 from bench.report.tables import PERCENT
 from bench.report.tuning import Searches, how_tuned, short
-from bench.searches import Search
+from bench.store.searches import Search
 
 
 def tuning_figures(

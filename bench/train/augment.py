@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image
 
 from bench.data.manifest import ABSENT, OUTSIDE
-from bench.train.settings import Augmentation
-from bench.train.targets import Annotation
+from bench.study.settings.training import Augmentation
+from bench.systems.ropanet.targets import Annotation
 
 MIRRORED = (1, 0, 3, 2, 5, 4, 7, 6)
 """Which landmark each becomes in a mirror: left and right change places."""

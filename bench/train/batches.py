@@ -12,11 +12,11 @@ import keras
 import numpy as np
 
 from bench.data.manifest import Manifest
-from bench.features import FeatureReader
+from bench.store.features import FeatureReader
+from bench.study.settings.training import Augmentation, LandmarkSpec, PoseSpec
+from bench.systems.ropanet.targets import Annotation, pixel_targets, pose_targets
 from bench.train.augment import augment
 from bench.train.balance import Balance, draw
-from bench.train.settings import Augmentation, LandmarkSpec, PoseSpec
-from bench.train.targets import Annotation, pixel_targets, pose_targets
 
 POSE_HEADS = ("points", "visibility")
 """Heads of the pose branch; the others recognise what is worn."""

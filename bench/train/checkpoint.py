@@ -18,8 +18,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from bench.checksums import file_checksum
-from bench.record import sync, write_json
+from bench.files.checksums import file_checksum
+from bench.store.record import sync, write_json
 
 STATE, ABOUT = "state.npz", "about.json"
 

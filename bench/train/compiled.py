@@ -24,7 +24,7 @@ import keras
 import numpy as np
 
 from bench.models.network import Network, seed_layers, seeded_weights
-from bench.spec import TrialSpec, compiled_parts
+from bench.study.trial import TrialSpec, compiled_parts
 from bench.train.balance import Balance
 from bench.train.batches import Batches, TrainingBatches
 from bench.train.checkpoint import state

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from bench.metrics.values import GateStatistics, PassedByImage, passed_by_image
 from bench.models.losses import NO_STATE
 from bench.models.network import Network, answers
+from bench.systems.ropanet.targets import Annotation, of_map, places_of
 from bench.train.batches import LandmarkMaps
-from bench.train.metrics import GateStatistics, PassedByImage, passed_by_image
-from bench.train.targets import Annotation, of_map, places_of
 
 
 @dataclass(frozen=True)

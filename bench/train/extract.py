@@ -12,11 +12,11 @@ import numpy as np
 from bench.data.images import decode_batch
 from bench.data.manifest import Manifest
 from bench.errors import BenchError
-from bench.features import RANDOM_SEED, SHARD_ROWS, FeatureStore, feature_key
-from bench.models.settings import BackboneSettings
-from bench.models.weights import checked_digest, weights_path
 from bench.models.weights_file import check_weights_file
-from bench.registry import BACKBONES, load
+from bench.store.features import RANDOM_SEED, SHARD_ROWS, FeatureStore, feature_key
+from bench.store.weights import checked_digest, weights_path
+from bench.systems.registry import BACKBONES, load
+from bench.systems.settings import BackboneSettings
 from bench.train.pretext import make_phantom_weights
 
 BATCH = 32

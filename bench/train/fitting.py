@@ -8,16 +8,16 @@ from typing import Any
 import keras
 import numpy as np
 
+from bench.metrics.values import GateStatistics
 from bench.models.losses import AttributeLoss, LandmarkLoss, LocationLoss, VisibilityLoss
 from bench.models.network import Network, answers
-from bench.spec import TrialSpec
-from bench.train.adam import OnePassAdam
+from bench.models.optimizers.adam import OnePassAdam
+from bench.models.optimizers.grouped import Tempo, tempo_groups
+from bench.study.settings.training import TrainSpec
+from bench.study.trial import TrialSpec
 from bench.train.balance import Balance, cross_entropy
 from bench.train.checkpoint import Checkpoints, Keeper, read_standing, restore
 from bench.train.compiled import Compiled
-from bench.train.metrics import GateStatistics
-from bench.train.settings import TrainSpec
-from bench.train.tempo import Tempo, tempo_groups
 
 JIT_COMPILE = keras.backend.backend() == "jax"
 """On JAX, Keras does not compile a step at all without it."""

@@ -20,20 +20,20 @@ import bench
 from bench.data.attributes import Attributes, data_identity, load_attributes
 from bench.data.manifest import Manifest
 from bench.data.split import Split
+from bench.data.trial_split import split_of
 from bench.errors import BenchError
-from bench.features import FeatureReader, FeatureStore, feature_key, weights_digest
-from bench.models.network import Network, Stem, seed_layers
-from bench.models.settings import Prior
-from bench.record import AttributeRecord, GateRecord, Landmarks, Predictions, TrialRecord
-from bench.registry import BALANCING, load
-from bench.spec import SEMANTICS, TrialSpec, trial_id
-from bench.train.metrics import (
+from bench.metrics.values import (
     PassedByImage,
     mean_position_error,
     normalised_error,
     scored,
 )
-from bench.train.splits import split_of
+from bench.models.network import Network, Stem, seed_layers
+from bench.store.features import FeatureReader, FeatureStore, feature_key, weights_digest
+from bench.store.record import AttributeRecord, GateRecord, Landmarks, Predictions, TrialRecord
+from bench.study.trial import SEMANTICS, TrialSpec, trial_id
+from bench.systems.registry import BALANCING, load
+from bench.systems.settings import Prior
 
 if TYPE_CHECKING:
     from bench.train.batches import Source

@@ -18,9 +18,9 @@ from bench.data.manifest import LANDMARKS
 from bench.data.phantom import PretextSet, pretext_set
 from bench.models.backbones import small
 from bench.models.losses import LandmarkLoss
-from bench.models.weights import write_checksum
-from bench.train.settings import LandmarkSpec
-from bench.train.targets import Annotation, pixel_targets
+from bench.store.weights import write_checksum
+from bench.study.settings.training import LandmarkSpec
+from bench.systems.ropanet.targets import Annotation, pixel_targets
 
 IMAGES = 2560
 SIDE = 96

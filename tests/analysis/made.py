@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bench.analysis.arms import Trial
-from bench.record import TrialRecord
+from bench.store.record import TrialRecord
 
 
 def trial(

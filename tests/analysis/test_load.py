@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from bench.analysis import load
-from bench.record import Predictions, TrialRecord
-from bench.store import Store
+from bench.store.record import Predictions, TrialRecord
+from bench.store.trials import Store
 
 
 def test_many_trials_read_by_several_processes_are_the_same_and_share_what_is_alike(

@@ -10,7 +10,7 @@ from scipy import stats
 
 from bench.analysis.intervals import over_seeds_and_images
 from bench.analysis.ratios import macro_matrix, macro_precision, pooled_precision
-from bench.train.metrics import classification
+from bench.metrics.values import classification
 
 N, CLASSES = 400, 5
 

@@ -9,16 +9,16 @@ import plain_keras
 import pytest
 
 from bench.data.manifest import Manifest
-from bench.data.settings import DataSpec, PhantomSource
 from bench.data.sources import open_source
-from bench.models.settings import BackboneSettings, RopaNet, UpsamplingStage
-from bench.spec import TrialSpec
+from bench.data.trial_split import split_of
+from bench.study.settings.data import DataSpec, PhantomSource
+from bench.study.settings.training import LandmarkSpec, TrainSpec
+from bench.study.trial import TrialSpec
+from bench.systems.ropanet.targets import pixel_targets
+from bench.systems.settings import BackboneSettings, RopaNet, UpsamplingStage
 from bench.train.batches import annotation_of
 from bench.train.extract import extract
 from bench.train.loop import TrialContext, run_trial
-from bench.train.settings import LandmarkSpec, TrainSpec
-from bench.train.splits import split_of
-from bench.train.targets import pixel_targets
 
 SPEC = TrialSpec(
     data=DataSpec(

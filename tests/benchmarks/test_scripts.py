@@ -15,7 +15,7 @@ import scale
 import scale_data
 import sharing
 
-from bench.features import FeatureStore, feature_key
+from bench.store.features import FeatureStore, feature_key
 from bench.train.compiled import Compiled
 from bench.train.loop import TrialContext, run_trial
 

@@ -8,12 +8,12 @@ import numpy as np
 import released_step
 
 from bench.models.backbones import small
-from bench.models.cost import head_flops
 from bench.models.network import Stem
-from bench.models.settings import BackboneSettings, RopaNet, UpsamplingStage
-from bench.registry import load
-from bench.spec import TrialSpec
-from bench.train.settings import LandmarkSpec, TrainSpec
+from bench.study.cost import head_flops
+from bench.study.settings.training import LandmarkSpec, TrainSpec
+from bench.study.trial import TrialSpec
+from bench.systems.registry import load
+from bench.systems.settings import BackboneSettings, RopaNet, UpsamplingStage
 
 CLASSES = 50
 SPEC = TrialSpec(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from bench.data.attributes import load_attributes
+from bench.data.categories import categories
 from bench.data.check import check
 from bench.data.garment import draw_cloth
 from bench.data.pattern import Pattern
@@ -17,7 +18,6 @@ from bench.data.phantom import draw_phantom
 from bench.data.phantom_attributes import PHANTOM_ATTRIBUTES, answers_of
 from bench.data.sources import open_source
 from bench.errors import BenchError
-from bench.paper.categories import categories
 
 NAMES = ["abstract chevron print        1", "a-line          3", "v-neck   4"]
 

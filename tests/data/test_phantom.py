@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.data.categories import categories
 from bench.data.garment import draw_cloth, draw_photograph
 from bench.data.manifest import ABSENT, CHANNELS_OF_TYPE, VISIBLE
 from bench.data.pattern import ATTRIBUTES
 from bench.data.phantom import contact_sheet, draw_phantom, is_drawn, pretext_set
 from bench.data.sources import open_source
 from bench.errors import BenchError
-from bench.paper.categories import categories
 
 
 def digest(root: Path) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bench.models.backbones import efficientnet_scaling, train_last
-from bench.registry import BACKBONES, load
+from bench.systems.registry import BACKBONES, load
 
 SIDES = {"small": (96, 61), "inception_v3": (139,), "vgg16": (64,), "resnet50": (65,),
          "mobilenet_v2": (65,), "efficientnet_b0": (65,), "convnext_tiny": (64,),

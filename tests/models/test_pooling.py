@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bench.models.pooling import AttentionPooling, GeneralisedMean
-from bench.registry import POOLINGS, load
+from bench.systems.registry import POOLINGS, load
 
 MAPS = np.random.default_rng(0).random((3, 4, 5, 6)).astype("f4")
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlparse
 import pytest
 
 from bench.report.page import write_report
-from bench.store import Store
+from bench.store.trials import Store
 from tests.report.browser import NAMES, Browser, BrowserError, find_browser
 from tests.report.test_report import SEEDS, record, study
 

@@ -12,10 +12,10 @@ from bench.analysis.arms import Arm
 from bench.analysis.load import load_arms
 from bench.analysis.mcnemar import image_effects
 from bench.analysis.tails import tail_effects
-from bench.record import Landmarks, Predictions, TrialRecord
 from bench.report.comparisons import images_table, tails_table
 from bench.report.gains import class_gains
-from bench.store import Store
+from bench.store.record import Landmarks, Predictions, TrialRecord
+from bench.store.trials import Store
 
 COUNTS = [50, 30, 12, 5, 3]
 NAMES = ["tee", "dress", "skirt", "kaf|tan", "never tested"]

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from bench.analysis.arms import Arm, Trial
-from bench.record import AttributeRecord, Landmarks, Predictions, TrialRecord
 from bench.report.attributes import attributes_table
 from bench.report.cells import Measured, Printed
 from bench.report.landmarks import landmark_tables
+from bench.store.record import AttributeRecord, Landmarks, Predictions, TrialRecord
 
 IMAGES = np.array([f"{number}.jpg" for number in range(30)], dtype=object)
 STUDY = {"name": "s", "control": "RopaNet", "data": {"label": "phantom (not DeepFashion)"}}

@@ -14,14 +14,14 @@ from PIL import Image
 
 from bench.analysis.arms import Arm
 from bench.analysis.load import load_arms
-from bench.record import GateRecord, Landmarks, Predictions, TrialRecord
 from bench.report.classes import class_distribution
 from bench.report.confusion import confusion
 from bench.report.drawing import Figure, file_key, literal
 from bench.report.examples import chosen, examples, gate_maps
 from bench.report.gates import gate_energy, gate_energy_by_epoch, openness
 from bench.report.photos import read_photo
-from bench.store import Store
+from bench.store.record import GateRecord, Landmarks, Predictions, TrialRecord
+from bench.store.trials import Store
 
 CLASSES = ["$x^2$ & \\frac{", "<script>_b", "skirt\n$", "never"]
 LABELS = np.array([0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2])

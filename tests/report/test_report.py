@@ -16,11 +16,11 @@ import pytest
 from bench.analysis.arms import effects
 from bench.analysis.load import load_arms
 from bench.errors import BenchError
+from bench.metrics.values import classification
 from bench.paper.published import no_information, published
-from bench.record import Landmarks, Predictions, TrialRecord
 from bench.report.page import write_report
-from bench.store import Store
-from bench.train.metrics import classification
+from bench.store.record import Landmarks, Predictions, TrialRecord
+from bench.store.trials import Store
 
 CLASSES, IMAGES, SEEDS = 6, 80, 4
 SKILLS = {"gate=sigmoid": 0.5, "gate=none": 0.9, "gate=same": 0.5}

@@ -8,14 +8,14 @@ from typing import Any
 import pandas as pd
 
 from bench.analysis.load import load_arms
-from bench.design.lay import lay_study
-from bench.design.study import load_study
 from bench.report.page import write_report
 from bench.report.tuning import tuning_tables, tuning_warnings
 from bench.report.tuning_figures import tuning_figures
-from bench.searches import SearchLog, search_path
-from bench.store import Store
-from bench.tuning import search_plans, study_searches, winners
+from bench.store.searches import SearchLog, search_path
+from bench.store.trials import Store
+from bench.study.resolve import lay_study
+from bench.study.study import load_study
+from bench.tuning.winners import search_plans, study_searches, winners
 from tests.report.test_report import SEEDS, record, study
 
 SPACE = """

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from bench.design.layers import base_layers, put, stacked
-from bench.record import TrialRecord
-from bench.spec import TrialSpec
+from bench.data.trial_split import split_of
+from bench.store.record import TrialRecord
+from bench.study.overlays import base_layers, put, stacked
+from bench.study.trial import TrialSpec
 from bench.train.extract import extract
 from bench.train.loop import TrialContext
-from bench.train.splits import split_of
 
 
 def smoke_spec(preset: str, *, epochs: int, **settings: Any) -> TrialSpec:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from bench.study.settings.training import Augmentation
+from bench.systems.ropanet.targets import Annotation
 from bench.train.augment import augment, crop, flip
-from bench.train.settings import Augmentation
-from bench.train.targets import Annotation
 
 
 def marked(x: float, y: float, landmark: int = 0) -> tuple[np.ndarray, Annotation]:

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from bench.registry import BALANCING, load
+from bench.systems.registry import BALANCING, load
 from bench.train.balance import draw
 
 COUNTS = np.array([60, 30, 10, 0])

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bench.data.sources import open_source
-from bench.spec import TrialSpec, trial_id
+from bench.study.trial import TrialSpec, trial_id
 from bench.train.checkpoint import ABOUT, STATE, Checkpoints, read_standing
 from bench.train.loop import TrialContext, run_trial
 from tests.train.smoke import prepare, same, smoke_spec

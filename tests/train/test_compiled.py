@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bench.data.sources import open_source
-from bench.spec import TrialSpec
+from bench.study.trial import TrialSpec
 from bench.train import compiled
 from bench.train.checkpoint import Checkpoints
 from bench.train.compiled import Compiled

@@ -9,9 +9,9 @@ import pytest
 
 from bench.data.sources import open_source
 from bench.errors import BenchError
-from bench.features import FeatureStore, feature_key
-from bench.models.settings import BackboneSettings
-from bench.registry import BACKBONES, load
+from bench.store.features import FeatureStore, feature_key
+from bench.systems.registry import BACKBONES, load
+from bench.systems.settings import BackboneSettings
 from bench.train.extract import ensure_weights, extract, open_backbone
 
 

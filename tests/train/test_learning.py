@@ -9,13 +9,13 @@ import pytest
 
 from bench.data.phantom import draw_phantom
 from bench.data.sources import open_source
-from bench.design.lay import lay_study
-from bench.design.study import Study
-from bench.record import TrialRecord
+from bench.data.trial_split import split_of
+from bench.files.yaml import Located
+from bench.store.record import TrialRecord
+from bench.study.resolve import lay_study
+from bench.study.study import Study
 from bench.train.extract import extract
 from bench.train.loop import TrialContext, run_trial
-from bench.train.splits import split_of
-from bench.yaml_source import Located
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from bench.data.sources import open_source
-from bench.features import FeatureStore, feature_key
-from bench.record import TrialRecord
-from bench.registry import BALANCING, load
-from bench.spec import TrialSpec, trial_id
+from bench.data.trial_split import split_of
+from bench.store.features import FeatureStore, feature_key
+from bench.store.record import TrialRecord
+from bench.study.trial import TrialSpec, trial_id
+from bench.systems.registry import BALANCING, load
 from bench.train.batches import LandmarkMaps, Source, TrainingBatches
 from bench.train.loop import TrialContext, run_trial
-from bench.train.splits import split_of
 from tests.train.smoke import prepare, smoke_spec
 
 

@@ -11,8 +11,8 @@ import pytest
 from pydantic import ValidationError
 
 from bench.data.sources import open_source
-from bench.models.settings import BackboneSettings
-from bench.spec import TrialSpec, trial_id
+from bench.study.trial import TrialSpec, trial_id
+from bench.systems.settings import BackboneSettings
 from bench.train.extract import extract
 from bench.train.loop import TrialContext, run_trial
 from bench.train.precision import computing_in

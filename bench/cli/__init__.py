@@ -1,0 +1,5 @@
+"""The command line: the one room that prints, asks or exits."""
+
+from bench.cli.app import main
+
+__all__ = ["main"]

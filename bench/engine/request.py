@@ -1,0 +1,153 @@
+"""What the user asked for, laid out over its data: the study's design, and where the data lies."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.data.manifest import Manifest
+from bench.data.phantom import draw_phantom, drawn_as, is_drawn, phantom_folder
+from bench.data.sources import open_source
+from bench.errors import BenchError
+from bench.files.locks import held
+from bench.files.yaml import nearest
+from bench.study.design import Design
+from bench.study.resolve import lay_study
+from bench.study.settings.data import PhantomSource
+from bench.study.study import load_study
+
+Say = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for.
+
+    Args:
+        study: The study's YAML.
+        data: Folder of the data; None for the phantom.
+        profile: `smoke`, `laptop` or `paper`; None for `paper` with data and `laptop` without.
+        results: Results folder.
+        cache: Cache folder.
+        only: Names of the only arms to run; empty for all.
+        limit: Most trials to run; None for all.
+        rerun: Train again what is in the store, and replace it; also what diverged.
+        trial_timeout: Seconds that a trial may take; None for any.
+        checkpoint_seconds: Seconds between two checkpoints of a trial.
+        share: Whether trials of one shape share a compiled network; the trials are the same.
+        settings: Dotted path -> value, above the study's own.
+    """
+
+    study: Path
+    data: Path | None = None
+    profile: str | None = None
+    results: Path = Path("results")
+    cache: Path = Path(".cache")
+    only: tuple[str, ...] = ()
+    limit: int | None = None
+    rerun: bool = False
+    trial_timeout: float | None = None
+    checkpoint_seconds: float = 60.0
+    share: bool = True
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A study laid out over its data.
+
+    Args:
+        design: The study under its profile.
+        manifest: The data; None for a phantom that is not drawn yet.
+        data_root: Where the data lies, or will.
+    """
+
+    design: Design
+    manifest: Manifest | None
+    data_root: Path
+
+
+def lay_out(request: Request, *, draw: Say | None = None) -> Prepared:
+    """Read the study and open its data.
+
+    Args:
+        request: What the user asked for.
+        draw: Draw the phantom if it is not there, telling this of the progress; None leaves it
+            undrawn, for a plan.
+
+    Raises:
+        BenchError: With file, line and column where the study is at fault.
+    """
+    study, file = load_study(request.study)
+    profile = request.profile or ("paper" if request.data else "laptop")
+    manifest = None
+    data_source: dict[str, Any] | None = None
+    if request.data is not None:
+        manifest = open_source(request.data, cache=request.cache, progress=_named(draw, "sizes"))
+        data_source = {"kind": manifest.source}
+        if manifest.source == "phantom":
+            data_source |= drawn_as(request.data)
+    laid = lay_study(
+        study, file, profile=profile, data_source=data_source, settings=request.settings
+    )
+    if request.data is not None:
+        assert manifest is not None
+        return Prepared(laid, manifest, request.data.resolve())
+    root = _phantom_root(laid, request.cache, request.study)
+    source = laid.control.spec.data.source
+    assert isinstance(source, PhantomSource)
+    if draw is not None:
+        # Two runs that begin at the same time draw it once.
+        with held(request.cache / "phantom.lock", wait=True):
+            draw_phantom(
+                root, images=source.images, seed=source.seed, progress=_named(draw, "drawing")
+            )
+    if is_drawn(root, images=source.images, seed=source.seed):
+        manifest = open_source(root, cache=request.cache)
+    return Prepared(laid, manifest, root.resolve())
+
+
+def check_only(laid: Design, request: Request) -> None:
+    """Make sure that every arm named by `--only` is in the design.
+
+    Raises:
+        BenchError: One is not.
+    """
+    if not request.only:
+        return
+    known = [arm.name for arm in laid.arms()]
+    for name in request.only:
+        if name not in known:
+            meant = nearest(name, known)
+            raise BenchError(
+                f"the study has no arm `{name}`",
+                where=str(request.study),
+                fix=f"did you mean `{meant}`?" if meant else f"its arms: {'; '.join(known[:20])}",
+            )
+
+
+def _phantom_root(laid: Design, cache: Path, study: Path) -> Path:
+    sources = {arm.spec.data.source for arm in itertools.islice(laid.arms(), 1000)}
+    other = next((source for source in sources if not isinstance(source, PhantomSource)), None)
+    if other is not None:
+        raise BenchError(
+            f"the study asks for {other.kind} data, and no folder was given",
+            where=str(study),
+            fix="add `--data DIR`",
+        )
+    if len(sources) > 1:
+        raise BenchError(
+            "the arms ask for different phantoms; a run has one data source",
+            where=str(study),
+            fix="set data.source in `base`, and run the study once for each phantom",
+        )
+    source = next(iter(sources))
+    assert isinstance(source, PhantomSource)
+    return cache / phantom_folder(source.images, source.seed)
+
+
+def _named(say: Say | None, phase: str) -> Callable[[int, int], None] | None:
+    return None if say is None else lambda done, total: say(phase, done, total)

@@ -1,0 +1,134 @@
+"""Where a worker leaves what it made: the results folder, or, on a cluster, the folder's keeper.
+
+Both are asked the same: is a trial stored, may I train it, here it is, this is how it failed. On a
+cluster the keeper serves the workers of its own machine, too: a trial whose machine was lost may
+come to one of them, and the keeper still holds its claim.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from bench.files.locks import held
+from bench.store.record import TrialRecord, write_record
+from bench.store.trials import Store
+
+
+class LocalDesk:
+    """The results folder, on this machine.
+
+    Args:
+        results: The folder.
+    """
+
+    def __init__(self, results: Path) -> None:
+        self._store = Store(results)
+
+    def has(self, trial: str) -> bool:
+        """Whether the trial is stored."""
+        return self._store.has(trial)
+
+    @contextmanager
+    def claim(self, trial: str) -> Iterator[bool]:
+        """Hold the right to train a trial; yields whether it was to be had."""
+        with held(self._store.claim(trial), wait=False) as mine:
+            yield mine
+
+    def put(self, record: TrialRecord, *, replace: bool) -> None:
+        """Store a finished trial."""
+        self._store.write(record, replace=replace)
+
+    def fail(self, trial: str, failure: dict[str, Any]) -> None:
+        """Record a failed attempt."""
+        self._store.write_failure(trial, failure)
+
+
+class DistantDesk:
+    """The results folder of whatever machine, through its keeper.
+
+    Args:
+        keeper: Handle of the `Keeper` on the machine of the results.
+    """
+
+    def __init__(self, keeper: Any) -> None:
+        self._keeper = keeper
+
+    def has(self, trial: str) -> bool:
+        """Whether the trial is stored."""
+        return bool(ray.get(self._keeper.has.remote(trial)))
+
+    @contextmanager
+    def claim(self, trial: str) -> Iterator[bool]:
+        """Hold the right to train a trial; yields whether it was to be had."""
+        if not ray.get(self._keeper.claim.remote(trial)):
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            ray.get(self._keeper.release.remote(trial))
+
+    def put(self, record: TrialRecord, *, replace: bool) -> None:
+        """Store a finished trial; returns when it lies on the other machine's disk."""
+        with tempfile.TemporaryDirectory(prefix="ropanet-bench-") as scratch:
+            folder = Path(scratch)
+            write_record(folder, record)
+            files = {path.name: path.read_bytes() for path in folder.iterdir()}
+        ray.get(self._keeper.put.remote(record.id, files, replace))
+
+    def fail(self, trial: str, failure: dict[str, Any]) -> None:
+        """Record a failed attempt."""
+        ray.get(self._keeper.fail.remote(trial, failure))
+
+
+class Keeper:
+    """An actor on the machine of the results folder, for the workers of a cluster.
+
+    Args:
+        results: The folder.
+    """
+
+    def __init__(self, results: Path) -> None:
+        self._store = Store(results)
+        self._claims: dict[str, ExitStack] = {}
+
+    def has(self, trial: str) -> bool:
+        """Whether the trial is stored."""
+        return self._store.has(trial)
+
+    def claim(self, trial: str) -> bool:
+        """Hold the right to train a trial until it is released, or this run ends.
+
+        A claim of this run's own is given again: its worker was lost with its machine, and the
+        trial went to another.
+        """
+        if trial in self._claims:
+            return True
+        stack = ExitStack()
+        if not stack.enter_context(held(self._store.claim(trial), wait=False)):
+            return False
+        self._claims[trial] = stack
+        return True
+
+    def release(self, trial: str) -> None:
+        """Give the right to train a trial up."""
+        self._claims.pop(trial, ExitStack()).close()
+
+    def put(self, trial: str, files: dict[str, bytes], replace: bool) -> None:
+        """Store a trial from the bytes of its files."""
+        self._store.adopt(trial, files, replace=replace)
+
+    def fail(self, trial: str, failure: dict[str, Any]) -> None:
+        """Record a failed attempt."""
+        self._store.write_failure(trial, failure)
+
+
+def desk_of(results: Path, keeper: Any | None) -> LocalDesk | DistantDesk:
+    """The desk of a worker: a keeper's where it was given one."""
+    return LocalDesk(results) if keeper is None else DistantDesk(keeper)

@@ -1,0 +1,244 @@
+"""Stored trials trained again and compared: is what is stored what happens?"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from bench.data.attributes import data_identity
+from bench.data.manifest import Manifest
+from bench.data.phantom import draw_phantom, phantom_folder
+from bench.data.sources import open_source
+from bench.engine.resources import Resources
+from bench.engine.training import Phases, TrialsShown, batch_of, train
+from bench.errors import BenchError
+from bench.files.locks import held
+from bench.store.plan import PlannedTrial
+from bench.store.record import TrialRecord
+from bench.store.trials import Store
+from bench.study.settings.data import PhantomSource
+from bench.study.trial import SEMANTICS, TrialSpec, trial_id
+
+TOLERANCE = 1e-3
+"""Largest difference of a probability that other hardware's rounding is taken for."""
+
+IDENTICAL, CLOSE, DIFFERENT, NOT_COMPARED = (
+    "identical",
+    "within tolerance",
+    "different",
+    "not compared",
+)
+
+INPUTS = (
+    "backbone_weights", "semantics", "bench", "commit", "keras", "backend", "python", "numpy",
+    "machine", "cores", "threads",
+)  # fmt: skip
+"""What a record's environment says that may change a trial's numbers."""
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A stored trial beside the same trial trained now.
+
+    Args:
+        trial: Its identity.
+        name: Study, arm and seed, where a study's record names it.
+        verdict: `identical`, `within tolerance`, `different` or `not compared`.
+        deviation: Largest difference of a probability; NaN where none was compared.
+        where: Where that is, or why nothing was compared.
+        changed: Inputs that are not what they were: name -> (then, now).
+    """
+
+    trial: str
+    name: str
+    verdict: str
+    deviation: float
+    where: str
+    changed: dict[str, tuple[Any, Any]]
+
+
+def verify(
+    store: Store,
+    cache: Path,
+    trials: Sequence[str],
+    *,
+    resources: Resources,
+    data: Path | None = None,
+    tolerance: float = TOLERANCE,
+    phases: Phases,
+    trials_shown: TrialsShown,
+) -> list[Verified]:
+    """Train stored trials again, into a folder that is then removed, and compare.
+
+    Each is trained with as many CPU threads as it was, since their number changes the rounding.
+
+    Args:
+        store: The store.
+        cache: Cache folder.
+        trials: Identities.
+        resources: What may be used; its `threads` are each record's own.
+        data: Folder of the data; None for where the studies say it lay, or the phantom.
+        tolerance: Largest difference of a probability that counts as rounding.
+        phases: Shows the making of features.
+        trials_shown: Shows the trials.
+
+    Raises:
+        BenchError: A trial is not in the store or cannot be read, or its data is not to be had.
+    """
+    names, roots = _named(store)
+    records = {trial: store.read(trial) for trial in dict.fromkeys(trials)}
+    again = Store(cache / f".verify-{os.getpid()}")
+    found: dict[str, Verified] = {}
+    groups: dict[tuple[Path, int], list[PlannedTrial]] = {}
+    manifests: dict[Path, Manifest] = {}
+    for trial, record in records.items():
+        spec = _spec_of(record)
+        root = data or roots.get(trial)
+        if spec is not None:
+            root = _data_of(spec, root, cache, phases)
+        if root is None or spec is None:
+            found[trial] = _not_compared(trial, names, "this bench cannot read its settings")
+            continue
+        manifest = manifests.setdefault(root, open_source(root, cache=cache))
+        if trial_id(spec, data_identity(spec, manifest)) != trial:
+            changed = _changed_identity(record, manifest)
+            why = "it would be another trial now" if changed else "its settings mean another trial"
+            found[trial] = replace(_not_compared(trial, names, why), changed=changed)
+            continue
+        threads = int(record.environment.get("threads") or 1)
+        planned = PlannedTrial(trial, names.get(trial, trial), spec.seed, spec, False)
+        groups.setdefault((root, threads), []).append(planned)
+    try:
+        for (root, threads), of_group in groups.items():
+            log = store.root / "logs" / f"verify.{os.getpid()}.log"
+            batch = batch_of(
+                of_group, manifests[root], root.resolve(), cache=cache, results=again.root,
+                log=log, profile="verify",
+            )  # fmt: skip
+            train(
+                [batch],
+                replace(resources, threads=threads),
+                phases=phases,
+                trials_shown=trials_shown,
+            )
+        for of_group in groups.values():
+            for one in of_group:
+                if again.has(one.id):
+                    outcome = compare(records[one.id], again.read(one.id), tolerance)
+                    found[one.id] = replace(outcome, name=names.get(one.id, ""))
+                else:
+                    said = again.failures(one.id)
+                    why = said[-1]["error"] if said else "it was not trained"
+                    found[one.id] = replace(_not_compared(one.id, names, why), verdict=DIFFERENT)
+    finally:
+        shutil.rmtree(again.root, ignore_errors=True)
+    return [found[trial] for trial in records]
+
+
+def compare(stored: TrialRecord, now: TrialRecord, tolerance: float = TOLERANCE) -> Verified:
+    """A record beside the same trial's of today.
+
+    Args:
+        stored: The record in the store.
+        now: The same trial, trained again.
+        tolerance: Largest difference of a probability that counts as rounding.
+    """
+    changed = {
+        name: (stored.environment.get(name), now.environment.get(name))
+        for name in INPUTS
+        if stored.environment.get(name) != now.environment.get(name)
+    }
+    nan = float("nan")
+    one, other = stored.predictions, now.predictions
+    if (
+        list(one.images) != list(other.images)
+        or one.probabilities.shape != other.probabilities.shape
+    ):
+        return Verified(stored.id, "", DIFFERENT, nan, "other test images", changed)
+    off = np.abs(one.probabilities.astype(np.float64) - other.probabilities)
+    row, column = np.unravel_index(int(off.argmax()), off.shape)
+    deviation = float(off[row, column])
+    classes = stored.data["class_names"]
+    where = f"{one.images[row]}, class {classes[column]}" if deviation else ""
+    if deviation == 0.0 and _same_otherwise(stored, now):
+        return Verified(stored.id, "", IDENTICAL, 0.0, "", changed)
+    verdict = CLOSE if deviation <= tolerance else DIFFERENT
+    return Verified(stored.id, "", verdict, deviation, where or "beside the predictions", changed)
+
+
+def _same_otherwise(stored: TrialRecord, now: TrialRecord) -> bool:
+    """Whether metrics, history, landmarks and gates are the same, NaN like NaN."""
+    pairs: list[tuple[Any, Any]] = [(stored.history, now.history)]
+    pairs += [(value, now.metrics.get(name)) for name, value in stored.metrics.items()]
+    if stored.landmarks is not None and now.landmarks is not None:
+        pairs.append((stored.landmarks.predicted, now.landmarks.predicted))
+    if stored.gate is not None and now.gate is not None:
+        pairs.append((stored.gate.maps, now.gate.maps))
+    try:
+        for one, other in pairs:
+            np.testing.assert_equal(one, other)
+    except AssertionError:
+        return False
+    return True
+
+
+def _named(store: Store) -> tuple[dict[str, str], dict[str, Path]]:
+    """Names of trials, and where their data lay, by the studies' records."""
+    names: dict[str, str] = {}
+    roots: dict[str, Path] = {}
+    for study in store.studies():
+        for arm in study["arms"]:
+            for seed, trial in arm["trials"].items():
+                names.setdefault(trial, f"{study['name']}: {arm['name']}, seed {seed}")
+                roots.setdefault(trial, Path(study["data"]["root"]))
+    return names, roots
+
+
+def _spec_of(record: TrialRecord) -> TrialSpec | None:
+    try:
+        return TrialSpec.model_validate(record.spec)
+    except ValidationError:
+        return None
+
+
+def _data_of(spec: TrialSpec, root: Path | None, cache: Path, phases: Phases) -> Path:
+    """Where a trial's data lies; a phantom is drawn where it is missing."""
+    if root is not None and root.is_dir():
+        return root
+    source = spec.data.source
+    if isinstance(source, PhantomSource):
+        drawn = cache / phantom_folder(source.images, source.seed)
+        with phases() as say, held(cache / "phantom.lock", wait=True):
+            return draw_phantom(
+                drawn,
+                images=source.images,
+                seed=source.seed,
+                progress=lambda done, total: say("drawing", done, total),
+            )
+    raise BenchError(
+        f"the trial's data is not there any more: {root}"
+        if root
+        else "nothing says where its data lay",
+        where="bench verify",
+        fix="add `--data DIR`",
+    )
+
+
+def _changed_identity(record: TrialRecord, manifest: Manifest) -> dict[str, tuple[Any, Any]]:
+    then = record.environment.get("semantics")
+    pairs = {
+        "data": (record.data["fingerprint"], manifest.fingerprint),
+        "semantics": (then, SEMANTICS),
+    }
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def _not_compared(trial: str, names: dict[str, str], why: str) -> Verified:
+    return Verified(trial, names.get(trial, ""), NOT_COMPARED, float("nan"), why, {})

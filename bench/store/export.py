@@ -1,0 +1,136 @@
+"""A copy of some studies for others to read: their records and trials in a store of their own.
+
+A compact copy keeps of a probability the digits that its metrics need, so that a study of dozens of
+trials fits into a repository.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.metrics.values import ranks
+from bench.store.record import TrialRecord
+from bench.store.searches import copy_search, searches_of
+from bench.store.trials import Store
+
+BEST = 5
+"""Answers that the report shows of an image."""
+
+FEWEST_BITS, ALL_BITS = 6, 23
+"""Bits of a float32's fraction."""
+
+PLACE_BITS = 12
+"""Bits that a compact copy keeps of a true landmark's place: steps of a twentieth of a pixel."""
+
+GATE_BITS = 5
+"""Bits of a float16's fraction that a compact copy keeps of a gate's maps: steps below 3 %."""
+
+
+def export(
+    store: Store,
+    to: Path,
+    studies: Sequence[str] | None = None,
+    *,
+    compact: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """Copy studies, their finished trials, and what their searches proposed.
+
+    Args:
+        store: Where they are.
+        to: Results folder to add them to; what is there already stays.
+        studies: Names of the studies; None for all.
+        compact: Whether to round what is stored (`compacted`).
+        progress: Called with (trials done, trials in all).
+
+    Returns:
+        How many trials the copy holds of the studies.
+
+    Raises:
+        BenchError: The store holds no such study, or a trial cannot be read.
+    """
+    chosen, target = store.chosen(studies), Store(to)
+    wanted = sorted(
+        {
+            identity
+            for study in chosen
+            for arm in study["arms"]
+            for identity in arm["trials"].values()
+            if store.has(identity)
+        }
+    )
+    for done, identity in enumerate(wanted, start=1):
+        record = store.read(identity)
+        target.write(compacted(record) if compact else record)
+        if progress is not None:
+            progress(done, len(wanted))
+    for study in chosen:
+        for identity in searches_of(study):
+            copy_search(store.root, to, identity)
+        target.write_study(study["name"], _portable(study))
+    return len(wanted)
+
+
+def _portable(study: dict[str, Any]) -> dict[str, Any]:
+    """A study's record without the place that its data had on this machine."""
+    data = study.get("data", {})
+    if "root" not in data:
+        return study
+    root = Path(data["root"])
+    drawn = data["source"] == "phantom"
+    # Where a run with the default cache draws the same phantom.
+    place = Path(".cache", "phantom", root.name) if drawn else Path(root.name)
+    return study | {"data": data | {"root": place.as_posix()}}
+
+
+def compacted(record: TrialRecord) -> TrialRecord:
+    """A trial with shorter numbers and the same answers.
+
+    Classes that are less probable than the true one and than the five best answers get probability
+    0, and the others lose bits as long as every image keeps its answer, the rank of its true class
+    and the classes above one half. So accuracy, top-k, precision and recall stay exactly as they
+    were; cross-entropy and landmark error may change in their fourth digit. Its environment says
+    `compact`.
+    """
+    said = record.predictions
+    labels = said.labels.astype(np.int64)
+
+    def answers(probabilities: np.ndarray) -> list[np.ndarray]:
+        return [probabilities.argmax(axis=1), ranks(probabilities, labels), probabilities > 0.5]
+
+    before = answers(said.probabilities)
+    true = np.take_along_axis(said.probabilities, labels[:, None], axis=1)
+    best = np.sort(said.probabilities, axis=1)[:, -BEST:][:, :1]
+    kept = np.where(said.probabilities >= np.minimum(true, best), said.probabilities, 0)
+    for bits in range(FEWEST_BITS, ALL_BITS + 1):
+        rounded = _rounded(kept, bits)
+        if all(np.array_equal(*pair) for pair in zip(before, answers(rounded), strict=True)):
+            break
+    gate = record.gate
+    if gate is not None:
+        fewer = ~np.uint16((1 << (10 - GATE_BITS)) - 1)
+        maps = (np.ascontiguousarray(gate.maps).view(np.uint16) & fewer).view(np.float16)
+        gate = replace(gate, maps=maps)
+    put = record.landmarks
+    if put is not None:
+        put = replace(put, true=_rounded(put.true, PLACE_BITS))
+    return replace(
+        record,
+        predictions=replace(said, probabilities=rounded),
+        landmarks=put,
+        gate=gate,
+        environment=record.environment | {"compact": True},
+    )
+
+
+def _rounded(values: np.ndarray, bits: int) -> np.ndarray:
+    """Float32 numbers to the nearest with so many bits of fraction."""
+    dropped = ALL_BITS - bits
+    whole = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    half = np.uint32((1 << dropped) >> 1)
+    return ((whole + half) & ~np.uint32((1 << dropped) - 1)).view(np.float32)

@@ -1,0 +1,204 @@
+"""The cache folder looked over: all in it can be made again, so all of it can be repaired."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import fields
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from bench.data.phantom import MARK, PHANTOM_VERSION
+from bench.data.sizes import DAMAGED
+from bench.files.checksums import file_checksum
+from bench.store.features import FORMAT, FeatureKey, FeatureStore
+from bench.store.fsck.findings import Finding, Repair, Say, foreign, is_left, leftover, removal
+from bench.store.fsck.results import Known
+from bench.store.weights import checksum_path, weights_path
+from bench.study.trial import SEMANTICS
+from bench.systems.registry import BACKBONES
+from bench.systems.settings import BackboneSettings
+
+AGAIN = "the next run that wants it makes it again"
+
+
+def check_cache(cache: Path, known: Known, say: Say) -> Iterator[Finding]:
+    """Look a cache folder over.
+
+    Args:
+        cache: The folder.
+        known: What the results folder refers to; with no study in it, nothing counts as stale.
+        say: Told of the progress.
+    """
+    for path in sorted(cache.glob(".progress-*")):
+        if is_left(path):
+            yield leftover(path)
+    yield from _weights(cache)
+    yield from _features(cache, known, say)
+    yield from _sizes(cache, known)
+    yield from _phantoms(cache)
+
+
+def _weights(cache: Path) -> Iterator[Finding]:
+    for path in sorted((cache / "weights").glob("*")):
+        made = re.fullmatch(r"(\w+)-phantom-v(\d+)\.weights\.h5", path.name)
+        if ".part." in path.name:
+            if is_left(path):
+                yield leftover(path)
+        elif path.suffix == ".sha256":
+            if not path.with_suffix("").is_file():
+                yield leftover(path)
+        elif made is None:
+            yield foreign(path, "the weights made here")
+        elif int(made[2]) != SEMANTICS:
+            yield Finding("stale weights", path, f"are of version {made[2]}", _weights_gone(path))
+        elif checksum_path(path).is_file() and _kept(path) != file_checksum(path):
+            what = "are not what was written: their checksum differs"
+            yield Finding("damaged weights", path, what, _weights_gone(path))
+
+
+def _kept(weights: Path) -> str:
+    return checksum_path(weights).read_text(encoding="ascii", errors="replace").strip()
+
+
+def _weights_gone(path: Path) -> Repair:
+    def remove() -> None:
+        path.unlink()
+        checksum_path(path).unlink(missing_ok=True)
+
+    return Repair(f"removed; {AGAIN}", remove)
+
+
+def _features(cache: Path, known: Known, say: Say) -> Iterator[Finding]:
+    in_use = known.weights | _current_weights(cache)
+    for folder in sorted((cache / "features").glob("*")):
+        if not folder.is_dir() or not re.fullmatch(r"\w+-[0-9a-f]{16}", folder.name):
+            yield foreign(folder, "the features' folders")
+            continue
+        try:
+            key = _key(folder)
+        except (OSError, ValueError, TypeError) as error:
+            what = f"no longer says what it holds ({error}); {_megabytes(folder)}"
+            yield Finding("damaged features", folder, what, removal(folder, AGAIN))
+            continue
+        why = _stale(key, known, in_use)
+        if why:
+            what = f"{why}; {_megabytes(folder)}"
+            yield Finding("stale features", folder, what, removal(folder, AGAIN))
+            continue
+        yield from _shards(FeatureStore(cache, key), say)
+
+
+def _key(folder: Path) -> FeatureKey:
+    plain = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+    if not isinstance(plain, dict) or not set(plain) <= {f.name for f in fields(FeatureKey)}:
+        raise ValueError("about.json has other keys")
+    try:
+        key = FeatureKey(**plain)
+    except TypeError:
+        raise ValueError("about.json lacks a key") from None
+    if key.name != folder.name:
+        raise ValueError("about.json is of another folder")
+    return key
+
+
+def _stale(key: FeatureKey, known: Known, in_use: set[str]) -> str | None:
+    if key.format != FORMAT:
+        return f"are of format {key.format}"
+    if not known.fingerprints:
+        return None
+    if key.fingerprint not in known.fingerprints:
+        return f"are of data {key.fingerprint[:16]}, which no study here is on"
+    # A study that is not finished may yet train with weights that no trial names so far.
+    if (
+        key.weights.startswith("sha256:")
+        and key.weights not in in_use
+        and key.fingerprint not in known.unfinished
+    ):
+        return f"are of weights {key.weights[:23]}, which no trial here was trained with"
+    return None
+
+
+def _current_weights(cache: Path) -> set[str]:
+    """Digests of the named weights on this machine."""
+    found = set()
+    for name, backbone in BACKBONES.items():
+        for weights in backbone.weights:
+            path = weights_path(BackboneSettings(name=name, weights=weights), cache)
+            if path is not None and path.is_file():
+                found.add(f"sha256:{file_checksum(path)}")
+    return found
+
+
+def _shards(store: FeatureStore, say: Say) -> Iterator[Finding]:
+    files = sorted(store.folder.iterdir())
+    described = [path for path in files if path.suffix == ".json" and path.name != "about.json"]
+    phase = f"features in {store.folder.name}"
+    for done, (name, fault) in enumerate(store.faults(), start=1):
+        if fault:
+            drop = Repair(f"dropped; {AGAIN}", partial(store.drop, name))
+            yield Finding("damaged features", store.folder / name, fault, drop)
+        say(phase, done, len(described))
+    whole = {path.with_suffix(end) for path in described for end in (".npy", ".json")}
+    for path in files:
+        if path in whole or path.name == "about.json":
+            continue
+        if path.suffix == ".npy" or path.name.startswith("."):
+            if is_left(path):
+                yield leftover(path)
+        else:
+            yield foreign(path, "the features' files")
+
+
+def _sizes(cache: Path, known: Known) -> Iterator[Finding]:
+    roots = {os.path.realpath(root) for root in known.roots}
+    roots |= {os.path.realpath(path) for path in (cache / "phantom").glob("*") if path.is_dir()}
+    bases = {base for root in roots for base in (root, *_folders(root))}
+    names = {hashlib.sha256(os.fsencode(base)).hexdigest()[:16] for base in bases}
+    for path in sorted(cache.glob("*.tmp")):
+        if is_left(path):
+            yield leftover(path)
+    for path in sorted(cache.glob("image-sizes-*.npz")):
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                for name in stored.files:
+                    stored[name]
+        except DAMAGED as error:
+            what = f"cannot be read: {error}"
+            yield Finding("damaged image sizes", path, what, removal(path, AGAIN))
+            continue
+        if known.roots and path.stem.removeprefix("image-sizes-") not in names:
+            what = "are of a folder that no study here is on"
+            yield Finding("stale image sizes", path, what, removal(path, AGAIN))
+
+
+def _folders(root: str) -> list[str]:
+    return (
+        [entry.path for entry in os.scandir(root) if entry.is_dir()] if Path(root).is_dir() else []
+    )
+
+
+def _phantoms(cache: Path) -> Iterator[Finding]:
+    for path in sorted((cache / "phantom").glob("*")):
+        if path.name.startswith("."):
+            if is_left(path):
+                yield leftover(path)
+            continue
+        try:
+            version = json.loads((path / MARK).read_text(encoding="utf-8"))["version"]
+        except (OSError, ValueError, KeyError, TypeError):
+            yield foreign(path, "the phantoms drawn here")
+            continue
+        if version != PHANTOM_VERSION:
+            what = f"is of version {version}; {_megabytes(path)}"
+            yield Finding("stale phantom", path, what, removal(path, AGAIN))
+
+
+def _megabytes(folder: Path) -> str:
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return f"{size / 1e6:,.1f} MB"

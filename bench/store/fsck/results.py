@@ -1,0 +1,250 @@
+"""The results folder looked over: trials, failures, drafts, searches and studies' records."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.errors import BenchError
+from bench.files.checksums import check_files, read_sealed
+from bench.files.locks import is_held
+from bench.store.fsck.findings import Finding, Repair, Say, foreign, is_left, leftover
+from bench.store.searches import read_search
+from bench.store.trials import Store, move_aside
+
+OLD_FILES = frozenset(
+    ("history.parquet", "predictions.parquet", "landmarks.parquet", "gate.parquet")
+)
+"""What a trial's folder may hold beside its trial.json, where that does not say."""
+
+_IDENTITY = re.compile(r"[0-9a-f]{16}")
+
+
+@dataclass
+class Known:
+    """What the results folder refers to, gathered while it is looked over.
+
+    Args:
+        names: Trial id -> how its study names it.
+        fingerprints: Data that studies and trials are on.
+        unfinished: Data of studies that lack trials.
+        damaged: Trials that are not what was written.
+        weights: Digests of the weights that trials were trained with.
+        roots: Folders that studies' data lay in.
+        trials: Trials looked over.
+        without_checksums: Those from before there were checksums.
+    """
+
+    names: dict[str, str] = field(default_factory=dict)
+    fingerprints: set[str] = field(default_factory=set)
+    unfinished: set[str] = field(default_factory=set)
+    damaged: set[str] = field(default_factory=set)
+    weights: set[str] = field(default_factory=set)
+    roots: set[Path] = field(default_factory=set)
+    trials: int = 0
+    without_checksums: int = 0
+
+
+def check_results(store: Store, known: Known, say: Say) -> Iterator[Finding]:
+    """Look a results folder over.
+
+    Args:
+        store: The store.
+        known: What it refers to, filled in here.
+        say: Told of the progress.
+    """
+    studies = []
+    for path in sorted((store.root / "studies").glob("*")):
+        if path.suffix != ".json":
+            yield leftover(path) if _is_draft(path) else foreign(path, "the studies' records")
+            continue
+        try:
+            study = read_sealed(path)
+            _learn(study, known)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            yield Finding(
+                "damaged study record", path, f"cannot be read: {error}", _aside(store, path)
+            )
+            continue
+        studies.append((path, study))
+    yield from _trials(store, known, say)
+    yield from _drafts(store)
+    yield from _failures(store)
+    yield from _claims_and_checkpoints(store)
+    yield from _searches(store, known)
+    for path, study in studies:
+        yield from _missing(store, path, study, known)
+
+
+def _learn(study: dict[str, Any], known: Known) -> None:
+    for arm in study["arms"]:
+        for seed, identity in arm["trials"].items():
+            known.names[str(identity)] = f"{study['name']}: {arm['name']}, seed {seed}"
+    known.fingerprints.add(str(study["data"]["fingerprint"]))
+    if "root" in study["data"]:
+        known.roots.add(Path(study["data"]["root"]))
+
+
+def _trials(store: Store, known: Known, say: Say) -> Iterator[Finding]:
+    kept = sorted(store.trials.glob("*")) if store.trials.is_dir() else []
+    old = sorted((store.root / "superseded").glob("*"))
+    for done, path in enumerate([*kept, *old], start=1):
+        identity = path.name if path.parent == store.trials else path.name.rpartition("-")[0]
+        if not (path.is_dir() and _IDENTITY.fullmatch(identity)):
+            yield foreign(path, "the trials")
+        elif path.parent == store.trials:
+            yield from _trial(store, identity, known)
+        else:
+            yield from _superseded(store, path)
+        say("trials", done, len(kept) + len(old))
+
+
+def _trial(store: Store, identity: str, known: Known) -> Iterator[Finding]:
+    folder = store.trials / identity
+    known.trials += 1
+    try:
+        if not store.has(identity):
+            raise BenchError("trial.json is missing")
+        plain = store.checked(identity)
+        if "files" not in plain:
+            known.without_checksums += 1
+            store.read(identity)  # nothing to compare it with: that it can be read must do
+        known.fingerprints.add(str(plain["data"]["fingerprint"]))
+        known.weights.add(str(plain["environment"].get("backbone_weights")))
+    except (BenchError, KeyError, TypeError, AttributeError) as error:
+        known.damaged.add(identity)
+        name = known.names.get(identity)
+        yield Finding(
+            "damaged trial",
+            folder,
+            error.what if isinstance(error, BenchError) else f"trial.json lacks {error}",
+            Repair(
+                "moved to damaged/; the next run trains it again",
+                lambda: store.set_aside(identity, "damaged"),
+            ),
+            retrain=(f"{name} ({identity})" if name else identity,),
+        )
+        return
+    for path in sorted(folder.iterdir()):
+        if path.name not in {"trial.json", *plain.get("files", OLD_FILES)}:
+            yield foreign(path, "the trial's files")
+
+
+def _superseded(store: Store, folder: Path) -> Iterator[Finding]:
+    try:
+        check_files(folder, read_sealed(folder / "trial.json").get("files", {}), ())
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        repair = Repair("moved to damaged/", lambda: move_aside(folder, store.root / "damaged"))
+        yield Finding("damaged superseded trial", folder, str(error), repair)
+
+
+def _drafts(store: Store) -> Iterator[Finding]:
+    for draft in sorted((store.root / "drafts").glob("*")):
+        identity = draft.name.partition(".")[0]
+        if not (draft.is_dir() and _IDENTITY.fullmatch(identity)):
+            yield foreign(draft, "the trials' drafts")
+        elif not is_left(draft):
+            continue
+        elif _is_whole(draft, identity) and not store.has(identity):
+            # Its process died between its last byte and its place among the trials.
+            yield Finding(
+                "finished trial in drafts/", draft, "is whole", _adoption(store, draft, identity)
+            )
+        else:
+            yield leftover(draft)
+
+
+def _is_whole(draft: Path, identity: str) -> bool:
+    try:
+        plain = read_sealed(draft / "trial.json")
+        check_files(draft, plain["files"], (path.name for path in draft.glob("*.parquet")))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return plain.get("id") == identity
+
+
+def _adoption(store: Store, draft: Path, identity: str) -> Repair:
+    def adopt() -> None:
+        store.trials.mkdir(parents=True, exist_ok=True)
+        draft.rename(store.trials / identity)
+
+    return Repair("moved to its place among the trials", adopt)
+
+
+def _failures(store: Store) -> Iterator[Finding]:
+    for folder in sorted((store.root / "failures").glob("*")):
+        if not (folder.is_dir() and _IDENTITY.fullmatch(folder.name)):
+            yield foreign(folder, "the failed trials")
+            continue
+        records = set(store.failure_paths(folder.name))
+        for path in sorted(folder.iterdir()):
+            if path not in records:
+                yield leftover(path) if _is_draft(path) else foreign(path, "the failed attempts")
+                continue
+            try:
+                read_sealed(path)
+            except (OSError, ValueError) as error:
+                what = f"cannot be read: {error}"
+                yield Finding("damaged failure record", path, what, _aside(store, path))
+
+
+def _claims_and_checkpoints(store: Store) -> Iterator[Finding]:
+    """What trials in training keep; of one that is stored, or of no trial at all, it is left."""
+    for path in sorted((store.root / "checkpoints").glob("*")):
+        identity = path.name.strip(".").partition(".")[0]
+        if not _IDENTITY.fullmatch(identity):
+            yield foreign(path, "the checkpoints")
+        elif (store.has(identity) or path.name.startswith(".")) and is_left(path):
+            yield leftover(path)
+    for path in sorted((store.root / "claims").glob("*")):
+        if not _IDENTITY.fullmatch(path.name.partition(".")[0]):
+            yield foreign(path, "the claims")
+        elif is_left(path) and not is_held(path):
+            yield leftover(path)
+
+
+def _searches(store: Store, known: Known) -> Iterator[Finding]:
+    """What was proposed, event by event; a last line that was cut off counts as not written."""
+    for path in sorted((store.root / "searches").glob("*")):
+        if not (path.suffix == ".jsonl" and _IDENTITY.fullmatch(path.name.partition(".")[0])):
+            yield foreign(path, "the searches")
+            continue
+        try:
+            search = read_search(path)
+            if search is not None:
+                data = str(search.content["data"]).partition("+")[0]  # attributes follow
+                known.fingerprints.add(data)
+                if not search.complete:
+                    known.unfinished.add(data)
+        except (BenchError, KeyError) as error:
+            what = error.what if isinstance(error, BenchError) else f"lacks {error}"
+            yield Finding("damaged search", path, what, _aside(store, path))
+
+
+def _missing(store: Store, path: Path, study: dict[str, Any], known: Known) -> Iterator[Finding]:
+    named = [str(identity) for arm in study["arms"] for identity in arm["trials"].values()]
+    lost = [i for i in named if not store.has(i) and not store.failure_paths(i)]
+    if lost or known.damaged.intersection(named):
+        known.unfinished.add(str(study["data"]["fingerprint"]))
+    # What is there and damaged is named already.
+    lost = [identity for identity in lost if identity not in known.damaged]
+    if lost:
+        yield Finding(
+            "missing trials",
+            path,
+            f"{len(lost)} of the {len(named)} trials it names are not in the store: not trained "
+            "yet, or lost",
+            retrain=tuple(f"{known.names[identity]} ({identity})" for identity in lost),
+        )
+
+
+def _is_draft(path: Path) -> bool:
+    return path.name.startswith(".") and is_left(path)
+
+
+def _aside(store: Store, path: Path) -> Repair:
+    place = store.root / "damaged" / path.parent.relative_to(store.root)
+    return Repair(f"moved to {place.name}/ in damaged/", lambda: move_aside(path, place))

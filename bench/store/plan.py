@@ -1,0 +1,280 @@
+"""What a run would do: which trials, which of them are in the store, which features they share."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from bench.data.attributes import data_identity
+from bench.data.issues import printable
+from bench.data.manifest import Manifest
+from bench.data.trial_split import split_of
+from bench.store.features import FeatureStore, feature_key
+from bench.store.trials import Store
+from bench.store.weights import weights_path
+from bench.study.cost import backbone_flops, trial_bytes, trial_flops
+from bench.study.design import Design
+from bench.study.settings.data import DataSpec
+from bench.study.study import profile_settings
+from bench.study.trial import SEMANTICS, TrialSpec, trial_id
+from bench.systems.registry import BACKBONES
+from bench.systems.settings import BackboneSettings
+
+MEASURED_TRIALS = 500
+"""At most so many finished trials are read for their time."""
+
+
+@dataclass(frozen=True)
+class PlannedTrial:
+    """A trial of a study.
+
+    Args:
+        id: Its identity.
+        arm: Name of its arm.
+        seed: Its seed.
+        spec: What it trains.
+        stored: Whether it is finished, in whatever study it turned up first.
+    """
+
+    id: str
+    arm: str
+    seed: int
+    spec: TrialSpec
+    stored: bool
+
+    @property
+    def name(self) -> str:
+        """How it is named to a person."""
+        return f"{self.arm}, seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class FeatureNeed:
+    """Feature maps that a study's trials share.
+
+    Args:
+        backbone: The backbone's settings.
+        rows: Rows of the manifest, ascending.
+        missing: How many of them are not on disk yet.
+        bytes_to_write: Disk space that those will take.
+    """
+
+    backbone: BackboneSettings
+    rows: np.ndarray
+    missing: int
+    bytes_to_write: int
+
+
+def planned(design: Design, manifest: Manifest, store: Store) -> Iterator[PlannedTrial]:
+    """A study's trials, lazily, seeds outermost."""
+    for arm, seed, spec in design.trials():
+        identity = trial_id(spec, data_identity(spec, manifest))
+        yield PlannedTrial(identity, arm.name, seed, spec, store.has(identity))
+
+
+def feature_needs(specs: Iterable[TrialSpec], manifest: Manifest, cache: Path) -> list[FeatureNeed]:
+    """The feature maps that some trials need, one entry a backbone.
+
+    Raises:
+        BenchError: The data cannot give what a spec asks for.
+    """
+    rows: dict[BackboneSettings, set[int]] = {}
+    seen: set[tuple[Any, bool, DataSpec, str]] = set()
+    for spec in specs:
+        backbone = getattr(spec.model, "backbone", None)
+        asked = (backbone, spec.model.has_landmarks, spec.data, spec.eval.split)
+        if asked in seen:
+            continue
+        seen.add(asked)
+        split = split_of(spec, manifest)
+        if backbone is None:
+            continue
+        for part in (split.train, split.val, split.test):
+            rows.setdefault(backbone, set()).update(part.tolist())
+    return [_need(backbone, wanted, manifest, cache) for backbone, wanted in rows.items()]
+
+
+def drop_damaged(
+    needs: Sequence[FeatureNeed], manifest: Manifest, cache: Path
+) -> tuple[list[str], list[FeatureNeed]]:
+    """Compare the features on disk with their checksums; what differs counts as missing again.
+
+    Returns:
+        Names of the shards dropped, and the needs as they are then.
+    """
+    dropped = [
+        shard
+        for need in needs
+        if _weights_ready(need.backbone, cache)
+        for shard in FeatureStore(
+            cache, feature_key(need.backbone, cache, manifest.fingerprint)
+        ).verify()
+    ]
+    if not dropped:
+        return [], list(needs)
+    return dropped, [_need(n.backbone, set(n.rows.tolist()), manifest, cache) for n in needs]
+
+
+def unprepared(needs: Sequence[FeatureNeed], cache: Path) -> list[FeatureNeed]:
+    """Those that lack features or weights, and so a process that makes them."""
+    return [need for need in needs if need.missing or not _weights_ready(need.backbone, cache)]
+
+
+def _weights_ready(backbone: BackboneSettings, cache: Path) -> bool:
+    path = weights_path(backbone, cache)
+    return path is None or path.is_file()
+
+
+def _need(
+    backbone: BackboneSettings, rows: set[int], manifest: Manifest, cache: Path
+) -> FeatureNeed:
+    missing = len(rows)
+    if not backbone.frozen or _weights_ready(backbone, cache):
+        key = feature_key(backbone, cache, manifest.fingerprint)
+        missing = len(FeatureStore(cache, key).missing(list(rows)))
+    entry = BACKBONES[backbone.name]
+    map_bytes = 4 * entry.channels * entry.map_side(backbone.side) ** 2
+    image_bytes = map_bytes if backbone.frozen else 3 * backbone.side**2
+    return FeatureNeed(backbone, np.array(sorted(rows)), missing, missing * image_bytes)
+
+
+def study_record(
+    design: Design, trials: Iterable[PlannedTrial], manifest: Manifest, bench_version: str
+) -> dict[str, Any]:
+    """Which trials a study's arms are made of, as the store keeps it for the report."""
+    laid = list(design.arms())
+    arms: dict[str, dict[str, str]] = {arm.name: {} for arm in laid}
+    for trial in trials:
+        arms[trial.arm][str(trial.seed)] = trial.id
+    study = design.study
+    return {
+        "name": study.name,
+        "title": study.title or study.name,
+        "description": study.description.strip(),
+        "profile": design.profile,
+        "profile_description": str(profile_settings(design.profile)["description"]),
+        "data": {
+            "source": manifest.source,
+            "label": data_label(manifest),
+            "fingerprint": manifest.fingerprint,
+            "root": str(manifest.root.resolve()),
+            "class_counts": np.bincount(
+                manifest.category, minlength=len(manifest.class_names)
+            ).tolist(),
+            "class_names": list(manifest.class_names),
+        },
+        "design": design.kind,
+        "axes": [
+            {"name": axis.name, "levels": [level.label for level in axis.levels]}
+            for axis in design.axes
+        ],
+        "control": design.control.name,
+        "seeds": list(design.seeds),
+        "reproduces": list(study.reproduces),
+        "margin": study.margin,
+        "arms": [
+            {
+                "name": arm.name,
+                "levels": arm.levels,
+                "against": arm.against,
+                "trials": arms[arm.name],
+            }
+            for arm in laid
+        ],
+        "bench_version": bench_version,
+        "semantics": SEMANTICS,
+    }
+
+
+def data_label(manifest: Manifest) -> str:
+    """The data as every table and figure names it."""
+    if manifest.source == "phantom":
+        return f"phantom ({len(manifest):,} drawn images, not DeepFashion)"
+    if manifest.source == "deepfashion":
+        return f"DeepFashion ({len(manifest):,} images)"
+    return f"folder `{printable(manifest.root.name)}` ({len(manifest):,} images)"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the missing trials of a plan would take.
+
+    Args:
+        trial_flops: Floating-point operations of training and testing, at most.
+        feature_flops: Those of the features that are not on disk yet.
+        feature_bytes: Disk space of those features.
+        trial_bytes: Disk space of the trials' records, before compression.
+        seconds: Training time on this machine, one trial after another, at the rate of finished
+            trials in the store; None where none of them is like these.
+        sampled: How many trials it was worked out from; None for all of them.
+    """
+
+    trial_flops: float
+    feature_flops: float
+    feature_bytes: int
+    trial_bytes: float
+    seconds: float | None
+    sampled: int | None = None
+
+
+def cost_of(
+    trials: Sequence[PlannedTrial], needs: Sequence[FeatureNeed], manifest: Manifest, store: Store
+) -> Cost:
+    """What the missing ones of some trials would take."""
+    missing = [trial for trial in trials if not trial.stored]
+    classes = len(manifest.class_names)
+    rates = measured_rates(store)
+    flops, size, seconds = 0.0, 0.0, 0.0
+    known = True
+    for trial in missing:
+        images = sizes_of(trial.spec, manifest)
+        own = trial_flops(trial.spec, images, classes)
+        flops += own
+        size += trial_bytes(trial.spec, images, classes)
+        rate = rates.get(_like(trial.spec.model.model_dump(mode="json")))
+        known = known and (rate is not None or own == 0)
+        seconds += (rate or 0.0) * own
+    return Cost(
+        trial_flops=flops,
+        feature_flops=sum(need.missing * backbone_flops(need.backbone) for need in needs),
+        feature_bytes=sum(need.bytes_to_write for need in needs),
+        trial_bytes=size,
+        seconds=seconds if known else None,
+    )
+
+
+def sizes_of(spec: TrialSpec, manifest: Manifest) -> dict[str, int]:
+    """Images by part, without drawing the split: what is asked for, or at most what there is."""
+    named = {
+        "train": spec.data.train_size,
+        "val": spec.data.validation_size,
+        "test": spec.data.test_size if spec.eval.split == "test" else spec.data.validation_size,
+    }
+    return {part: len(manifest) if size == "all" else int(size) for part, size in named.items()}
+
+
+def measured_rates(store: Store) -> dict[str, float]:
+    """Seconds an operation of finished trials, the median, by kind of model and backbone."""
+    rates: dict[str, list[float]] = {}
+    for identity in itertools.islice(store.ids(), MEASURED_TRIALS):
+        done = store.summary(identity)
+        seconds = done["timings"].get("total")
+        try:
+            spec = TrialSpec.model_validate(done["spec"])
+        except ValidationError:
+            continue  # a record of an older version, whose settings had other names
+        flops = trial_flops(spec, done["data"]["images"], len(done["data"]["class_names"]))
+        if seconds and flops:
+            rates.setdefault(_like(done["spec"]["model"]), []).append(seconds / flops)
+    return {like: float(np.median(values)) for like, values in rates.items()}
+
+
+def _like(model: dict[str, Any]) -> str:
+    backbone = model.get("backbone") or {}
+    return f"{model['kind']}/{backbone.get('name')}/{backbone.get('trainable')}"

@@ -1,0 +1,300 @@
+"""Finished trials on disk: a folder each, that appears by one rename and never changes.
+
+results/trials/<id>/                     a finished trial (`bench.store.record`)
+results/failures/<id>/<n>.json           a failed attempt, with its traceback
+results/superseded/<id>-<n>/             what `--rerun` replaced
+results/checkpoints/<id>/                where a trial in training stands
+results/claims/<id>                      the lock of whoever trains a trial
+results/damaged/<id>-<n>/                what could not be read any more, moved out of the way
+results/searches/<id>.jsonl              what was proposed for an arm (`bench.store.searches`)
+results/studies/<name>.json              which trials a study's arms are made of
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.errors import BenchError
+from bench.files.checksums import check_files, read_sealed, sealed
+from bench.store.record import TrialRecord, read_record, sync, write_json, write_record
+
+DIVERGED, CRASHED, TIMED_OUT = "diverged", "crashed", "timed out"
+"""Kinds of failure."""
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.=, -]*")
+
+STUDY_RECORD = 3
+"""Version of a study's record; raised whenever its keys change."""
+
+
+class Store:
+    """The results folder.
+
+    Args:
+        root: The folder; made on the first write.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.trials = root / "trials"
+
+    def has(self, trial_id: str) -> bool:
+        """Whether a finished trial is in the store."""
+        return (self.trials / trial_id / "trial.json").is_file()
+
+    def stamp(self, trial_id: str) -> str:
+        """Changes whenever a trial is stored, stored anew, or fails once more."""
+        try:
+            about = (self.trials / trial_id / "trial.json").stat()
+            return f"{about.st_size} {about.st_mtime_ns}"
+        except FileNotFoundError:
+            return f"failed {len(self.failures(trial_id))}"
+
+    def has_gate(self, trial_id: str) -> bool:
+        """Whether a finished trial has a record of what its gate let through."""
+        return (self.trials / trial_id / "gate.parquet").is_file()
+
+    def ids(self) -> Iterator[str]:
+        """Identities of all finished trials, sorted."""
+        if self.trials.is_dir():
+            yield from sorted(path.parent.name for path in self.trials.glob("*/trial.json"))
+
+    def write(self, record: TrialRecord, *, replace: bool = False) -> Path:
+        """Put a finished trial into the store, whole or not at all.
+
+        Args:
+            record: The trial.
+            replace: Whether a record of the same trial is moved to `superseded/` first. Without
+                it, a record that is already there stays and the new one is dropped.
+
+        Returns:
+            The trial's folder.
+        """
+        return self._place(record.id, lambda draft: write_record(draft, record), replace)
+
+    def adopt(self, trial_id: str, files: dict[str, bytes], *, replace: bool = False) -> Path:
+        """Put a trial into the store that was laid down elsewhere; see `write`.
+
+        Args:
+            trial_id: Its identity.
+            files: Name -> bytes of the files that `write_record` made.
+            replace: As in `write`.
+        """
+
+        def lay(draft: Path) -> None:
+            for name in sorted(files, key=lambda name: name == "trial.json"):
+                with (draft / name).open("wb") as file:
+                    file.write(files[name])
+                    file.flush()
+                    os.fsync(file.fileno())
+            sync(draft)
+
+        return self._place(trial_id, lay, replace)
+
+    def _place(self, trial_id: str, lay: Callable[[Path], None], replace: bool) -> Path:
+        target = self.trials / trial_id
+        draft = self._draft(trial_id)
+        try:
+            lay(draft)
+            if replace and target.exists():
+                self.set_aside(trial_id, "superseded")
+            elif target.exists() and not self.has(trial_id):
+                self.set_aside(trial_id, "damaged")  # no trial, and in the place of one
+            self.trials.mkdir(parents=True, exist_ok=True)
+            try:
+                draft.rename(target)
+            except OSError:
+                # Another run finished the same trial first: its record stands.
+                if not self.has(trial_id):
+                    raise
+            sync(self.trials)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+        return target
+
+    def read(self, trial_id: str, *, gates: bool = True) -> TrialRecord:
+        """A finished trial, whole, each of its files compared with its checksum first.
+
+        Args:
+            trial_id: Its identity.
+            gates: Whether to read what its gate let through as well, the largest part of some.
+
+        Raises:
+            BenchError: It is not in the store, or is not what was written.
+        """
+        plain = self.checked(trial_id)
+        folder = self.trials / trial_id
+        try:
+            return read_record(folder, plain, gates=gates)
+        except (OSError, ValueError, KeyError, TypeError, NotImplementedError) as error:
+            raise _damaged(folder, error) from error
+
+    def checked(self, trial_id: str) -> dict[str, Any]:
+        """A finished trial's `trial.json`, after comparing each of its files with its checksum.
+
+        Records from before there were checksums have no `files` in it, and nothing to compare.
+
+        Raises:
+            BenchError: It is not in the store, or is not what was written.
+        """
+        plain = self.summary(trial_id)
+        folder = self.trials / trial_id
+        try:
+            if "files" in plain:
+                check_files(folder, plain["files"], (p.name for p in folder.glob("*.parquet")))
+        except (OSError, ValueError) as error:
+            raise _damaged(folder, error) from error
+        return plain
+
+    def summary(self, trial_id: str) -> dict[str, Any]:
+        """A finished trial's `trial.json`: everything but history, predictions and landmarks.
+
+        Raises:
+            BenchError: It is not in the store, or is not what was written.
+        """
+        path = self.trials / trial_id / "trial.json"
+        try:
+            plain = read_sealed(path)
+        except FileNotFoundError:
+            raise BenchError(f"no trial {trial_id} in {self.root}") from None
+        except (OSError, ValueError) as error:
+            raise _damaged(path.parent, error) from error
+        if plain.get("id") != trial_id:
+            raise _damaged(path.parent, ValueError("trial.json names another trial"))
+        return plain
+
+    def claim(self, trial_id: str) -> Path:
+        """The lock that whoever trains a trial holds (`bench.files.locks`)."""
+        return self.root / "claims" / trial_id
+
+    def checkpoint(self, trial_id: str) -> Path:
+        """Folder of the state that a trial in training goes on from."""
+        return self.root / "checkpoints" / trial_id
+
+    def diverged(self, trial_id: str) -> bool:
+        """Whether the last attempt at a trial ended with a loss that is no number.
+
+        Training it again would end the same, so it counts as settled until it is asked for anew.
+        """
+        attempts = self.failures(trial_id)
+        return bool(attempts) and attempts[-1].get("kind") == DIVERGED
+
+    def write_failure(self, trial_id: str, failure: dict[str, Any]) -> Path:
+        """Record a failed attempt: `spec`, `kind`, `error`, `traceback`."""
+        folder = self.root / "failures" / trial_id
+        folder.mkdir(parents=True, exist_ok=True)
+        last = max((int(path.stem) for path in self.failure_paths(trial_id)), default=0)
+        path = folder / f"{last + 1}.json"
+        write_json(path, sealed({"id": trial_id, **failure}))
+        return path
+
+    def failures(self, trial_id: str) -> list[dict[str, Any]]:
+        """Failed attempts at a trial, oldest first.
+
+        Raises:
+            BenchError: A record of one is not what was written.
+        """
+        found = []
+        for path in self.failure_paths(trial_id):
+            try:
+                found.append(read_sealed(path))
+            except (OSError, ValueError) as error:
+                raise _damaged(path, error) from error
+        return found
+
+    def failure_paths(self, trial_id: str) -> list[Path]:
+        """Records of failed attempts at a trial, oldest first."""
+        paths = (self.root / "failures" / trial_id).glob("*.json")
+        return sorted((p for p in paths if p.stem.isdecimal()), key=lambda p: int(p.stem))
+
+    def write_study(self, name: str, study: dict[str, Any]) -> Path:
+        """Record which trials a study's arms are made of."""
+        path = self.root / "studies" / f"{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, sealed(study | {"record": STUDY_RECORD}))
+        return path
+
+    def studies(self) -> list[dict[str, Any]]:
+        """All recorded studies, by name.
+
+        Raises:
+            BenchError: A study's record cannot be read, or is of another version.
+        """
+        found = []
+        for path in sorted((self.root / "studies").glob("*.json")):
+            try:
+                study = read_sealed(path)
+            except (OSError, ValueError) as error:
+                raise _damaged(path, error) from error
+            version = study.get("record")
+            if version != STUDY_RECORD:
+                raise BenchError(
+                    f"is a study's record of version {version}; this bench reads {STUDY_RECORD}",
+                    where=str(path),
+                    fix="run the study again (what is in the store is not trained again), or "
+                    "move the file away",
+                )
+            _check_names(path, study)
+            found.append(study)
+        return found
+
+    def chosen(self, names: Sequence[str] | None) -> list[dict[str, Any]]:
+        """The records of some studies, in the order named; of all, by name, for None.
+
+        Raises:
+            BenchError: There is no study, or none of that name, or one cannot be read.
+        """
+        recorded = {study["name"]: study for study in self.studies()}
+        if not recorded:
+            raise BenchError(
+                "holds no study", where=str(self.root), fix="bench run ablations/mask_gate.yaml"
+            )
+        for name in names or ():
+            if name not in recorded:
+                raise BenchError(
+                    f"holds no study `{name}`",
+                    where=str(self.root),
+                    fix=f"studies: {', '.join(recorded)}",
+                )
+        return [recorded[name] for name in names] if names else list(recorded.values())
+
+    def _draft(self, trial_id: str) -> Path:
+        drafts = self.root / "drafts"
+        drafts.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=f"{trial_id}.", dir=drafts))
+
+    def set_aside(self, trial_id: str, where: str) -> Path:
+        """Move a trial's folder to `superseded/` or `damaged/`; returns its new place."""
+        return move_aside(self.trials / trial_id, self.root / where)
+
+
+def _check_names(path: Path, study: dict[str, Any]) -> None:
+    """Names in a study's record become paths; no record may lead out of the store by one."""
+    try:
+        arms = study.get("arms", ())
+        names = [study.get("name"), *(i for arm in arms for i in arm["trials"].values())]
+    except (TypeError, KeyError, AttributeError):
+        raise _damaged(path, ValueError("it is no study's record")) from None
+    if not all(isinstance(name, str) and _PLAIN.fullmatch(name) for name in names):
+        raise _damaged(path, ValueError("a name in it is no plain file name"))
+
+
+def move_aside(path: Path, folder: Path) -> Path:
+    """Move a file or folder into another folder, beside whatever of its name is there already."""
+    folder.mkdir(parents=True, exist_ok=True)
+    number = sum(1 for _ in folder.glob(f"{path.name}-*")) + 1
+    return path.rename(folder / f"{path.name}-{number}")
+
+
+def _damaged(path: Path, error: Exception) -> BenchError:
+    return BenchError(
+        f"cannot be read: {error}",
+        where=str(path),
+        fix="`bench fsck --repair` moves it out of the way; then run the study again: only what "
+        "is missing is trained",
+    )

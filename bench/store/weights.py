@@ -1,0 +1,61 @@
+"""Where a frozen backbone's weights lie, and whether they are what was written.
+
+Light: makes and loads nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from bench.errors import BenchError
+from bench.files.checksums import file_checksum
+from bench.study.trial import SEMANTICS, file_digest
+from bench.systems.registry import BACKBONES
+from bench.systems.settings import BackboneSettings
+
+
+def weights_path(settings: BackboneSettings, cache: Path) -> Path | None:
+    """The file that a backbone's weights are read from, there yet or not; None for random ones.
+
+    Args:
+        settings: The backbone.
+        cache: Cache folder, where the phantom weights are kept.
+    """
+    if settings.weights == "none":
+        return None
+    if settings.weights == "phantom":
+        whole = BACKBONES[settings.name].begins or settings.name
+        return cache / "weights" / f"{whole}-phantom-v{SEMANTICS}.weights.h5"
+    if settings.weights == "imagenet":
+        home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
+        return home / "models" / str(BACKBONES[settings.name].imagenet_file)
+    return Path(settings.weights)
+
+
+def checksum_path(weights: Path) -> Path:
+    """The file beside weights made here that holds their checksum."""
+    return weights.with_name(f"{weights.name}.sha256")
+
+
+def write_checksum(weights: Path) -> None:
+    """Keep the checksum of weights made here beside them."""
+    checksum_path(weights).write_text(f"{file_checksum(weights)}\n", encoding="ascii")
+
+
+def checked_digest(weights: Path) -> str:
+    """SHA-256 of a weights file, compared with the checksum beside it where there is one.
+
+    Raises:
+        BenchError: The file is not there, or not what was written.
+    """
+    digest = file_digest(weights)
+    kept = checksum_path(weights)
+    if kept.is_file() and kept.read_text(encoding="ascii", errors="replace").strip() != digest:
+        raise BenchError(
+            "the weights are not what was written: their checksum differs",
+            where=str(weights),
+            fix="`bench fsck --repair` removes weights made here, and the next run makes them "
+            "anew; replace others, and remove the .sha256 file beside them",
+        )
+    return digest

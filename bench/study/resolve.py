@@ -1,0 +1,148 @@
+"""Lays a study out: its axes, seeds and conditions under a profile and a data source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from bench.study import cells
+from bench.errors import BenchError
+from bench.files.yaml import Located
+from bench.study.axes import Axis, check_preset, ledger_axes, parse_axis, parse_control
+from bench.study.check_tuning import check_tuning
+from bench.study.conditions import parse_condition
+from bench.study.config_errors import known_settings
+from bench.study.design import Design
+from bench.study.overlays import Layer, flatten
+from bench.study.study import DesignChoice, Fractional, Study, seed_list
+from bench.study.tuning import Tuning, overlaid
+
+
+def lay_study(
+    study: Study,
+    source: Located,
+    *,
+    profile: str,
+    data_source: dict[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Design:
+    """Lay a study out under a profile and a data source.
+
+    Args:
+        study: The study.
+        source: Its file, for the positions of what is wrong.
+        profile: `smoke`, `laptop` or `paper`.
+        data_source: Settings of the source that `--data` points to; None for the study's own.
+        settings: Dotted path -> value, above everything else (the command line's `--set`).
+
+    Raises:
+        BenchError: With file, line and column.
+    """
+    overlay = study.profiles.get(profile)  # type: ignore[call-overload]
+    preset, base = _base(study.base, source)
+    layers, choice = [base], study.design
+    axes_from: tuple[str | int, ...] = ("axes",)
+    axes, seeds = study.axes, study.seeds
+    if overlay is not None:
+        at: tuple[str | int, ...] = ("profiles", profile)
+        layers.append(Layer(flatten(overlay.base), source, (*at, "base")))
+        if overlay.axes:
+            axes, axes_from = overlay.axes, (*at, "axes")
+        seeds = overlay.seeds if overlay.seeds is not None else seeds
+        choice = overlay.design or choice
+    known = known_settings()
+    parsed = tuple(parse_axis(name, axes[name], source, (*axes_from, name), known) for name in axes)
+    if choice == "ledger":
+        parsed = _ledger(study, parsed, preset, source)
+    _check_choice(choice, parsed, source)
+    laid = Design(
+        study=study,
+        profile=profile,
+        choice=choice,
+        axes=parsed,
+        seeds=tuple(_checked_seeds(seed_list(seeds), source)),
+        source=source,
+        preset=preset,
+        layers=tuple(layers),
+        last=Layer(dict(settings or {}), None, ()),
+        conditions=tuple(
+            parse_condition(text, str(source.where(("where", index))), known)
+            for index, text in enumerate(study.where)
+        ),
+        data_source=data_source,
+        tuning=_tuning(study, profile, source),
+        _control=parse_control(study, parsed, source),
+    )
+    laid.check()
+    check_tuning(laid)
+    return laid
+
+
+def _tuning(study: Study, profile: str, source: Located) -> Tuning | None:
+    overlay = study.profiles.get(profile)  # type: ignore[call-overload]
+    if overlay is None or overlay.tuning is None:
+        return study.tuning
+    at = ("profiles", profile, "tuning")
+    if study.tuning is None:
+        raise BenchError(
+            "changes a tuning that the study does not have",
+            where=str(source.where(at)),
+            fix="write `tuning:` at the top of the study",
+        )
+    try:
+        return overlaid(study.tuning, overlay.tuning)
+    except ValidationError as error:
+        raise BenchError(str(error.errors()[0]["msg"]), where=str(source.where(at))) from None
+
+
+def _ledger(study: Study, axes: tuple[Axis, ...], preset: str, source: Located) -> tuple[Axis, ...]:
+    for key, given in (("axes", axes), ("control", study.control), ("where", study.where)):
+        if given:
+            raise BenchError(
+                f"a ledger design takes the ledger's rows and has no `{key}` of its own",
+                where=str(source.where((key,))),
+                fix="see the rows with `bench ledger`",
+            )
+    if preset != "as_published":
+        raise BenchError(
+            f"a ledger design starts from as_published; found {preset}",
+            where=str(source.where(("base",))),
+            fix="base: as_published",
+        )
+    return ledger_axes()
+
+
+def _check_choice(choice: DesignChoice, axes: tuple[Axis, ...], source: Located) -> None:
+    where = str(source.where(("design",)))
+    if choice == "leave_one_out":
+        cells.two_levels(axes, "leave_one_out", where)
+    if isinstance(choice, Fractional):
+        cells.two_levels(axes, "fractional", where)
+        most = 2 ** len(axes)
+        if choice.runs & (choice.runs - 1) or choice.runs >= most:
+            raise BenchError(
+                f"runs of a fractional design must be a power of two below the {most} cells of "
+                f"the grid; found {choice.runs}",
+                where=where,
+            )
+        try:
+            cells.fraction(len(axes), choice.runs)
+        except ValueError as error:
+            raise BenchError(str(error), where=where, fix="give it more runs") from None
+
+
+def _base(base: Any, source: Located) -> tuple[str, Layer]:
+    overrides = dict(base) if isinstance(base, dict) else {"preset": base}
+    name = check_preset(overrides.pop("preset", None), source, ("base", "preset"))
+    return name, Layer(flatten(overrides), source, ("base",))
+
+
+def _checked_seeds(seeds: list[int], source: Located) -> list[int]:
+    if len(set(seeds)) < len(seeds) or min(seeds) < 0 or max(seeds) >= 2**31:
+        raise BenchError(
+            f"seeds must be distinct, from 0 to {2**31 - 1}; found {seeds!s:.80}",
+            where=str(source.where(("seeds",))),
+        )
+    return seeds

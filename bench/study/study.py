@@ -1,0 +1,224 @@
+"""What a study is, as its YAML says it: base, axes, control, seeds, and what profiles change."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, StrictInt, StrictStr, ValidationError
+from pydantic_core import PydanticCustomError
+
+from bench.errors import BenchError
+from bench.files.yaml import Located, load_yaml, nearest, parse_yaml
+from bench.study.tuning import Choice, FloatRange, IntRange, Tuning, TuningOverlay
+from bench.systems.settings import Settings
+
+PROFILES = ("smoke", "laptop", "paper")
+Levels = list[Any] | dict[str, Any]
+
+
+def _slug(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", value):
+        raise PydanticCustomError(
+            "slug", "must be letters, digits, `_`, `-` and `.` only, at most 64"
+        )
+    return value
+
+
+def _printable(value: str) -> str:
+    if not value.replace("\n", " ").isprintable():
+        raise PydanticCustomError("printable", "must have no control characters but line breaks")
+    return value
+
+
+Prose = Annotated[StrictStr, AfterValidator(_printable), Field(max_length=5000)]
+Seeds = (
+    Annotated[int, Field(ge=1, le=10_000)]
+    | Annotated[list[StrictInt], Field(min_length=1, max_length=10_000)]
+)
+
+
+class Fractional(Settings):
+    """A two-level fractional factorial design (Box, Hunter and Hunter 2005, ch. 6).
+
+    Args:
+        runs: Arms, a power of two, fewer than all cells; the generators are chosen for the
+            highest resolution, which `bench plan` shows.
+    """
+
+    kind: Literal["fractional"]
+    runs: int = Field(ge=4, le=4096)
+
+
+class RandomCells(Settings):
+    """Cells of the grid drawn at random without replacement, the control always among them.
+
+    Args:
+        arms: How many.
+        seed: Seed of the draw.
+    """
+
+    kind: Literal["random"]
+    arms: int = Field(ge=2, le=100_000)
+    seed: int = Field(default=0, ge=0)
+
+
+DesignChoice = (
+    Literal["factorial", "one_factor", "leave_one_out", "ledger"]
+    | Annotated[Fractional | RandomCells, Field(discriminator="kind")]
+)
+
+
+class Overlay(Settings):
+    """What a profile changes in a study.
+
+    Args:
+        base: Overrides on the base, by dotted path or nested.
+        axes: Axes to take instead, each whole.
+        design: Design to take instead.
+        seeds: Seeds to take instead.
+        tuning: What to change of the tuning.
+    """
+
+    base: dict[str, Any] = {}
+    axes: dict[str, Levels] = {}
+    design: DesignChoice | None = None
+    seeds: Seeds | None = None
+    tuning: TuningOverlay | None = None
+
+
+class Study(Settings):
+    """A base model and a declarative grid around it.
+
+    Args:
+        name: Short name, the file's where left out; the report and the store file it under this.
+        title: One line for the report.
+        description: What the study asks, in a few sentences.
+        base: A preset's name, or a mapping with `preset` and overrides on it.
+        axes: Dotted path -> list of levels; or a name -> mapping of level names to overrides,
+            where `base` in a level takes another preset; or a mapping of `when`, a condition on
+            the axes before it, and `levels`.
+        design: `factorial` crosses all axes; `one_factor` changes one at a time from the control;
+            `leave_one_out` takes one component at a time out of the complete model, each axis
+            having two levels, with and without; `ledger` goes from as published to as released
+            one row at a time, in both directions, and has no axes of its own; `{kind: fractional,
+            runs: N}` and `{kind: random, arms: N}` take a part of a grid too large to run.
+        where: Conditions that a cell must fulfil to be an arm, such as
+            `model.gate != 'none' or model.gate_bias == 0`.
+        control: Axis -> level of the arm that the others are compared with; the first level of
+            every axis that it leaves out.
+        seeds: How many (0, 1, ...), or a list.
+        reproduces: Published tables whose rows the arms of the same names are to be held against.
+        margin: Largest difference from a published figure, in points, that counts as the same.
+        tuning: How each arm is tuned before it is compared; left out, arms are taken as they are.
+        profiles: Profile -> what it changes.
+    """
+
+    name: Annotated[StrictStr, AfterValidator(_slug)]
+    title: Prose = ""
+    description: Prose = ""
+    base: StrictStr | dict[str, Any] = "ropanet"
+    axes: dict[str, Levels] = {}
+    design: DesignChoice = "factorial"
+    where: list[StrictStr] = []
+    control: dict[str, Any] = {}
+    seeds: Seeds
+    reproduces: list[Literal["table_1", "table_2"]] = []
+    margin: float = Field(default=2.0, gt=0, le=50, allow_inf_nan=False)
+    tuning: Tuning | None = None
+    profiles: dict[Literal["smoke", "laptop", "paper"], Overlay] = {}
+
+
+def load_study(path: Path) -> tuple[Study, Located]:
+    """Read a study's YAML.
+
+    Returns:
+        The study, and the file with the positions of everything in it.
+
+    Raises:
+        BenchError: With file, line and column.
+    """
+    source = load_yaml(path)
+    if not isinstance(source.value, dict):
+        raise BenchError(
+            f"a study is a mapping; found {type(source.value).__name__}", where=f"{path}:1:1"
+        )
+    plain = {"name": re.sub(r"[^A-Za-z0-9_.-]", "-", path.stem), "seeds": 3} | source.value
+    try:
+        return Study.model_validate(plain), source
+    except ValidationError as error:
+        raise study_error(error, source) from None
+
+
+def study_error(error: ValidationError, source: Located) -> BenchError:
+    """A fault in the study's own keys as one message."""
+    faults = error.errors()
+    # A slip in a key says more than the key that is then missing.
+    first = next((fault for fault in faults if fault["type"] == "extra_forbidden"), faults[0])
+    path = first["loc"]
+    known = (*Study.model_fields, *Overlay.model_fields)
+    if first["type"] == "extra_forbidden":
+        word = str(path[-1])
+        choices = Overlay.model_fields if path[0] == "profiles" else Study.model_fields
+        if "tuning" in path:
+            return _tuning_key(path, source)
+        meant = nearest(word, choices) or nearest(word, known)
+        return BenchError(
+            f"a study has no key `{word}`",
+            where=str(source.where(path)),
+            fix=f"did you mean `{meant}`?" if meant else f"its keys: {', '.join(choices)}",
+        )
+    if first["type"] == "missing" and "tuning" in path:
+        return BenchError(f"needs `{path[-1]}`", where=str(source.where(path)))
+    shown = ".".join(str(key) for key in path if source.where(path) and key in _keys(source.value))
+    return BenchError(
+        f"`{shown or path[0]}`: {first['msg']}; found {first['input']!r:.80}",
+        where=str(source.where(path)),
+    )
+
+
+def _tuning_key(path: tuple[str | int, ...], source: Located) -> BenchError:
+    """A key that a tuning, or a dimension of its space, does not have."""
+    word, within = str(path[-1]), path[-2]
+    kinds: dict[str, type[Settings]] = {"float": FloatRange, "int": IntRange, "choice": Choice}
+    choices = kinds.get(str(within), Tuning).model_fields
+    what = f"a dimension of kind {within}" if within in kinds else "a tuning"
+    meant = nearest(word, choices)
+    return BenchError(
+        f"{what} has no key `{word}`",
+        where=str(source.where([key for key in path if key not in (*kinds, "dimension")])),
+        fix=f"did you mean `{meant}`?" if meant else f"its keys: {', '.join(choices)}",
+    )
+
+
+def _keys(value: Any) -> set[Any]:
+    if isinstance(value, dict):
+        return set(value) | {key for inner in value.values() for key in _keys(inner)}
+    return set()
+
+
+def seed_list(seeds: int | list[int]) -> list[int]:
+    """Seeds as a list: `3` stands for 0, 1, 2."""
+    return list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+
+
+@cache
+def shipped(name: str) -> Any:
+    """A YAML file of `bench/study`, parsed."""
+    file = resources.files("bench.study") / name
+    return parse_yaml(file.read_text(encoding="utf-8"), f"bench/study/{name}").value
+
+
+def presets() -> dict[str, dict[str, Any]]:
+    """The shipped bases, by name."""
+    plain: dict[str, dict[str, Any]] = shipped("presets.yaml")
+    return plain
+
+
+def profile_settings(profile: str) -> dict[str, Any]:
+    """A shipped profile: `description`, `every` (all presets) and `presets` (by preset)."""
+    plain: dict[str, Any] = shipped(f"profiles/{profile}.yaml")
+    return plain

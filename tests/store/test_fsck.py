@@ -1,0 +1,391 @@
+"""`bench fsck`: whatever is not as it was written is found, and what can be made again is repaired.
+
+Every fault is put into a store and a cache that the bench itself wrote.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.errors import BenchError
+from bench.store.features import FeatureKey, FeatureStore, weights_digest
+from bench.store.fsck.check import FsckReport, fsck
+from bench.store.record import GateRecord, Landmarks, Predictions, TrialRecord
+from bench.store.trials import Store
+from bench.store.weights import write_checksum
+from bench.study.trial import SEMANTICS
+from bench.systems.settings import BackboneSettings
+
+ONE, TWO, GONE = "1" * 16, "2" * 16, "3" * 16
+DATA, WEIGHTS = "d" * 64, "sha256:" + "e" * 64
+KEY = FeatureKey("small", WEIGHTS, 96, "unit", DATA)
+
+
+def trial(identity: str) -> TrialRecord:
+    images, n = np.array([f"{i}.jpg" for i in range(5)]), 5
+    places = np.full((n, 8, 2), 0.25, np.float32)
+    return TrialRecord(
+        id=identity,
+        spec={"seed": 1},
+        data={"fingerprint": DATA},
+        metrics={"accuracy": 0.5, "precision_pooled": float("nan")},
+        history=[(1, "train", "loss", 2.5)],
+        predictions=Predictions(images, np.zeros(n, int), np.full((n, 3), 1 / 3, np.float32)),
+        landmarks=Landmarks(images, np.zeros((n, 8), np.int8), places, places),
+        gate=GateRecord(images, np.ones(n, "f4"), np.ones(n, "f4"), np.ones((n, 2, 2), np.float16)),
+        environment={"backbone_weights": WEIGHTS},
+    )
+
+
+def age(path: Path) -> None:
+    """As if it had been left an hour ago."""
+    for part in [path, *path.rglob("*")]:
+        os.utime(part, (1, 1))
+
+
+def flip(path: Path, at: int = -9) -> None:
+    content = bytearray(path.read_bytes())
+    content[at] ^= 4
+    path.write_bytes(bytes(content))
+
+
+class Desk:
+    """Results with a study of two trials, and a cache with what they were trained on."""
+
+    def __init__(self, root: Path) -> None:
+        self.results, self.cache = root / "results", root / "cache"
+        self.store = Store(self.results)
+        for identity in (ONE, TWO):
+            self.store.write(trial(identity))
+        self.store.write_failure(GONE, {"error": "died"})
+        seeds = {"0": ONE, "1": TWO, "2": GONE}
+        arms = [{"name": "plain", "trials": seeds}]
+        data = {"fingerprint": DATA, "root": str(root / "data")}
+        self.store.write_study("asked", {"name": "asked", "arms": arms, "data": data})
+        self.features = FeatureStore(self.cache, KEY)
+        self.features.write([3, 1], np.zeros((2, 2, 2, 1), "f4"), {1: "truncated"})
+        self.features.write([7], np.ones((1, 2, 2, 1), "f4"), {})
+        self.weights = self.cache / "weights" / f"small-phantom-v{SEMANTICS}.weights.h5"
+        self.weights.parent.mkdir()
+        self.weights.write_bytes(b"weights")
+        write_checksum(self.weights)
+
+    def fsck(self, *, repair: bool = False) -> FsckReport:
+        return fsck(self.results, self.cache, repair=repair, say=lambda *told: None)
+
+    def trial(self, name: str = "trial.json") -> Path:
+        return self.store.trials / ONE / name
+
+    def shard(self) -> Path:
+        return sorted(self.features.folder.glob("*.npy"))[0]
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+def test_what_the_bench_wrote_is_clean(desk: Desk) -> None:
+    report = desk.fsck()
+    assert report.found == () and (report.trials, report.without_checksums) == (2, 0)
+
+
+PARTS = ("trial.json", *(f"{n}.parquet" for n in ("history", "predictions", "landmarks", "gate")))
+
+
+@pytest.mark.parametrize("name", PARTS)
+@pytest.mark.parametrize("fault", ["flipped", "truncated", "empty", "missing"])
+def test_a_damaged_trial_is_not_read_and_is_moved_aside_to_be_trained_again(
+    desk: Desk, name: str, fault: str
+) -> None:
+    path = desk.trial(name)
+    if fault == "flipped":
+        flip(path, len(path.read_bytes()) // 2)
+    elif fault == "missing":
+        path.unlink()
+    else:
+        os.truncate(path, 0 if fault == "empty" else path.stat().st_size // 2)
+    with pytest.raises(BenchError):
+        desk.store.read(ONE)
+    (found,) = desk.fsck(repair=True).found
+    assert (found.kind, found.repaired) == ("damaged trial", True)
+    assert found.retrain == (f"asked: plain, seed 0 ({ONE})",)
+    assert not desk.store.has(ONE) and (desk.results / "damaged" / f"{ONE}-1").is_dir()
+    desk.store.write(trial(ONE))
+    assert desk.fsck().found == ()
+
+
+def test_any_flipped_byte_of_a_trial_is_found_or_changes_nothing(desk: Desk) -> None:
+    read = desk.store.read(ONE)
+    for name in PARTS:
+        path = desk.trial(name)
+        whole = path.read_bytes()
+        for at in range(0, len(whole), 29):
+            path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+            try:
+                again = desk.store.read(ONE)
+            except BenchError as error:
+                assert ONE in str(error) and error.fix
+                continue
+            assert name == "trial.json"  # between its values, JSON has bytes without a meaning
+            assert (again.metrics["accuracy"], again.data) == (read.metrics["accuracy"], read.data)
+        path.write_bytes(whole)
+
+
+def test_a_trial_from_before_checksums_is_read_and_counted(desk: Desk) -> None:
+    plain = json.loads(desk.trial().read_text())
+    del plain["files"], plain["own_sha256"]
+    desk.trial().write_text(json.dumps(plain))
+    assert desk.store.read(ONE).metrics["accuracy"] == 0.5
+    report = desk.fsck()
+    assert report.found == () and report.without_checksums == 1
+    os.truncate(desk.trial("predictions.parquet"), 100)
+    assert [found.kind for found in desk.fsck().found] == ["damaged trial"]
+
+
+def test_a_record_cannot_be_stripped_of_its_own_checksum(desk: Desk) -> None:
+    desk.trial().write_text(desk.trial().read_text().replace("own_sha256", "own_sha255"))
+    with pytest.raises(BenchError, match="checksum"):
+        desk.store.summary(ONE)
+
+
+def test_a_folder_without_a_record_does_not_stand_in_the_way_of_a_trial(desk: Desk) -> None:
+    desk.trial().unlink()
+    desk.store.write(trial(ONE))
+    assert desk.store.read(ONE).id == ONE and (desk.results / "damaged" / f"{ONE}-1").is_dir()
+
+
+def damage_study(desk: Desk) -> None:
+    flip(desk.results / "studies" / "asked.json")
+
+
+def damage_failure(desk: Desk) -> None:
+    flip(desk.results / "failures" / GONE / "1.json", 20)
+
+
+def damage_superseded(desk: Desk) -> None:
+    desk.store.write(trial(TWO), replace=True)
+    flip(desk.results / "superseded" / f"{TWO}-1" / "history.parquet")
+
+
+def half_a_draft(desk: Desk) -> None:
+    draft = desk.results / "drafts" / f"{TWO}.x"
+    shutil.copytree(desk.store.trials / TWO, draft)
+    (draft / "trial.json").unlink()
+    age(draft)
+
+
+def flip_maps(desk: Desk) -> None:
+    flip(desk.shard())
+
+
+def lose_maps(desk: Desk) -> None:
+    desk.shard().unlink()
+
+
+def cut_description(desk: Desk) -> None:
+    os.truncate(desk.shard().with_suffix(".json"), 30)
+
+
+def forget_description(desk: Desk) -> None:
+    desk.shard().with_suffix(".json").unlink()
+    age(desk.shard())
+
+
+def rename_rows(desk: Desk) -> None:
+    path = desk.shard().with_suffix(".json")
+    plain = json.loads(path.read_text())
+    del plain["own_sha256"]
+    plain["rows"] = [row + 1 for row in plain["rows"]]
+    path.write_text(json.dumps(plain))
+
+
+def damage_about(desk: Desk) -> None:
+    flip(desk.features.folder / "about.json", 30)
+
+
+def damage_weights(desk: Desk) -> None:
+    flip(desk.weights, 2)
+
+
+def other_data(desk: Desk) -> None:
+    key = FeatureKey("small", WEIGHTS, 96, "unit", "0" * 64)
+    FeatureStore(desk.cache, key).write([1], np.zeros((1, 2, 2, 1), "f4"), {})
+
+
+def other_weights(desk: Desk) -> None:
+    key = FeatureKey("small", "sha256:" + "0" * 64, 96, "unit", DATA)
+    FeatureStore(desk.cache, key).write([1], np.zeros((1, 2, 2, 1), "f4"), {})
+
+
+def other_format(desk: Desk) -> None:
+    key = FeatureKey("small", WEIGHTS, 96, "unit", DATA, format=0)
+    FeatureStore(desk.cache, key).write([1], np.zeros((1, 2, 2, 1), "f4"), {})
+
+
+def old_weights(desk: Desk) -> None:
+    (desk.weights.parent / "small-phantom-v0.weights.h5").write_bytes(b"old")
+
+
+def old_phantom(desk: Desk) -> None:
+    folder = desk.cache / "phantom" / "50-images-seed-0"
+    folder.mkdir(parents=True)
+    (folder / "phantom.json").write_text('{"version": 0}')
+
+
+def other_sizes(desk: Desk) -> None:
+    np.savez(desk.cache / "image-sizes-0000000000000000.npz", names=np.zeros(3))
+
+
+def damage_sizes(desk: Desk) -> None:
+    other_sizes(desk)
+    flip(desk.cache / "image-sizes-0000000000000000.npz", 150)
+
+
+def progress_left(desk: Desk) -> None:
+    (desk.cache / ".progress-x").mkdir()
+    age(desk.cache / ".progress-x")
+
+
+def draft_left(desk: Desk) -> None:
+    draft = desk.features.folder / ".x.12.npy"
+    draft.write_bytes(b"half")
+    age(draft)
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        (damage_failure, "damaged failure record"),
+        (damage_superseded, "damaged superseded trial"),
+        (half_a_draft, "leftover"),
+        (flip_maps, "damaged features"),
+        (lose_maps, "damaged features"),
+        (cut_description, "damaged features"),
+        (forget_description, "leftover"),
+        (rename_rows, "damaged features"),
+        (damage_about, "damaged features"),
+        (damage_weights, "damaged weights"),
+        (other_data, "stale features"),
+        (other_weights, "stale features"),
+        (other_format, "stale features"),
+        (old_weights, "stale weights"),
+        (old_phantom, "stale phantom"),
+        (other_sizes, "stale image sizes"),
+        (damage_sizes, "damaged image sizes"),
+        (progress_left, "leftover"),
+        (draft_left, "leftover"),
+    ],
+)
+def test_a_fault_is_found_and_once_repaired_found_no_more(
+    desk: Desk, fault: Callable[[Desk], None], kind: str
+) -> None:
+    fault(desk)
+    before = desk.fsck()
+    assert [found.kind for found in before.found] == [kind]
+    assert desk.fsck().found == before.found, "looking changes nothing"
+    assert all(found.repaired for found in desk.fsck(repair=True).found)
+    # A failure that cannot be read any more leaves its trial neither finished nor failed.
+    left = ["missing trials"] if fault is damage_failure else []
+    assert [found.kind for found in desk.fsck().found] == left
+
+
+def test_a_damaged_study_is_moved_aside_and_named(desk: Desk) -> None:
+    damage_study(desk)
+    with pytest.raises(BenchError, match=r"asked\.json.*checksum"):
+        desk.store.studies()
+    (found,) = desk.fsck(repair=True).found
+    assert (found.kind, found.repaired) == ("damaged study record", True)
+    assert desk.store.studies() == [] and list(desk.results.glob("damaged/studies/*"))
+
+
+def test_foreign_files_are_named_and_never_touched(desk: Desk) -> None:
+    strangers = [
+        desk.store.trials / "notes",
+        desk.store.trials / ONE / "notes.txt",
+        desk.results / "studies" / "notes.txt",
+        desk.features.folder / "notes.txt",
+        desk.cache / "features" / "notes.txt",
+        desk.cache / "weights" / "mine.weights.h5",
+    ]
+    for path in strangers:
+        path.write_text("mine")
+    report = desk.fsck(repair=True)
+    assert {found.path for found in report.found} == set(map(str, strangers))
+    assert {(found.kind, found.repair) for found in report.found} == {("foreign", None)}
+    assert all(path.read_text() == "mine" for path in strangers)
+
+
+def test_a_trial_that_is_gone_is_named(desk: Desk) -> None:
+    shutil.rmtree(desk.store.trials / TWO)
+    report = desk.fsck()
+    assert [found.kind for found in report.found] == ["missing trials"]
+    assert report.retrain == (f"asked: plain, seed 1 ({TWO})",)
+
+
+def test_a_draft_that_is_whole_is_put_in_its_place(desk: Desk) -> None:
+    draft = desk.results / "drafts" / f"{ONE}.x"
+    (desk.store.trials / ONE).rename(draft)
+    assert "missing trials" in [found.kind for found in desk.fsck().found]
+    age(draft)
+    assert "finished trial in drafts/" in [found.kind for found in desk.fsck(repair=True).found]
+    assert desk.fsck().found == () and desk.store.read(ONE).id == ONE
+
+
+def test_what_is_being_written_is_left_alone(desk: Desk) -> None:
+    (desk.results / "drafts" / f"{GONE}.x").mkdir()
+    (desk.cache / ".progress-x").mkdir()
+    (desk.features.folder / ".x.12.npy").write_bytes(b"half")
+    assert desk.fsck().found == ()
+
+
+def test_features_of_a_description_for_other_images_are_not_used(desk: Desk) -> None:
+    assert desk.features.missing([1, 3, 7]) == []
+    rows = {row for row in (1, 3, 7) if row + 1 not in (1, 3, 7)}
+    rename_rows(desk)
+    missing = desk.features.missing([1, 2, 3, 4, 7, 8])
+    assert rows & set(missing) and {2, 4, 8} <= set(missing)
+
+
+def test_damaged_weights_are_not_used(desk: Desk) -> None:
+    settings = BackboneSettings(name="small", weights="phantom")
+    assert weights_digest(settings, desk.cache).startswith("sha256:")
+    desk.weights.write_bytes(b"wEights, longer")
+    with pytest.raises(BenchError, match="checksum differs"):
+        weights_digest(settings, desk.cache)
+
+
+def test_the_command_names_what_it_found_and_exits_with_1(desk: Desk) -> None:
+    flip(desk.trial("history.parquet"))
+    folders = ["--results", str(desk.results), "--cache", str(desk.cache)]
+
+    def bench(*words: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [sys.executable, "-c", "from bench.cli.app import main; main()", "fsck", *folders, *words],
+            capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+        assert "Traceback" not in done.stderr
+        return done.returncode, done.stdout
+
+    code, said = bench("--json")
+    (found,) = json.loads(said)["found"]
+    assert code == 1 and found["kind"] == "damaged trial" and ONE in found["retrain"][0]
+    code, said = bench("--repair")
+    said = " ".join(said.split())
+    assert code == 1 and "repaired: moved to damaged/" in said and "asked: plain, seed 0" in said
+    desk.store.write(trial(ONE))
+    assert bench() == (0, "2 trials looked over: nothing found\n")
+
+
+def test_without_results_and_cache_there_is_nothing_to_look_over(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="neither"):
+        fsck(tmp_path / "no", tmp_path / "none", repair=False, say=lambda *told: None)

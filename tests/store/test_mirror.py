@@ -1,0 +1,62 @@
+"""Trials that go to object storage and come back, on fsspec's own memory file system."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pytest
+
+from bench.errors import BenchError
+from bench.store.mirror import mirror
+from bench.store.record import Predictions, TrialRecord
+from bench.store.trials import Store
+
+URL = "memory://bucket/ropanet"
+
+
+def quiet(phase: str, done: int, total: int) -> None:
+    assert done <= total
+
+
+def record(identity: str) -> TrialRecord:
+    images, answers = np.array(["a", "b"]), np.eye(2, dtype="f4")
+    return TrialRecord(identity, {}, {}, {}, [], Predictions(images, np.array([0, 1]), answers))
+
+
+def test_two_machines_share_their_trials_through_the_mirror(tmp_path: Path) -> None:
+    memory = fsspec.filesystem("memory")
+    memory.store.clear()
+    one, other = Store(tmp_path / "one"), Store(tmp_path / "other")
+    one.write(record("a" * 16))
+    one.write_study("s", {"name": "s", "arms": []})
+    other.write(record("b" * 16))
+    found = [mirror(store, URL, quiet) for store in (one, other, one, one)]
+    assert [(m.down, m.up) for m in found] == [(0, 1), (1, 1), (1, 0), (0, 0)]
+    assert list(one.ids()) == list(other.ids()) == ["a" * 16, "b" * 16]
+    for identity in one.ids():
+        one.read(identity)
+        other.read(identity)
+    assert [study["name"] for study in other.studies()] == ["s"]
+
+
+def test_what_was_cut_short_or_rotted_in_the_mirror_does_not_come_down(tmp_path: Path) -> None:
+    memory = fsspec.filesystem("memory")
+    memory.store.clear()
+    store, new = Store(tmp_path / "one"), Store(tmp_path / "new")
+    for letter in "abc":
+        store.write(record(letter * 16))
+    mirror(store, URL, quiet)
+    folder = "/bucket/ropanet/trials"
+    memory.rm(f"{folder}/{'a' * 16}/trial.json")  # an upload that ended early
+    rotten = f"{folder}/{'b' * 16}/predictions.parquet"
+    memory.pipe_file(rotten, memory.cat_file(rotten)[:-1] + b"x")
+    found = mirror(new, URL, quiet)
+    assert (found.down, found.damaged) == (1, ("b" * 16,))
+    assert list(new.ids()) == ["c" * 16]
+
+
+def test_a_url_of_no_file_system_is_one_message(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="nosuch"):
+        mirror(Store(tmp_path), "nosuch://bucket", quiet)
