@@ -25,8 +25,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.models.backbones import inception_v3
 from bench.models.losses import LandmarkLoss
-from bench.models.network import Stem, seed_layers
-from bench.models.optimizers.grouped import Tempo, tempo_groups
+from bench.models.network import ModelInputs, seed_layers
+from bench.models.optimizers.grouped import GroupedOptimizer, update_groups
 from bench.study.cost import BACKWARD, backbone_flops, head_flops
 from bench.study.settings.training import LandmarkSpec, TrainSpec
 from bench.study.trial import TrialSpec
@@ -214,11 +214,11 @@ def _ropanet(size: Size, precision: str) -> tuple[Any, float]:
         side, channels = 6, 128
     spec = TrialSpec(model=model, landmarks=LandmarkSpec(), train=TrainSpec())
     maps = keras.Input((side, side, channels))
-    network = _of_precision(precision, lambda: build(spec, Stem(maps, maps), CLASSES))
+    network = _of_precision(precision, lambda: build(spec, ModelInputs(maps, maps), CLASSES))
     seed_layers(network.model.layers, 0)
-    groups = tempo_groups(dict(network.groups), [], network.twins, ratio=2, next_batch=False)
+    groups = update_groups(dict(network.groups), [], network.shadows, ratio=2, next_batch=False)
     network.model.compile(
-        Tempo(lambda: keras.optimizers.Adam(5e-4), groups),
+        GroupedOptimizer(lambda: keras.optimizers.Adam(5e-4), groups),
         loss={
             "category": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             "landmarks": LandmarkLoss(),

@@ -23,7 +23,7 @@ from studies import keras_own, trials_of
 from bench.data.manifest import Manifest
 from bench.data.trial_split import split_of
 from bench.errors import BenchError
-from bench.models.network import Network, Stem, seed_layers
+from bench.models.network import BuiltModel, ModelInputs, seed_layers
 from bench.store.plan import PlannedTrial
 from bench.study.trial import TrialSpec
 from bench.systems.registry import BALANCING, load
@@ -76,7 +76,7 @@ def train_plain(spec: TrialSpec, manifest: Manifest, cache: Path) -> PlainTrial:
     )
 
 
-def build(spec: TrialSpec, manifest: Manifest, trained_on: np.ndarray, cache: Path) -> Network:
+def build(spec: TrialSpec, manifest: Manifest, trained_on: np.ndarray, cache: Path) -> BuiltModel:
     """The trial's network on top of its frozen backbone, from pixels in [0, 1], compiled.
 
     Begins with the very weights that the bench's trial begins with; its convolutions, its
@@ -100,7 +100,7 @@ def build(spec: TrialSpec, manifest: Manifest, trained_on: np.ndarray, cache: Pa
     classes = len(manifest.class_names)
     counts = np.bincount(manifest.category[trained_on], minlength=classes)
     with keras_own():
-        built = load(spec.model.build)(spec, Stem(backbone.input, backbone.output), classes)
+        built = load(spec.model.build)(spec, ModelInputs(backbone.input, backbone.output), classes)
         network = replace(built, model=keras.Model(built.model.input, built.model.output))
         compile_network(network, spec, load(BALANCING["none"].build)(counts, 0.0), classes)
     below = {id(layer) for layer in backbone.layers}

@@ -17,7 +17,7 @@ from pathlib import Path
 from measured import Comparison, Reading, write
 
 from bench.study.design import Design
-from bench.study.resolve import lay_study
+from bench.study.resolve import resolve_study
 from bench.study.study import load_study
 
 GRID = """
@@ -40,7 +40,7 @@ def laid_out(folder: Path) -> Design:
     """The grid as a run or a plan lays it out, checks included."""
     file = folder / "grid.yaml"
     file.write_text(GRID)
-    return lay_study(*load_study(file), profile="laptop")
+    return resolve_study(*load_study(file), profile="laptop")
 
 
 def main() -> None:
@@ -52,11 +52,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(runs):
             begun = time.perf_counter()
-            laid = laid_out(Path(folder))
-            arms = laid.arm_count
+            design = laid_out(Path(folder))
+            arms = design.arm_count
             sized = time.perf_counter() - begun
             begun = time.perf_counter()
-            walked = sum(1 for _ in laid._cells())
+            walked = sum(1 for _ in design._cells())
             plain = time.perf_counter() - begun
             assert walked == arms
             sizing.append(sized)
@@ -65,7 +65,7 @@ def main() -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     write(
         "plan",
-        "A study of a million arms is laid out, checked and sized in about a second, without "
+        "A study of a million arms is resolved, checked and sized in about a second, without "
         "walking through its arms.",
         comparisons=[
             Comparison(f"{arms:,} arms sized", sizing, walking, "walking through the same grid")

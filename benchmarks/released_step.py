@@ -18,7 +18,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from bench.models.network import Network, Stem
+from bench.models.network import BuiltModel, ModelInputs
 from bench.study.trial import TrialSpec
 from bench.systems.registry import load
 
@@ -36,7 +36,7 @@ class ReleasedTraining:
         batches: Batches trained on.
     """
 
-    network: Network
+    network: BuiltModel
     optimiser: Any
     batches: int = 0
 
@@ -86,7 +86,7 @@ def released_training(spec: TrialSpec, backbone: Any, classes: int) -> ReleasedT
         backbone: Frozen Keras model from images to feature maps.
         classes: Number of categories.
     """
-    network = load(spec.model.build)(spec, Stem(backbone.input, backbone.output), classes)
+    network = load(spec.model.build)(spec, ModelInputs(backbone.input, backbone.output), classes)
     optimiser = keras.optimizers.Adam(spec.train.learning_rate)
     optimiser.build(network.model.trainable_variables)
     return ReleasedTraining(network, optimiser)

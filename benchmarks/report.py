@@ -28,7 +28,7 @@ from bench.store.plan import planned, study_record
 from bench.store.record import GateRecord, Landmarks, Predictions, TrialRecord
 from bench.store.trials import Store
 from bench.study.design import Design
-from bench.study.resolve import lay_study
+from bench.study.resolve import resolve_study
 from bench.study.study import load_study
 from bench.study.trial import TrialSpec
 
@@ -136,12 +136,12 @@ def fill(root: Path, trials: int, images: int) -> None:
 
 
 def design_of(trials: int) -> Design:
-    """The study, laid out for so many trials."""
+    """The study, resolved for so many trials."""
     text = STUDY.replace("ARMS", str(trials // SEEDS)).replace("SEEDS", str(SEEDS))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "large.yaml"
         file.write_text(text)
-        return lay_study(*load_study(file), profile="laptop")
+        return resolve_study(*load_study(file), profile="laptop")
 
 
 def _fill_part(part: tuple[Path, int, int, int]) -> None:
@@ -180,7 +180,7 @@ def main() -> None:
             begun = time.perf_counter()
             fill(root, asked.trials, asked.images)
             print(f"store of {asked.trials:,} trials made in {time.perf_counter() - begun:.0f} s")
-        command = [sys.executable, "-c", "from bench.cli.app import main; main()", "report"]
+        command = [sys.executable, "-c", "from bench.cli import main; main()", "report"]
         command += ["--results", str(root), "--out", str(Path(scratch) / "report")]
         seconds, peaks = {}, {}
         for what, words in (

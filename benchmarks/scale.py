@@ -31,7 +31,7 @@ from studies import bench, script, trials_of, with_features
 
 from bench.store.plan import planned
 from bench.store.trials import Store
-from bench.study.resolve import lay_study
+from bench.study.resolve import resolve_study
 from bench.study.study import load_study
 from bench.train.loop import TrialContext, run_trial
 
@@ -143,10 +143,10 @@ def by_arms(most: int, most_run: int, cache: Path, scratch: Path) -> list[Line]:
         study.write_text(ARMS.replace("AXES", "\n".join(AXES[:digits])))
         manifest, trials = trials_of(study, cache, "smoke")
         begun = time.perf_counter()
-        design = lay_study(*load_study(study), profile="smoke")
+        design = resolve_study(*load_study(study), profile="smoke")
         store = Store(scratch / f"stored-{arms}")
         assert sum(1 for _ in planned(design, manifest, store)) == arms
-        note("laid out and identified", arms, begun)
+        note("resolved and identified", arms, begun)
         begun = time.perf_counter()
         bench("plan", study, "--profile", "smoke", "--cache", cache, "--results", scratch / "none")
         note("`bench plan`", arms, begun)

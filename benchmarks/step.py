@@ -25,7 +25,7 @@ from typing import Any
 
 from measured import Comparison, Reading, Table, write
 
-from bench.data.phantom import draw_phantom, phantom_folder
+from bench.data.phantom import generate_phantom, phantom_folder
 
 HERE = Path(__file__).resolve().parent
 IMAGES = 300  # of the phantom that the steps are taken on
@@ -156,7 +156,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-step-") as scratch:
         root = Path(scratch) / phantom_folder(IMAGES, 0)
         root.parent.mkdir(parents=True)
-        draw_phantom(root, images=IMAGES, seed=0)
+        generate_phantom(root, images=IMAGES, seed=0)
         common = ("--cache", scratch, "--batch", str(asked.batch), "--steps", str(asked.steps))
         rates = rates_of(asked.runs, common)
         profiles = {}

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.data.trial_split import split_of
-from bench.engine.request import Request, lay_out
+from bench.engine.request import StudyRequest, resolve
 from bench.study.trial import TrialSpec
 from bench.train.compiled import Compiled
 from bench.train.extract import extract
@@ -48,19 +48,19 @@ def main() -> None:
         file = Path(folder) / "precision.yaml"
         file.write_text(f"{STUDY}seeds: {asked.seeds}\n")
         settings = {"train.epochs": asked.epochs}
-        laid = lay_out(
-            Request(file, profile="laptop", cache=asked.cache, settings=settings),
+        design = resolve(
+            StudyRequest(file, profile="laptop", cache=asked.cache, settings=settings),
             draw=lambda phase, done, total: None,
         )
     compiled = Compiled()
     scores: dict[tuple[str, str], list[list[float]]] = {}
-    for arm in laid.design.arms():
-        for seed in laid.design.seeds:
+    for arm in design.design.arms():
+        for seed in design.design.seeds:
             spec: TrialSpec = arm.trial(seed)
-            split = split_of(spec, laid.manifest)
+            split = split_of(spec, design.manifest)
             rows = np.concatenate([split.train, split.val, split.test])
-            extract(laid.manifest, rows, spec.model.backbone, asked.cache)
-            context = TrialContext(laid.manifest, asked.cache, compiled=compiled)
+            extract(design.manifest, rows, spec.model.backbone, asked.cache)
+            context = TrialContext(design.manifest, asked.cache, compiled=compiled)
             metrics = run_trial(spec, context).metrics
             key = (arm.levels["system"], arm.levels["precision"])
             scores.setdefault(key, []).append([100 * metrics[name] for name in METRICS])

@@ -30,7 +30,7 @@ from bench.data.manifest import Manifest
 from bench.data.sources import open_source
 from bench.data.trial_split import split_of
 from bench.models.losses import LandmarkLoss
-from bench.models.network import Network, Stem
+from bench.models.network import BuiltModel, ModelInputs
 from bench.store.features import FeatureStore, feature_key
 from bench.study.settings.data import DataSpec, PhantomSource
 from bench.study.settings.training import LandmarkSpec, TrainSpec
@@ -149,11 +149,11 @@ def train_released(spec: TrialSpec, manifest: Manifest, cache: Path) -> dict[str
     return {"rates": _rates(ends, 2 * RELEASED_BATCH)}
 
 
-def network_of(spec: TrialSpec, classes: int) -> Network:
+def network_of(spec: TrialSpec, classes: int) -> BuiltModel:
     """RopaNet on feature maps, as the bench builds it."""
     features = keras.Input(MAP, name="features")
     with computing_in(spec.train.precision):
-        return load(spec.model.build)(spec, Stem(features, features), classes)
+        return load(spec.model.build)(spec, ModelInputs(features, features), classes)
 
 
 def profile_step(spec: TrialSpec, classes: int) -> dict[str, Any]:
@@ -217,7 +217,7 @@ def _graded(loss: Any, target: Any, logits: Any) -> Any:
     return run
 
 
-def _optimiser_seconds(network: Network, spec: TrialSpec, classes: int) -> float:
+def _optimiser_seconds(network: BuiltModel, spec: TrialSpec, classes: int) -> float:
     counts = np.ones(classes, np.int64)
     compile_network(network, spec, load(BALANCING["none"].build)(counts, 0.0), classes)
     optimiser, variables = network.model.optimizer, network.model.trainable_variables

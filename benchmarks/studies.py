@@ -1,4 +1,4 @@
-"""Studies as measurements need them: laid out over data, features made, run by command."""
+"""Studies as measurements need them: resolved over data, features made, run by command."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from bench.data.manifest import Manifest
-from bench.engine.request import Request, lay_out
+from bench.engine.request import StudyRequest, resolve
 from bench.store.plan import PlannedTrial, feature_needs, planned
 from bench.store.trials import Store
 
@@ -20,11 +20,11 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def trials_of(study: Path, cache: Path, profile: str) -> tuple[Manifest, list[PlannedTrial]]:
     """The data and the trials of a study over the phantom, which is drawn where it is missing."""
-    request = Request(study, profile=profile, cache=cache)
-    laid = lay_out(request, draw=lambda what, done, total: None)
-    assert laid.manifest is not None, "the phantom is drawn"
+    request = StudyRequest(study, profile=profile, cache=cache)
+    design = resolve(request, draw=lambda what, done, total: None)
+    assert design.manifest is not None, "the phantom is drawn"
     nowhere = Store(cache / "no results")
-    return laid.manifest, list(planned(laid.design, laid.manifest, nowhere))
+    return design.manifest, list(planned(design.design, design.manifest, nowhere))
 
 
 def with_features(study: Path, cache: Path, profile: str) -> tuple[Manifest, list[PlannedTrial]]:
@@ -61,7 +61,7 @@ def bench(*words: object, environment: Mapping[str, str] | None = None) -> str:
     Raises:
         RuntimeError: It failed.
     """
-    return script("from bench.cli.app import main; main()", *words, environment=environment)
+    return script("from bench.cli import main; main()", *words, environment=environment)
 
 
 def script(source: str, *words: object, environment: Mapping[str, str] | None = None) -> str:

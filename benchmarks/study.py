@@ -30,7 +30,7 @@ from typing import Any
 import yaml
 from measured import Comparison, Table, write
 
-from bench.data.phantom import draw_phantom, phantom_folder
+from bench.data.phantom import generate_phantom, phantom_folder
 from bench.store.trials import Store
 from bench.store.weights import weights_path
 from bench.systems.settings import BackboneSettings
@@ -172,7 +172,7 @@ def prepare(case: Case, cache: Path) -> None:
     source = _source(case)
     root = cache / phantom_folder(source["images"], source["seed"])
     root.parent.mkdir(parents=True, exist_ok=True)
-    draw_phantom(root, **source)
+    generate_phantom(root, **source)
     for backbone in case.backbones:
         weights = weights_path(backbone, cache)
         if weights is not None and not weights.is_file():
@@ -207,7 +207,7 @@ def run_bench(study: Path, profile: str, cache: Path, results: Path) -> Timed:
     """`bench run`, as a user types it."""
     words = [
         "-c",
-        "from bench.cli.app import main; main()",
+        "from bench.cli import main; main()",
         "run",
         str(study),
         "--profile",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.data.phantom import draw_phantom
+from bench.data.phantom import generate_phantom
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +18,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache folder with the smoke profile's phantom in it."""
     folder = tmp_path_factory.mktemp("cache")
     (folder / "phantom").mkdir()
-    draw_phantom(folder / "phantom" / "300-images-seed-0", images=300, seed=0, workers=1)
+    generate_phantom(folder / "phantom" / "300-images-seed-0", images=300, seed=0, workers=1)
     return folder
 
 

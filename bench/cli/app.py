@@ -18,9 +18,9 @@ from bench.cli.console import SafeConsole
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
-    from bench.engine.request import Request
+    from bench.engine.request import StudyRequest
     from bench.engine.run import Result
-    from bench.store.mirror import Mirrored
+    from bench.store.mirror import MirrorResult
 
 app = typer.Typer(
     name="bench",
@@ -158,7 +158,7 @@ def run(
             rerun=rerun,
             trial_timeout=trial_timeout,
             checkpoint_seconds=checkpoint_every,
-            share=share,
+            reuse_compiled=share,
         )
         for study in studies
     ]
@@ -378,7 +378,7 @@ def mirror(
         out.print(f"{found.down} trials came from the mirror, {found.up} went to it")
 
 
-def _mirror(results: Path, url: str) -> Mirrored:
+def _mirror(results: Path, url: str) -> MirrorResult:
     from bench.cli.progress import phase_bar
     from bench.store.mirror import mirror as exchange
     from bench.store.trials import Store
@@ -521,10 +521,10 @@ def data_phantom(
 ) -> None:
     """Draw the phantom: garments in DeepFashion's layout, for a machine without DeepFashion."""
     from bench.cli.progress import phase_bar
-    from bench.data.phantom import contact_sheet, draw_phantom
+    from bench.data.phantom import contact_sheet, generate_phantom
 
     with phase_bar(err) as say:
-        draw_phantom(
+        generate_phantom(
             folder,
             images=images,
             seed=seed,
@@ -568,13 +568,13 @@ def _request(
     cache: Path,
     only: list[str] | None,
     settings: list[str] | None,
-) -> Request:
-    from bench.engine.request import Request
+) -> StudyRequest:
+    from bench.engine.request import StudyRequest
     from bench.study.study import PROFILES
 
     if profile is not None and profile not in PROFILES:
         raise BenchError(f"no profile `{profile}`", fix=f"profiles: {', '.join(PROFILES)}")
-    return Request(
+    return StudyRequest(
         study=study,
         data=data,
         profile=profile,

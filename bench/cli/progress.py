@@ -17,7 +17,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from bench.engine.resources import Shares
+from bench.engine.resources import ResourceSplit
 
 ENDS = ("finished", "stored", "diverged", "failed")
 """Ends of a trial; others come again."""
@@ -132,10 +132,12 @@ class TrialDisplay:
             )
 
 
-def trial_bar(console: Console) -> Callable[[int, int, dict[str, str], Shares], TrialDisplay]:
+def trial_bar(
+    console: Console,
+) -> Callable[[int, int, dict[str, str], ResourceSplit], TrialDisplay]:
     """What shows the trials of a run: says what each may use, then makes its display."""
 
-    def show(total: int, stored: int, names: dict[str, str], shares: Shares) -> TrialDisplay:
+    def show(total: int, stored: int, names: dict[str, str], shares: ResourceSplit) -> TrialDisplay:
         each = f"{shares.cpus} CPU" + (f" and {shares.gpus:g} GPU" if shares.gpus else "")
         console.print(f"{total} trials to train, {shares.workers} at a time, {each} each")
         return TrialDisplay(console, total, stored, names)

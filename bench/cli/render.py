@@ -27,8 +27,8 @@ from bench.tuning.winners import expected_trials, search_plans, searched_trials,
 
 if TYPE_CHECKING:
     from bench.data.check import CheckReport
-    from bench.engine.request import Prepared, Request
-    from bench.engine.verify import Verified
+    from bench.engine.request import ResolvedStudy, StudyRequest
+    from bench.engine.verify import Verification
     from bench.paper.audit import Finding
     from bench.store.fsck.check import FsckReport
 
@@ -39,35 +39,35 @@ SAMPLED_ARMS = 300
 """Arms that the cost of a larger grid is estimated from."""
 
 
-def plan_overview(request: Request) -> dict[str, Any]:
+def plan_overview(request: StudyRequest) -> dict[str, Any]:
     """What a run would do, as plain data.
 
     Raises:
         BenchError: The study or its data is at fault.
     """
-    from bench.engine.request import check_only, lay_out
+    from bench.engine.request import check_only, resolve
 
-    prepared = lay_out(request)
-    laid, manifest = prepared.design, prepared.manifest
+    prepared = resolve(request)
+    design, manifest = prepared.design, prepared.manifest
     store = Store(request.results)
-    check_only(laid, request)
-    total = laid.arm_count * len(laid.seeds)
+    check_only(design, request)
+    total = design.arm_count * len(design.seeds)
     whole = total <= COUNTED_TRIALS
-    arms = list(laid.sampled_arms(COUNTED_TRIALS if whole else SAMPLED_ARMS))
+    arms = list(design.sampled_arms(COUNTED_TRIALS if whole else SAMPLED_ARMS))
     if request.only:
         arms = [arm for arm in arms if arm.name in request.only]
     overview: dict[str, Any] = {
-        "study": laid.study.name,
-        "title": laid.study.title,
-        "profile": laid.profile,
-        "profile_description": profile_settings(laid.profile)["description"],
-        "design": laid.kind,
-        "resolution": laid.resolution,
-        "grid": laid.grid_size,
-        "control": laid.control.name,
-        "arms": len(arms) if whole else laid.arm_count,
-        "seeds": list(laid.seeds),
-        "trials": len(arms) * len(laid.seeds) if whole else total,
+        "study": design.study.name,
+        "title": design.study.title,
+        "profile": design.profile,
+        "profile_description": profile_settings(design.profile)["description"],
+        "design": design.kind,
+        "resolution": design.resolution,
+        "grid": design.grid_size,
+        "control": design.control.name,
+        "arms": len(arms) if whole else design.arm_count,
+        "seeds": list(design.seeds),
+        "trials": len(arms) * len(design.seeds) if whole else total,
         "data": data_label(manifest) if manifest else "phantom, to be drawn on the first run",
         "stored": None,
         "arms_shown": [{"name": arm.name, "levels": arm.levels} for arm in arms[:SHOWN_ARMS]],
@@ -75,7 +75,7 @@ def plan_overview(request: Request) -> dict[str, Any]:
         "cost": None,
         "tuning": None,
     }
-    if laid.tuning is not None:
+    if design.tuning is not None:
         return _plan_tuned(request, prepared, overview, store)
     if manifest is None:
         return overview
@@ -88,7 +88,7 @@ def plan_overview(request: Request) -> dict[str, Any]:
             store.has(identity),
         )
         for arm in arms
-        for seed in laid.seeds
+        for seed in design.seeds
         for spec in (arm.trial(seed),)
     ]
     needs = feature_needs([arm.spec for arm in arms], manifest, request.cache)
@@ -125,21 +125,21 @@ def _features(needs: Sequence[FeatureNeed]) -> list[dict[str, Any]]:
 
 
 def _plan_tuned(
-    request: Request, prepared: Prepared, overview: dict[str, Any], store: Store
+    request: StudyRequest, prepared: ResolvedStudy, overview: dict[str, Any], store: Store
 ) -> dict[str, Any]:
     """The plan of a tuned study, whose settings are not known beforehand but whose number is."""
-    laid, manifest = prepared.design, prepared.manifest
+    design, manifest = prepared.design, prepared.manifest
     plans = [
         plan
-        for plan in search_plans(laid, manifest)
+        for plan in search_plans(design, manifest)
         if not request.only or plan.arm in request.only
     ]
-    cost = tuning_cost(laid, plans, store)
+    cost = tuning_cost(design, plans, store)
     overview["tuning"] = asdict(cost)
     overview["trials"] = cost.tuning_trials + cost.winner_trials
     if manifest is None:
         return overview
-    left = expected_trials(laid, plans, manifest, store)
+    left = expected_trials(design, plans, manifest, store)
     specs = [spec for plan in plans for spec in feature_specs(plan.tuning, plan.spec)]
     needs = feature_needs(specs, manifest, request.cache)
     missing = sum(not trial.stored for trial in left)
@@ -338,7 +338,7 @@ def print_fsck(console: Console, report: FsckReport) -> None:
     console.print(f"{report.trials:,} trials looked over: {found}")
 
 
-def print_verified(console: Console, found: Sequence[Verified]) -> None:
+def print_verified(console: Console, found: Sequence[Verification]) -> None:
     """Print how stored trials compare with the same trained again."""
     colours = {"identical": "green", "within tolerance": "green", "different": "red"}
     for one in found:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.data.issues import OddityLog, printable
+from bench.data.issues import IssueLog, printable
 from bench.data.manifest import (
     CHANNELS_OF_TYPE,
     CLOTHES_TYPES,
@@ -50,7 +50,7 @@ class AnnotationFile:
         BenchError: The file cannot be read, or its first two lines are not a count and a header.
     """
 
-    def __init__(self, path: Path, label: str, header: str, log: OddityLog) -> None:
+    def __init__(self, path: Path, label: str, header: str, log: IssueLog) -> None:
         self.label = label
         self._log = log
         self._malformed = 0

@@ -15,7 +15,7 @@ import numpy as np
 
 from bench.data.annotations import MALFORMED_SHARE, AnnotationFile
 from bench.data.deepfashion import ANNOTATION_FOLDERS, image_folder, locate
-from bench.data.issues import OddityLog, printable
+from bench.data.issues import IssueLog, printable
 from bench.data.manifest import Manifest
 from bench.data.tree import match_names
 from bench.errors import BenchError
@@ -90,7 +90,7 @@ def load_attributes(manifest: Manifest) -> Attributes | None:
 
 
 def _read_names(path: Path, root: Path) -> tuple[tuple[str, ...], np.ndarray]:
-    file = AnnotationFile(path, path.relative_to(root).as_posix(), "attribute_name", OddityLog())
+    file = AnnotationFile(path, path.relative_to(root).as_posix(), "attribute_name", IssueLog())
     names, types = [], []
     for number, line in file.lines():
         parts = line.rsplit(maxsplit=1)

@@ -12,7 +12,7 @@ import numpy as np
 from bench.data.attributes import ATTRIBUTE_TYPES, YES, Attributes, load_attributes
 from bench.data.images import UnreadableImage
 from bench.data.images import decode as decode_image
-from bench.data.issues import OddityLog
+from bench.data.issues import IssueLog
 from bench.data.manifest import (
     ABSENT,
     CLOTHES_TYPES,
@@ -21,8 +21,8 @@ from bench.data.manifest import (
     OUTSIDE,
     PARTITIONS,
     VISIBLE,
+    DataIssue,
     Manifest,
-    Oddity,
 )
 
 UNREADABLE_SHARE = 0.01
@@ -68,7 +68,7 @@ class CheckReport:
     types: dict[str, dict[str, int]]
     landmarks: dict[str, dict[str, int]]
     attributes: dict[str, dict[str, float]]
-    oddities: tuple[Oddity, ...]
+    oddities: tuple[DataIssue, ...]
 
     @property
     def harmful(self) -> bool:
@@ -132,7 +132,7 @@ def check(
     attributes = load_attributes(manifest)
     if attributes is not None and attributes.left_out:
         kind = "attribute line that is malformed or names no image (left out)"
-        oddities += (Oddity(kind, attributes.left_out),)
+        oddities += (DataIssue(kind, attributes.left_out),)
     if decode:
         oddities += _undecodable(manifest, progress)
     split = np.where(manifest.partition < 0, len(PARTITIONS), manifest.partition)
@@ -168,7 +168,7 @@ def _by_type(attributes: Attributes) -> dict[str, dict[str, float]]:
 
 def _undecodable(
     manifest: Manifest, progress: Callable[[int, int], None] | None
-) -> tuple[Oddity, ...]:
+) -> tuple[DataIssue, ...]:
     def fault(path: str) -> str | None:
         try:
             decode_image(manifest.root / path, _DECODED_SIZE)
@@ -184,7 +184,7 @@ def _undecodable(
             faults += [reason for reason in pool.map(fault, part) if reason is not None]
             if progress is not None:
                 progress(at + len(part), len(paths))
-    log = OddityLog()
+    log = IssueLog()
     for reason in faults:
         log.add(
             "image that cannot be decoded",

@@ -20,7 +20,7 @@ from bench.data.annotations import (
     read_partition,
 )
 from bench.data.fingerprint import fingerprint
-from bench.data.issues import OddityLog
+from bench.data.issues import IssueLog
 from bench.data.manifest import ABSENT, OUTSIDE, Manifest
 from bench.data.sizes import image_sizes
 from bench.data.tree import (
@@ -80,7 +80,7 @@ def load_deepfashion(
         BenchError: No label, category or image folder, or an annotation file that is not what
             it should be.
     """
-    log = OddityLog()
+    log = IssueLog()
     names, types = read_categories(_require(root, ANNOTATION_FOLDERS, _CATEGORIES, log))
     label_file = _require(root, ANNOTATION_FOLDERS, _LABELS, log)
     paths, categories = read_labels(label_file, len(names))
@@ -137,7 +137,7 @@ def locate(root: Path, folders: Sequence[str], name: str) -> Path | None:
     return None
 
 
-def _require(root: Path, folders: Sequence[str], name: str, log: OddityLog) -> AnnotationFile:
+def _require(root: Path, folders: Sequence[str], name: str, log: IssueLog) -> AnnotationFile:
     path = locate(root, folders, name)
     if path is None:
         places = ", ".join(f"{folder}/{name}" for folder in folders)
@@ -149,7 +149,7 @@ def _require(root: Path, folders: Sequence[str], name: str, log: OddityLog) -> A
     return _annotation(root, path, "category_name" if name == _CATEGORIES else "image_name", log)
 
 
-def _annotation(root: Path, path: Path, header: str, log: OddityLog) -> AnnotationFile:
+def _annotation(root: Path, path: Path, header: str, log: IssueLog) -> AnnotationFile:
     label = path.relative_to(root).as_posix()
     _refuse_outside(root, path, label)
     return AnnotationFile(path, label, header, log)
@@ -185,7 +185,7 @@ def image_folder(root: Path) -> tuple[Path, str]:
 
 
 def _present(
-    paths: list[str], tree: ImageTree, unreadable: dict[int, str], log: OddityLog
+    paths: list[str], tree: ImageTree, unreadable: dict[int, str], log: IssueLog
 ) -> tuple[np.ndarray, np.ndarray]:
     """The label rows whose image can be used, and the index of each one's image in the tree."""
     wanted = _under(paths, tree)
@@ -230,7 +230,7 @@ def _landmarks(
     paths: list[str],
     sizes: np.ndarray,
     clothes_type: np.ndarray,
-    log: OddityLog,
+    log: IssueLog,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Landmarks as shares of the image and their visibility; corrects `clothes_type` in place.
 
@@ -265,7 +265,7 @@ def _landmarks(
     return landmarks, visibility
 
 
-def _partition(root: Path, paths: list[str], log: OddityLog) -> np.ndarray:
+def _partition(root: Path, paths: list[str], log: IssueLog) -> np.ndarray:
     partition = np.full(len(paths), -1, dtype=np.int8)
     path = locate(root, EVALUATION_FOLDERS, _PARTITION)
     if path is None:
@@ -278,7 +278,7 @@ def _partition(root: Path, paths: list[str], log: OddityLog) -> np.ndarray:
 
 
 def _join(
-    written: list[str], paths: list[str], what: str, log: OddityLog
+    written: list[str], paths: list[str], what: str, log: IssueLog
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rows of the images that lines of another file belong to, and the index of those lines."""
     match = match_names(written, paths)

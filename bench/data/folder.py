@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.data.fingerprint import fingerprint
-from bench.data.issues import OddityLog
+from bench.data.issues import IssueLog
 from bench.data.manifest import ABSENT, Manifest
 from bench.data.tree import IMAGE_SUFFIXES, is_inside, list_entries, refused_link
 from bench.errors import BenchError
@@ -47,7 +47,7 @@ def load_folder(root: Path) -> Manifest:
     Raises:
         BenchError: Fewer than two classes with images.
     """
-    log = OddityLog()
+    log = IssueLog()
     home = os.path.realpath(root)
     names: list[str] = []
     paths: list[str] = []
@@ -101,7 +101,7 @@ def load_folder(root: Path) -> Manifest:
     )
 
 
-def _images(folder: os.DirEntry[str], home: str, log: OddityLog) -> list[tuple[str, int]]:
+def _images(folder: os.DirEntry[str], home: str, log: IssueLog) -> list[tuple[str, int]]:
     """Path and size of each image directly in a class folder, sorted by name."""
     images = []
     for entry in sorted(list_entries(folder.path), key=lambda entry: entry.name):
@@ -119,7 +119,7 @@ def _images(folder: os.DirEntry[str], home: str, log: OddityLog) -> list[tuple[s
     return images
 
 
-def _leads_out(entry: os.DirEntry[str], path: str, home: str, log: OddityLog) -> bool:
+def _leads_out(entry: os.DirEntry[str], path: str, home: str, log: IssueLog) -> bool:
     return entry.is_symlink() and refused_link(entry.path, path, home, log)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bench.data.manifest import Oddity
+from bench.data.manifest import DataIssue
 
 EXAMPLES = 5
 """How many examples of each kind are kept."""
@@ -22,7 +22,7 @@ class _Kind:
     examples: list[str] = field(default_factory=list)
 
 
-class OddityLog:
+class IssueLog:
     """Oddities of one source, in the order in which their kinds were first met."""
 
     def __init__(self) -> None:
@@ -49,10 +49,10 @@ class OddityLog:
         """How many of a kind were met so far."""
         return self._kinds[kind].count if kind in self._kinds else 0
 
-    def oddities(self) -> tuple[Oddity, ...]:
+    def oddities(self) -> tuple[DataIssue, ...]:
         """All kinds met, harmful ones first."""
         found = [
-            Oddity(kind, entry.count, tuple(entry.examples), entry.harmful)
+            DataIssue(kind, entry.count, tuple(entry.examples), entry.harmful)
             for kind, entry in self._kinds.items()
         ]
         return tuple(sorted(found, key=lambda oddity: not oddity.harmful))

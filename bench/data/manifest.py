@@ -36,7 +36,7 @@ PARTITIONS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
-class Oddity:
+class DataIssue:
     """Something about a source that a reader of its results should know.
 
     Args:
@@ -87,7 +87,7 @@ class Manifest:
     partition: np.ndarray
     class_names: tuple[str, ...]
     fingerprint: str
-    oddities: tuple[Oddity, ...] = field(default=())
+    oddities: tuple[DataIssue, ...] = field(default=())
 
     def __len__(self) -> int:
         return len(self.paths)

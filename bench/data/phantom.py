@@ -29,7 +29,7 @@ PHANTOM_VERSION = 1
 """Raised by hand whenever the same seed would draw other images than before."""
 
 MARK = "phantom.json"
-SHARES = (0.6, 0.1, 0.3)
+SPLIT_FRACTIONS = (0.6, 0.1, 0.3)
 """Train, val and test; more test images than DeepFashion's share, for tighter intervals."""
 
 MOST_PHOTOGRAPHS = 6
@@ -54,7 +54,7 @@ class _Product:
     folder: str
 
 
-def draw_phantom(
+def generate_phantom(
     root: Path,
     *,
     images: int,
@@ -80,7 +80,7 @@ def draw_phantom(
     Raises:
         BenchError: `root` holds something else.
     """
-    if is_drawn(root, images=images, seed=seed):
+    if is_generated(root, images=images, seed=seed):
         if not has_attributes(root):
             write_attributes(root, _attributes(_products(images, seed), seed))
         return root
@@ -100,7 +100,7 @@ def draw_phantom(
         draft.rename(root)
     except OSError:
         # Another process drew the same phantom first: it stands.
-        if not is_drawn(root, images=images, seed=seed):
+        if not is_generated(root, images=images, seed=seed):
             raise
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -118,7 +118,7 @@ def size_and_seed(root: Path) -> tuple[int, int]:
     return int(images), int(seed)
 
 
-def is_drawn(root: Path, *, images: int, seed: int) -> bool:
+def is_generated(root: Path, *, images: int, seed: int) -> bool:
     """Whether a folder holds this very phantom, whole."""
     try:
         mark = json.loads((root / MARK).read_text(encoding="utf-8"))
@@ -127,11 +127,11 @@ def is_drawn(root: Path, *, images: int, seed: int) -> bool:
     return bool(mark == _mark(images, seed))
 
 
-def drawn_as(root: Path) -> dict[str, int]:
+def generated_as(root: Path) -> dict[str, int]:
     """`images` and `seed` of a drawn phantom.
 
     Raises:
-        BenchError: Its mark is not what `draw_phantom` writes.
+        BenchError: Its mark is not what `generate_phantom` writes.
     """
     try:
         mark = json.loads((root / MARK).read_text(encoding="utf-8"))
@@ -296,7 +296,7 @@ def _partitions(sizes: list[int], rng: np.random.Generator) -> list[int]:
     given = rng.uniform(0, 0.5, 3)
     chosen = []
     for size in sizes:
-        behind = np.array(SHARES) * (given.sum() + size) - given
+        behind = np.array(SPLIT_FRACTIONS) * (given.sum() + size) - given
         chosen.append(int(behind.argmax()))
         given[chosen[-1]] += size
     return chosen

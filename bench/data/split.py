@@ -16,8 +16,8 @@ from bench.errors import BenchError
 
 Size = int | Literal["all"]
 
-SHARES = {"train": 0.72, "val": 0.14, "test": 0.14}
-"""Shares of the parts where all images are divided: DeepFashion's 209,222 / 40,000 / 40,000."""
+SPLIT_FRACTIONS = {"train": 0.72, "val": 0.14, "test": 0.14}
+"""Fractions of the parts where all images are divided: DeepFashion's 209,222 / 40,000 / 40,000."""
 
 BY = ("official", "image", "product")
 SAMPLING = ("stratified", "plain")
@@ -52,9 +52,9 @@ def make_split(
     """Divide and sample a manifest.
 
     By image or by product, the test part is taken first, then val, and what is left is the pool
-    to train from; `"all"` takes the shares of `SHARES` for test and val and the whole rest for
-    train. By product, no product is on two sides: whole products go to a part until it is full,
-    and images of the last one that are not needed are left unused.
+    to train from; `"all"` takes `SPLIT_FRACTIONS` for test and val and the whole rest for train.
+    By product, no product is on two sides: whole products go to a part until it is full, and
+    images of the last one that are not needed are left unused.
 
     Stratified sampling keeps the proportions of the classes by the Sainte-Laguë rule: the image
     of rank r among the m of its class stands at (r + 1/2) / m, and the first N are taken. Largest
@@ -98,7 +98,7 @@ def make_split(
         left = usable
         pools = {}
         for index, (name, size) in enumerate((("test", test), ("val", val))):
-            wanted = round(SHARES[name] * len(usable)) if size == "all" else size
+            wanted = round(SPLIT_FRACTIONS[name] * len(usable)) if size == "all" else size
             _check_available(name, wanted, len(left), manifest)
             inside = _pool(groups, manifest.category[left], wanted, stratified, (seed, 10 + index))
             pools[name], left, groups = left[inside], left[~inside], groups[~inside]

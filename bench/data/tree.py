@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.data.issues import OddityLog
+from bench.data.issues import IssueLog
 from bench.errors import BenchError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
@@ -45,7 +45,7 @@ class ImageTree:
     mtimes: np.ndarray
 
 
-def scan_images(root: Path, base: Path, top: str, log: OddityLog) -> ImageTree:
+def scan_images(root: Path, base: Path, top: str, log: IssueLog) -> ImageTree:
     """List the images under `base/top`.
 
     Args:
@@ -142,7 +142,7 @@ def is_inside(path: str, root: str) -> bool:
     return path == root or path.startswith(root.rstrip(os.sep) + os.sep)
 
 
-def refused_link(path: str, name: str, home: str, log: OddityLog) -> bool:
+def refused_link(path: str, name: str, home: str, log: IssueLog) -> bool:
     """Whether a symbolic link leads outside the data folder, to nothing or in a circle.
 
     Args:

@@ -9,7 +9,7 @@ from bench.systems.settings import BackboneSettings
 
 
 @dataclass(frozen=True)
-class Job:
+class WorkerConfig:
     """Where a run's workers read and write, and what holds for all of its trials.
 
     Args:
@@ -25,7 +25,7 @@ class Job:
         trial_timeout: Seconds that a trial may take; None for any.
         checkpoint_seconds: Seconds between two checkpoints of a trial.
         commit: Version of the bench's code, where it runs from a git checkout.
-        share: Whether trials of one shape share a compiled network (`bench.train.compiled`).
+        reuse_compiled: Whether trials of one shape reuse a network (`bench.train.compiled`).
     """
 
     run: str
@@ -40,4 +40,4 @@ class Job:
     trial_timeout: float | None = None
     checkpoint_seconds: float = 60.0
     commit: str | None = None
-    share: bool = True
+    reuse_compiled: bool = True

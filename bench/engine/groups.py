@@ -12,24 +12,24 @@ from bench.study.trial import TrialSpec, compiled_parts
 SMALL_FLOPS = 3e12
 """Operations of a trial that is bundled, at most: about a minute on one core.
 
-A longer one gains little by what it shares, and a bundle of them would keep one worker busy while
+A longer one gains little by what it shares, and a batch of them would keep one worker busy while
 others have nothing left to do, and every arm but the first waiting for its first seed.
 """
 
 MOST_TRIALS = 64
 SHARES_A_WORKER = 3
-"""At least so many bundles a worker, so that workers end at about the same time."""
+"""At least so many batches a worker, so that workers end at about the same time."""
 
 
-def bundles(
+def trial_batches(
     trials: Sequence[PlannedTrial], workers: int, *, share: bool
 ) -> Iterator[list[PlannedTrial]]:
-    """Divide trials among bundles, those of one form beside each other.
+    """Divide trials into batches, those of one form beside each other.
 
     Args:
         trials: The trials.
         workers: Trials that run at the same time.
-        share: Whether trials may be bundled at all.
+        reuse_compiled: Whether trials may be bundled at all.
     """
     most = min(max(len(trials) // (workers * SHARES_A_WORKER), 1), MOST_TRIALS)
     forms: dict[str, list[PlannedTrial]] = {}

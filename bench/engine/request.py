@@ -1,4 +1,4 @@
-"""What the user asked for, laid out over its data: the study's design, and where the data lies."""
+"""What the user asked for, resolved over its data: the study's design, and where the data lies."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from bench.data.manifest import Manifest
-from bench.data.phantom import draw_phantom, drawn_as, is_drawn, phantom_folder
+from bench.data.phantom import generate_phantom, generated_as, is_generated, phantom_folder
 from bench.data.sources import open_source
 from bench.errors import BenchError
 from bench.files.locks import held
 from bench.files.yaml import nearest
 from bench.study.design import Design
-from bench.study.resolve import lay_study
+from bench.study.resolve import resolve_study
 from bench.study.settings.data import PhantomSource
 from bench.study.study import load_study
 
@@ -23,7 +23,7 @@ Say = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class Request:
+class StudyRequest:
     """What the user asked for.
 
     Args:
@@ -37,7 +37,7 @@ class Request:
         rerun: Train again what is in the store, and replace it; also what diverged.
         trial_timeout: Seconds that a trial may take; None for any.
         checkpoint_seconds: Seconds between two checkpoints of a trial.
-        share: Whether trials of one shape share a compiled network; the trials are the same.
+        reuse_compiled: Whether trials of one shape reuse a compiled network; the same bytes.
         settings: Dotted path -> value, above the study's own.
     """
 
@@ -51,13 +51,13 @@ class Request:
     rerun: bool = False
     trial_timeout: float | None = None
     checkpoint_seconds: float = 60.0
-    share: bool = True
+    reuse_compiled: bool = True
     settings: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A study laid out over its data.
+class ResolvedStudy:
+    """A study resolved over its data.
 
     Args:
         design: The study under its profile.
@@ -70,7 +70,7 @@ class Prepared:
     data_root: Path
 
 
-def lay_out(request: Request, *, draw: Say | None = None) -> Prepared:
+def resolve(request: StudyRequest, *, draw: Say | None = None) -> ResolvedStudy:
     """Read the study and open its data.
 
     Args:
@@ -89,28 +89,28 @@ def lay_out(request: Request, *, draw: Say | None = None) -> Prepared:
         manifest = open_source(request.data, cache=request.cache, progress=_named(draw, "sizes"))
         data_source = {"kind": manifest.source}
         if manifest.source == "phantom":
-            data_source |= drawn_as(request.data)
-    laid = lay_study(
+            data_source |= generated_as(request.data)
+    design = resolve_study(
         study, file, profile=profile, data_source=data_source, settings=request.settings
     )
     if request.data is not None:
         assert manifest is not None
-        return Prepared(laid, manifest, request.data.resolve())
-    root = _phantom_root(laid, request.cache, request.study)
-    source = laid.control.spec.data.source
+        return ResolvedStudy(design, manifest, request.data.resolve())
+    root = _phantom_root(design, request.cache, request.study)
+    source = design.control.spec.data.source
     assert isinstance(source, PhantomSource)
     if draw is not None:
         # Two runs that begin at the same time draw it once.
         with held(request.cache / "phantom.lock", wait=True):
-            draw_phantom(
+            generate_phantom(
                 root, images=source.images, seed=source.seed, progress=_named(draw, "drawing")
             )
-    if is_drawn(root, images=source.images, seed=source.seed):
+    if is_generated(root, images=source.images, seed=source.seed):
         manifest = open_source(root, cache=request.cache)
-    return Prepared(laid, manifest, root.resolve())
+    return ResolvedStudy(design, manifest, root.resolve())
 
 
-def check_only(laid: Design, request: Request) -> None:
+def check_only(design: Design, request: StudyRequest) -> None:
     """Make sure that every arm named by `--only` is in the design.
 
     Raises:
@@ -118,7 +118,7 @@ def check_only(laid: Design, request: Request) -> None:
     """
     if not request.only:
         return
-    known = [arm.name for arm in laid.arms()]
+    known = [arm.name for arm in design.arms()]
     for name in request.only:
         if name not in known:
             meant = nearest(name, known)
@@ -129,8 +129,8 @@ def check_only(laid: Design, request: Request) -> None:
             )
 
 
-def _phantom_root(laid: Design, cache: Path, study: Path) -> Path:
-    sources = {arm.spec.data.source for arm in itertools.islice(laid.arms(), 1000)}
+def _phantom_root(design: Design, cache: Path, study: Path) -> Path:
+    sources = {arm.spec.data.source for arm in itertools.islice(design.arms(), 1000)}
     other = next((source for source in sources if not isinstance(source, PhantomSource)), None)
     if other is not None:
         raise BenchError(

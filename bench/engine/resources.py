@@ -27,7 +27,7 @@ class Resources:
 
 
 @dataclass(frozen=True)
-class Shares:
+class ResourceSplit:
     """How a run's resources were divided.
 
     Args:
@@ -45,7 +45,7 @@ class Shares:
     total_gpus: float
 
 
-def divide(resources: Resources, trials: int, have: dict[str, float]) -> Shares:
+def divide(resources: Resources, trials: int, have: dict[str, float]) -> ResourceSplit:
     """Divide what a cluster has among concurrent trials.
 
     Args:
@@ -65,4 +65,4 @@ def divide(resources: Resources, trials: int, have: dict[str, float]) -> Shares:
     workers = min(resources.workers or most, max(trials, 1), cpus // threads)
     if per_trial and resources.threads is None:
         threads = max(cpus // workers, 1)
-    return Shares(workers, threads, per_trial, cpus, gpus)
+    return ResourceSplit(workers, threads, per_trial, cpus, gpus)

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import bench
 from bench.data.manifest import Manifest
-from bench.engine.request import Prepared, Request, check_only, lay_out
+from bench.engine.request import ResolvedStudy, StudyRequest, check_only, resolve
 from bench.engine.resources import Resources
 from bench.engine.training import Phases, TrialsShown, batch_of, train
 from bench.errors import BenchError
-from bench.files.disk import told_of_room
+from bench.files.disk import report_disk_full
 from bench.store.plan import PlannedTrial, planned, study_record
 from bench.store.trials import Store
 from bench.study.design import Design
@@ -57,14 +57,14 @@ class Result:
 
 
 @dataclass(frozen=True)
-class _Share:
+class StudyRun:
     """One study of a run: `pending` are its own trials to train, `shared` an earlier study's.
 
     Of a tuned study whose searches are not complete, `tuned` brings them as it goes; of one whose
     are, `fruitless` names the arms without a winner.
     """
 
-    prepared: Prepared
+    prepared: ResolvedStudy
     manifest: Manifest
     stored: int
     diverged: list[PlannedTrial]
@@ -80,7 +80,7 @@ class _Share:
 
 
 def run(
-    requests: Sequence[Request],
+    requests: Sequence[StudyRequest],
     resources: Resources,
     *,
     phases: Phases,
@@ -103,18 +103,18 @@ def run(
             was trained; or a disk takes nothing more.
     """
     begun = time.monotonic()
-    with told_of_room(requests[0].results, requests[0].cache):
+    with report_disk_full(requests[0].results, requests[0].cache):
         with phases() as say:
-            laid = [lay_out(request, draw=say) for request in requests]
-        _refuse_namesakes(laid, requests)
-        shares = _shares(laid, requests)
+            design = [resolve(request, draw=say) for request in requests]
+        _refuse_namesakes(design, requests)
+        shares = _shares(design, requests)
         outcomes, repaired = _train(requests[0], resources, shares, phases, trials_shown)
     seconds = time.monotonic() - begun
     return [_result(share, outcomes, repaired, seconds) for share in shares]
 
 
 def _result(
-    share: _Share, outcomes: dict[str, str], repaired: tuple[str, ...], seconds: float
+    share: StudyRun, outcomes: dict[str, str], repaired: tuple[str, ...], seconds: float
 ) -> Result:
     own, every = share.pending, [*share.pending, *share.shared]
 
@@ -143,10 +143,10 @@ def _result(
     )
 
 
-def _refuse_namesakes(laid: Sequence[Prepared], requests: Sequence[Request]) -> None:
+def _refuse_namesakes(design: Sequence[ResolvedStudy], requests: Sequence[StudyRequest]) -> None:
     """Studies of one name would overwrite each other's record."""
     seen: dict[str, Path] = {}
-    for prepared, request in zip(laid, requests, strict=True):
+    for prepared, request in zip(design, requests, strict=True):
         name = prepared.design.study.name
         if name in seen:
             raise BenchError(
@@ -157,11 +157,11 @@ def _refuse_namesakes(laid: Sequence[Prepared], requests: Sequence[Request]) -> 
         seen[name] = request.study
 
 
-def _shares(laid: Sequence[Prepared], requests: Sequence[Request]) -> list[_Share]:
+def _shares(design: Sequence[ResolvedStudy], requests: Sequence[StudyRequest]) -> list[StudyRun]:
     taken: set[str] = set()
     room = requests[0].limit
     shares = []
-    for prepared, request in zip(laid, requests, strict=True):
+    for prepared, request in zip(design, requests, strict=True):
         assert prepared.manifest is not None, "a run draws its phantom"
         store = Store(request.results)
         tuned = _tuned(prepared.design, request, prepared.manifest, store)
@@ -179,7 +179,7 @@ def _shares(laid: Sequence[Prepared], requests: Sequence[Request]) -> list[_Shar
         kept = pending if room is None else pending[: max(room - len(taken), 0)]
         taken |= {trial.id for trial in kept}
         shares.append(
-            _Share(
+            StudyRun(
                 prepared,
                 prepared.manifest,
                 stored=len(wanted) - len(absent) + (tuned.stored if tuned and settled else 0),
@@ -205,32 +205,36 @@ def _shares(laid: Sequence[Prepared], requests: Sequence[Request]) -> list[_Shar
     return shares
 
 
-def _tuned(laid: Design, request: Request, manifest: Manifest, store: Store) -> TunedStudy | None:
-    if laid.tuning is None:
+def _tuned(
+    design: Design, request: StudyRequest, manifest: Manifest, store: Store
+) -> TunedStudy | None:
+    if design.tuning is None:
         return None
-    check_only(laid, request)
-    return TunedStudy(laid, manifest, store, request.only, request.rerun)
+    check_only(design, request)
+    return TunedStudy(design, manifest, store, request.only, request.rerun)
 
 
-def _chosen(laid: Design, request: Request, manifest: Manifest, store: Store) -> list[PlannedTrial]:
-    check_only(laid, request)
+def _chosen(
+    design: Design, request: StudyRequest, manifest: Manifest, store: Store
+) -> list[PlannedTrial]:
+    check_only(design, request)
     chosen: dict[str, PlannedTrial] = {}
-    for trial in planned(laid, manifest, store):
+    for trial in planned(design, manifest, store):
         if not request.only or trial.arm in request.only:
             chosen.setdefault(trial.id, trial)
     return list(chosen.values())
 
 
 def _train(
-    request: Request,
+    request: StudyRequest,
     resources: Resources,
-    shares: Sequence[_Share],
+    shares: Sequence[StudyRun],
     phases: Phases,
     trials_shown: TrialsShown,
 ) -> tuple[dict[str, str], tuple[str, ...]]:
     """Train what is pending; outcomes by trial, and the damaged shards that were made anew."""
     # One batch for each place that data lies in, as a rule one: its workers are started once.
-    places: dict[Path, list[_Share]] = {}
+    places: dict[Path, list[StudyRun]] = {}
     for share in shares:
         if share.pending or share.tuned:
             places.setdefault(share.prepared.data_root, []).append(share)
@@ -249,7 +253,7 @@ def _train(
             replace=request.rerun,
             trial_timeout=request.trial_timeout,
             checkpoint_seconds=request.checkpoint_seconds,
-            share=request.share,
+            reuse_compiled=request.reuse_compiled,
         )
         for data, of_place in places.items()
     ]
@@ -265,5 +269,5 @@ def _train(
     return outcomes, tuple(shard for batch in batches for shard in batch.dropped)
 
 
-def _log_name(shares: Sequence[_Share]) -> str:
+def _log_name(shares: Sequence[StudyRun]) -> str:
     return shares[0].study if len(shares) == 1 else f"{len(shares)}-studies"

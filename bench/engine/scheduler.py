@@ -13,10 +13,10 @@ from typing import Any, Protocol
 
 from ray.tune.search import Searcher
 
-from bench.engine.config import Job
+from bench.engine.config import WorkerConfig
 from bench.engine.session import Session
 from bench.engine.tune import RETRIES, Event, Watcher, for_worker, lost, tune_once
-from bench.files.locks import is_held
+from bench.files.locks import is_locked
 from bench.store.plan import PlannedTrial
 from bench.store.trials import Store
 
@@ -120,7 +120,7 @@ class SourceSearcher(Searcher):
                 outcome = "stored" if self._store.has(trial.id) else "failed"
                 self._event(trial.id, outcome)
                 self._tell(trial, outcome)
-            elif is_held(self._store.claim(trial.id)):
+            elif is_locked(self._store.claim(trial.id)):
                 self._elsewhere.append(trial)
             else:
                 self._again(trial)
@@ -151,7 +151,7 @@ class SourceSearcher(Searcher):
 def run_with_sources(
     trials: Sequence[PlannedTrial],
     sources: Sequence[Source],
-    job: Job,
+    config: WorkerConfig,
     session: Session,
     event: Event,
     names: dict[str, str],
@@ -162,7 +162,7 @@ def run_with_sources(
     Args:
         trials: Trials that are known beforehand.
         sources: Where further ones come from.
-        job: Where to read and write.
+        config: Where to read and write.
         session: The Ray to run on.
         event: Told of each trial's start and end.
         names: Trial id -> how it is named to a person; gains what is handed out.
@@ -176,7 +176,7 @@ def run_with_sources(
         names[trial.id] = trial.name
 
     most = None if limit is None else len(trials) + max(limit, 0)
-    workers, store = session.shares.workers, Store(job.results)
+    workers, store = session.shares.workers, Store(config.results)
     search = SourceSearcher(trials, sources, store, event, handed, workers, most)
-    tune_once([], job, session, Watcher(event), search)
+    tune_once([], config, session, Watcher(event), search)
     return search.outcomes

@@ -19,8 +19,8 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from bench.engine.resources import Resources, Shares, divide
-from bench.engine.stores import Keeper
+from bench.engine.resources import Resources, ResourceSplit, divide
+from bench.engine.stores import StoreActor
 from bench.errors import RUN_AGAIN, BenchError
 
 QUIET = {
@@ -42,13 +42,13 @@ class Session:
     Args:
         shares: What each trial may use.
         home: Ray's name of this machine, which holds the results folder.
-        keeper: Handle of the actor that stores what other machines made; None on one machine.
+        actor: Handle of the actor that stores what other machines made; None on one machine.
         interrupted: Set once the user has interrupted the run.
     """
 
-    shares: Shares
+    shares: ResourceSplit
     home: str
-    keeper: Any | None
+    actor: Any | None
     interrupted: threading.Event
 
 
@@ -95,11 +95,11 @@ def session(resources: Resources, trials: int, results: Path, log: Path) -> Iter
             raise _unanswered(resources.address, error) from error
         try:
             home = ray.get_runtime_context().get_node_id()
-            keeper = None
+            actor = None
             if resources.address:
-                keeper = ray.remote(Keeper).options(num_cpus=0, **on_node(home)).remote(results)
+                actor = ray.remote(StoreActor).options(num_cpus=0, **on_node(home)).remote(results)
             shares = divide(resources, trials, ray.cluster_resources())
-            yield Session(shares, home, keeper, interrupted)
+            yield Session(shares, home, actor, interrupted)
         except ray.exceptions.RayError as error:
             first_line, _, _ = str(error).partition("\n")
             raise BenchError(

@@ -1,8 +1,8 @@
-"""Where a worker leaves what it made: the results folder, or, on a cluster, the folder's keeper.
+"""Where a worker leaves what it made: the results folder, or, on a cluster, the folder's actor.
 
 Both are asked the same: is a trial stored, may I train it, here it is, this is how it failed. On a
-cluster the keeper serves the workers of its own machine, too: a trial whose machine was lost may
-come to one of them, and the keeper still holds its claim.
+cluster the actor serves the workers of its own machine, too: a trial whose machine was lost may
+come to one of them, and the actor still holds its claim.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from bench.store.record import TrialRecord, write_record
 from bench.store.trials import Store
 
 
-class LocalDesk:
+class LocalStore:
     """The results folder, on this machine.
 
     Args:
@@ -49,15 +49,15 @@ class LocalDesk:
         self._store.write_failure(trial, failure)
 
 
-class DistantDesk:
-    """The results folder of whatever machine, through its keeper.
+class RemoteStore:
+    """The results folder of whatever machine, through its actor.
 
     Args:
-        keeper: Handle of the `Keeper` on the machine of the results.
+        actor: Handle of the `StoreActor` on the machine of the results.
     """
 
-    def __init__(self, keeper: Any) -> None:
-        self._keeper = keeper
+    def __init__(self, actor: Any) -> None:
+        self._keeper = actor
 
     def has(self, trial: str) -> bool:
         """Whether the trial is stored."""
@@ -87,7 +87,7 @@ class DistantDesk:
         ray.get(self._keeper.fail.remote(trial, failure))
 
 
-class Keeper:
+class StoreActor:
     """An actor on the machine of the results folder, for the workers of a cluster.
 
     Args:
@@ -129,6 +129,6 @@ class Keeper:
         self._store.write_failure(trial, failure)
 
 
-def desk_of(results: Path, keeper: Any | None) -> LocalDesk | DistantDesk:
-    """The desk of a worker: a keeper's where it was given one."""
-    return LocalDesk(results) if keeper is None else DistantDesk(keeper)
+def worker_store(results: Path, actor: Any | None) -> LocalStore | RemoteStore:
+    """The desk of a worker: an actor's where it was given one."""
+    return LocalStore(results) if actor is None else RemoteStore(actor)

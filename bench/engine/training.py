@@ -13,32 +13,32 @@ from pathlib import Path
 from typing import Any
 
 from bench.data.manifest import Manifest
-from bench.engine.config import Job
-from bench.engine.resources import Resources, Shares
+from bench.engine.config import WorkerConfig
+from bench.engine.resources import Resources, ResourceSplit
 from bench.store.plan import PlannedTrial, drop_damaged, feature_needs, unprepared
 from bench.tuning.tuned_study import TunedStudy, opened
 
 Phases = Callable[[], Any]
 """Makes a context manager that yields `say(phase, done, total)`."""
 
-TrialsShown = Callable[[int, int, dict[str, str], Shares], Any]
+TrialsShown = Callable[[int, int, dict[str, str], ResourceSplit], Any]
 """Called with (trials to train, trials stored, names by id, shares); makes a context manager with
 `event(trial id, what)`."""
 
 
 @dataclass(frozen=True)
-class Batch:
+class TrialGroup:
     """Trials over the same data.
 
     Args:
-        job: What holds for all of them (`bench.engine.config.Job`).
+        config: What holds for all of them (`bench.engine.config.WorkerConfig`).
         trials: The trials.
         sources: Tuned studies, which bring further trials as they go.
         unprepared: Whether features or weights are still to be made.
         dropped: Damaged feature shards that were dropped, to be made anew.
     """
 
-    job: Job
+    config: WorkerConfig
     trials: list[PlannedTrial]
     sources: list[TunedStudy]
     unprepared: bool
@@ -56,7 +56,7 @@ def batch_of(
     profile: str,
     sources: Sequence[TunedStudy] = (),
     **options: Any,
-) -> Batch:
+) -> TrialGroup:
     """Trials over the same data, and what their workers must know.
 
     Features on disk are compared with their checksums; damaged ones are dropped, to be made anew.
@@ -70,14 +70,14 @@ def batch_of(
         log: File for what the workers print.
         profile: Profile, for the record.
         sources: Tuned studies over the same data.
-        options: More fields of `bench.engine.config.Job`.
+        options: More fields of `bench.engine.config.WorkerConfig`.
     """
     cache.mkdir(parents=True, exist_ok=True)
     specs = [trial.spec for trial in trials]
     specs += [spec for source in sources for spec in source.feature_specs()]
     every = feature_needs(specs, manifest, cache)
     dropped, needs = drop_damaged(every, manifest, cache)
-    job = Job(
+    config = WorkerConfig(
         run=uuid.uuid4().hex[:12],
         data=data,
         fingerprint=manifest.fingerprint,
@@ -89,11 +89,11 @@ def batch_of(
         commit=_commit(),
         **options,
     )
-    return Batch(job, trials, list(sources), bool(unprepared(needs, cache)), dropped)
+    return TrialGroup(config, trials, list(sources), bool(unprepared(needs, cache)), dropped)
 
 
 def train(
-    batches: Sequence[Batch],
+    batches: Sequence[TrialGroup],
     resources: Resources,
     *,
     phases: Phases,
@@ -119,7 +119,7 @@ def train(
 
     names = {trial.id: trial.name for batch in batches for trial in batch.trials}
     outcomes: dict[str, str] = {}
-    first = batches[0].job
+    first = batches[0].config
     tuned = [source for batch in batches for source in batch.sources]
     total, room = len(names) + sum(source.left for source in tuned), None
     if limit is not None:
@@ -131,16 +131,16 @@ def train(
         for batch in batches:
             if batch.unprepared or resources.address:
                 with phases() as say:
-                    extract_features(batch.job, ray, say)
+                    extract_features(batch.config, ray, say)
         with trials_shown(total, stored, names, ray.shares) as shown:
             for batch in batches:
                 if not batch.sources:
-                    outcomes |= run_trials(batch.trials, batch.job, ray, shown.event)
+                    outcomes |= run_trials(batch.trials, batch.config, ray, shown.event)
                     continue
                 for source in batch.sources:
                     source.found = lambda identity: shown.event(identity, "stored")
                 outcomes |= run_with_sources(
-                    batch.trials, batch.sources, batch.job, ray, shown.event, names, room
+                    batch.trials, batch.sources, batch.config, ray, shown.event, names, room
                 )
     return outcomes
 

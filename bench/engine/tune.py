@@ -20,12 +20,12 @@ from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
-from bench.engine.config import Job
-from bench.engine.groups import bundles
+from bench.engine.config import WorkerConfig
+from bench.engine.groups import trial_batches
 from bench.engine.session import Session, on_node
 from bench.engine.worker import TrialWorker, prepare_features
-from bench.files.disk import no_room
-from bench.files.locks import is_held
+from bench.files.disk import disk_full
+from bench.files.locks import is_locked
 from bench.store.plan import PlannedTrial
 from bench.store.trials import CRASHED, Store
 
@@ -39,12 +39,14 @@ Event = Callable[[str, str], None]
 """Called with (trial id, what): `started`, or an outcome of `TrialWorker.step`."""
 
 
-def extract_features(job: Job, session: Session, progress: Callable[[str, int, int], None]) -> None:
+def extract_features(
+    config: WorkerConfig, session: Session, progress: Callable[[str, int, int], None]
+) -> None:
     """Make weights and extract features on every machine, with all of its cores or one GPU."""
-    job.cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=job.cache, prefix=".progress-") as scratch:
+    config.cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=config.cache, prefix=".progress-") as scratch:
         said = Path(scratch) / "progress.json"
-        pending = {_extraction(node, job, session, said): node["NodeID"] for node in _machines()}
+        pending = {_extraction(node, config, session, said): node["NodeID"] for node in _machines()}
         last = None
         while pending:
             done, _ = ray.wait(list(pending), timeout=0.3)
@@ -61,10 +63,10 @@ def _machines() -> list[dict[str, Any]]:
     return [n for n in ray.nodes() if n["Alive"] and n["Resources"].get("CPU", 0) >= 1]
 
 
-def _extraction(node: dict[str, Any], job: Job, session: Session, said: Path) -> Any:
+def _extraction(node: dict[str, Any], config: WorkerConfig, session: Session, said: Path) -> Any:
     cpus, gpus = int(node["Resources"]["CPU"]), min(node["Resources"].get("GPU", 0), 1)
     task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_calls=1)(prepare_features)
-    return task.options(**on_node(node["NodeID"])).remote(job, said, cpus, session.home)
+    return task.options(**on_node(node["NodeID"])).remote(config, said, cpus, session.home)
 
 
 def _raise_cause(task: Any, *, at_home: bool) -> None:
@@ -80,7 +82,7 @@ def _raise_cause(task: Any, *, at_home: bool) -> None:
 
 
 def run_trials(
-    trials: Sequence[PlannedTrial], job: Job, session: Session, event: Event
+    trials: Sequence[PlannedTrial], config: WorkerConfig, session: Session, event: Event
 ) -> dict[str, str]:
     """Train trials and put them into the store.
 
@@ -90,22 +92,22 @@ def run_trials(
 
     Args:
         trials: What to train.
-        job: Where to read and write.
+        config: Where to read and write.
         session: The Ray to run on.
         event: Told of each trial's start and end.
 
     Returns:
         Trial id -> `finished`, `stored`, `diverged` or `failed`.
     """
-    store, losses = Store(job.results), Counter[str]()
+    store, losses = Store(config.results), Counter[str]()
     outcomes: dict[str, str] = {}
     left = list(trials)
-    share = job.share
+    share = config.reuse_compiled
     while left:
         watcher = Watcher(event)
-        # What comes again comes alone: one of a bundle may have taken the others down with it.
-        together = list(bundles(left, session.shares.workers, share=share))
-        tune_once(together, job, session, watcher)
+        # What comes again comes alone: one of a batch may have taken the others down with it.
+        together = list(trial_batches(left, session.shares.workers, share=share))
+        tune_once(together, config, session, watcher)
         share = False
         again = []
         for trial in left:
@@ -159,7 +161,7 @@ def _free_again(
             if store.has(trial.id) or store.failures(trial.id):
                 outcomes[trial.id] = "stored" if store.has(trial.id) else "failed"
                 event(trial.id, outcomes[trial.id])
-            elif is_held(store.claim(trial.id)):
+            elif is_locked(store.claim(trial.id)):
                 still.append(trial)
             else:
                 given_up.append(trial)
@@ -175,7 +177,7 @@ def _free_again(
 
 def tune_once(
     trials: Sequence[Sequence[PlannedTrial]],
-    job: Job,
+    config: WorkerConfig,
     session: Session,
     watcher: Watcher,
     search: Searcher | None = None,
@@ -184,17 +186,17 @@ def tune_once(
 
     Args:
         trials: Bundles of trials, each for one worker.
-        job: Where to read and write.
+        config: Where to read and write.
         session: The Ray to run on.
         watcher: Told what becomes of each trial.
-        search: Hands out bundles in their place; None without one.
+        search: Hands out batches in their place; None without one.
 
     Raises:
         BenchError: A worker could not write any more.
     """
     shares = session.shares
     trainable = tune.with_parameters(
-        TrialWorker, job=job, threads=shares.cpus, home=session.home, keeper=session.keeper
+        TrialWorker, run=config, threads=shares.cpus, home=session.home, actor=session.actor
     )
     with tempfile.TemporaryDirectory(prefix="ropanet-bench-") as scratch:
         tune.Tuner(
@@ -203,7 +205,7 @@ def tune_once(
             ),
             param_space=None
             if search is not None
-            else {"trials": tune.grid_search([for_worker(bundle) for bundle in trials])},
+            else {"trials": tune.grid_search([for_worker(batch) for batch in trials])},
             tune_config=tune.TuneConfig(
                 reuse_actors=True,
                 max_concurrent_trials=shares.workers,
@@ -220,12 +222,12 @@ def tune_once(
                 log_to_file=False,
             ),
         ).fit()
-    watcher.check_room()
+    watcher.check_disk()
 
 
-def for_worker(bundle: Sequence[PlannedTrial]) -> list[dict[str, Any]]:
-    """A bundle as `TrialWorker` takes it."""
-    return [{"id": trial.id, "spec": trial.spec.model_dump(mode="json")} for trial in bundle]
+def for_worker(batch: Sequence[PlannedTrial]) -> list[dict[str, Any]]:
+    """A batch as `TrialWorker` takes it."""
+    return [{"id": trial.id, "spec": trial.spec.model_dump(mode="json")} for trial in batch]
 
 
 class Interrupts(tune.Callback):
@@ -248,13 +250,13 @@ class Interrupts(tune.Callback):
 
 
 class Watcher(tune.Callback):
-    """Notes what becomes of trials, and passes it on; Ray's own trials are bundles of ours."""
+    """Notes what becomes of trials, and passes it on; Ray's own trials are batches of ours."""
 
     def __init__(self, event: Event) -> None:
         self._event = event
         self.outcomes: dict[str, str] = {}
         self.errors: dict[str, str] = {}
-        self.no_room: str | None = None
+        self.disk_full: str | None = None
         """What the system said where a worker could not write."""
 
     def __getstate__(self) -> dict[str, Any]:
@@ -274,7 +276,7 @@ class Watcher(tune.Callback):
         result: dict[str, Any],
         **info: Any,
     ) -> None:
-        self.no_room = self.no_room or result["no_room"]
+        self.disk_full = self.disk_full or result["disk_full"]
         for identity, outcome in result["outcomes"]:
             self.outcomes[identity] = outcome
             self._event(identity, outcome)
@@ -282,16 +284,16 @@ class Watcher(tune.Callback):
             self._event(result["next"], "started")
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
-        self.check_room()
+        self.check_disk()
 
-    def check_room(self) -> None:
+    def check_disk(self) -> None:
         """End the run where a worker could not write.
 
         Raises:
             BenchError: It could not.
         """
-        if self.no_room is not None:
-            raise no_room(self.no_room)
+        if self.disk_full is not None:
+            raise disk_full(self.disk_full)
 
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any

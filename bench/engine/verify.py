@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from bench.data.attributes import data_identity
 from bench.data.manifest import Manifest
-from bench.data.phantom import draw_phantom, phantom_folder
+from bench.data.phantom import generate_phantom, phantom_folder
 from bench.data.sources import open_source
 from bench.engine.resources import Resources
 from bench.engine.training import Phases, TrialsShown, batch_of, train
@@ -44,7 +44,7 @@ INPUTS = (
 
 
 @dataclass(frozen=True)
-class Verified:
+class Verification:
     """A stored trial beside the same trial trained now.
 
     Args:
@@ -74,7 +74,7 @@ def verify(
     tolerance: float = TOLERANCE,
     phases: Phases,
     trials_shown: TrialsShown,
-) -> list[Verified]:
+) -> list[Verification]:
     """Train stored trials again, into a folder that is then removed, and compare.
 
     Each is trained with as many CPU threads as it was, since their number changes the rounding.
@@ -95,7 +95,7 @@ def verify(
     names, roots = _named(store)
     records = {trial: store.read(trial) for trial in dict.fromkeys(trials)}
     again = Store(cache / f".verify-{os.getpid()}")
-    found: dict[str, Verified] = {}
+    found: dict[str, Verification] = {}
     groups: dict[tuple[Path, int], list[PlannedTrial]] = {}
     manifests: dict[Path, Manifest] = {}
     for trial, record in records.items():
@@ -142,7 +142,7 @@ def verify(
     return [found[trial] for trial in records]
 
 
-def compare(stored: TrialRecord, now: TrialRecord, tolerance: float = TOLERANCE) -> Verified:
+def compare(stored: TrialRecord, now: TrialRecord, tolerance: float = TOLERANCE) -> Verification:
     """A record beside the same trial's of today.
 
     Args:
@@ -161,16 +161,18 @@ def compare(stored: TrialRecord, now: TrialRecord, tolerance: float = TOLERANCE)
         list(one.images) != list(other.images)
         or one.probabilities.shape != other.probabilities.shape
     ):
-        return Verified(stored.id, "", DIFFERENT, nan, "other test images", changed)
+        return Verification(stored.id, "", DIFFERENT, nan, "other test images", changed)
     off = np.abs(one.probabilities.astype(np.float64) - other.probabilities)
     row, column = np.unravel_index(int(off.argmax()), off.shape)
     deviation = float(off[row, column])
     classes = stored.data["class_names"]
     where = f"{one.images[row]}, class {classes[column]}" if deviation else ""
     if deviation == 0.0 and _same_otherwise(stored, now):
-        return Verified(stored.id, "", IDENTICAL, 0.0, "", changed)
+        return Verification(stored.id, "", IDENTICAL, 0.0, "", changed)
     verdict = CLOSE if deviation <= tolerance else DIFFERENT
-    return Verified(stored.id, "", verdict, deviation, where or "beside the predictions", changed)
+    return Verification(
+        stored.id, "", verdict, deviation, where or "beside the predictions", changed
+    )
 
 
 def _same_otherwise(stored: TrialRecord, now: TrialRecord) -> bool:
@@ -216,7 +218,7 @@ def _data_of(spec: TrialSpec, root: Path | None, cache: Path, phases: Phases) ->
     if isinstance(source, PhantomSource):
         drawn = cache / phantom_folder(source.images, source.seed)
         with phases() as say, held(cache / "phantom.lock", wait=True):
-            return draw_phantom(
+            return generate_phantom(
                 drawn,
                 images=source.images,
                 seed=source.seed,
@@ -240,5 +242,5 @@ def _changed_identity(record: TrialRecord, manifest: Manifest) -> dict[str, tupl
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
-def _not_compared(trial: str, names: dict[str, str], why: str) -> Verified:
-    return Verified(trial, names.get(trial, ""), NOT_COMPARED, float("nan"), why, {})
+def _not_compared(trial: str, names: dict[str, str], why: str) -> Verification:
+    return Verification(trial, names.get(trial, ""), NOT_COMPARED, float("nan"), why, {})

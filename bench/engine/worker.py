@@ -25,12 +25,12 @@ import ray
 from ray import tune
 
 from bench.data.manifest import Manifest
-from bench.data.phantom import draw_phantom, size_and_seed
+from bench.data.phantom import generate_phantom, size_and_seed
 from bench.data.sources import open_source
-from bench.engine.config import Job
-from bench.engine.stores import desk_of
+from bench.engine.config import WorkerConfig
+from bench.engine.stores import worker_store
 from bench.errors import BenchError
-from bench.files.disk import is_no_room, lack_of_room
+from bench.files.disk import describe_disk_full, is_disk_full
 from bench.files.locks import held
 from bench.store.record import write_json
 from bench.store.trials import CRASHED, DIVERGED, TIMED_OUT, Store
@@ -41,39 +41,39 @@ REPORT_SECONDS = 0.5
 
 
 class TrialWorker(tune.Trainable):
-    """A Ray Tune trainable that trains a bundle of trials, one after another, and is then reused.
+    """A Ray Tune trainable that trains a batch of trials, one after another, and is then reused.
 
-    A bundle is a list under `trials` of a trial's `id` and `spec`. A step trains as many as fit
+    A batch is a list under `trials` of a trial's `id` and `spec`. A step trains as many as fit
     into `REPORT_SECONDS`, at least one.
     """
 
     def setup(
-        self, config: dict[str, Any], job: Job, threads: int, home: str, keeper: Any | None
+        self, config: dict[str, Any], run: WorkerConfig, threads: int, home: str, actor: Any | None
     ) -> None:
         """Called once a process, before Keras is imported.
 
         Args:
-            config: The first bundle.
-            job: What holds for all trials.
+            config: The first batch.
+            run: What holds for all trials.
             threads: CPU threads to use.
             home: Ray's name of the machine that holds the results folder.
-            keeper: Handle of a `bench.engine.stores.Keeper` on a cluster, None on one machine.
+            actor: Handle of a `bench.engine.stores.StoreActor` on a cluster, None on one machine.
         """
         at_home = ray.get_runtime_context().get_node_id() == home
-        self._job = job if at_home else away_from_home(job)
-        redirect_output(self._job.log)
+        self._run = run if at_home else away_from_home(run)
+        redirect_output(self._run.log)
         limit_threads(threads)
         # What every trial needs, before the clock of the first one runs.
         with _as_if_missing("matplotlib.pyplot", "sklearn"):
             import keras  # noqa: F401
         from bench.train.compiled import Compiled
 
-        self._desk = desk_of(self._job.results, keeper)
-        self._compiled = Compiled() if job.share else None
+        self._store = worker_store(self._run.results, actor)
+        self._compiled = Compiled() if run.reuse_compiled else None
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take the next bundle; Ray then keeps the process."""
+        """Take the next batch; Ray then keeps the process."""
         self._left = list(new_config["trials"])
         return True
 
@@ -83,62 +83,62 @@ class TrialWorker(tune.Trainable):
         Returns:
             `outcomes`: of each, its id and `finished`; `failed`; `diverged`; `stored`, where it
             was stored before; or `elsewhere`, where another run is training it at this moment.
-            `next`: the trial that the next step begins with; None at the bundle's end.
-            `no_room`: what the system said where nothing can be written any more, which is no
-            fault of the trial's and ends the bundle; None otherwise.
+            `next`: the trial that the next step begins with; None at the batch's end.
+            `disk_full`: what the system said where nothing can be written any more, which is no
+            fault of the trial's and ends the batch; None otherwise.
         """
-        begun, no_room = time.monotonic(), None
+        begun, disk_full = time.monotonic(), None
         outcomes: list[tuple[str, str]] = []
         while self._left and (not outcomes or time.monotonic() - begun < REPORT_SECONDS):
             trial = self._left.pop(0)
             try:
                 outcomes.append((trial["id"], self._outcome(trial["id"], trial["spec"])))
             except OSError as error:
-                if not is_no_room(error):
+                if not is_disk_full(error):
                     raise
                 self._left = []
-                no_room = lack_of_room(error, self._job.results, self._job.cache)
+                disk_full = describe_disk_full(error, self._run.results, self._run.cache)
         following = self._left[0]["id"] if self._left else None
         return {
             "done": not self._left,
             "outcomes": outcomes,
             "next": following,
-            "no_room": no_room,
+            "disk_full": disk_full,
         }
 
     def _outcome(self, identity: str, spec: dict[str, Any]) -> str:
-        with self._desk.claim(identity) as mine:
+        with self._store.claim(identity) as mine:
             if not mine:
                 return "elsewhere"
-            if self._desk.has(identity) and not self._job.replace:
+            if self._store.has(identity) and not self._run.replace:
                 # Its last worker died after storing it, or another run was faster.
                 return "stored"
             return self._attempt(identity, spec)
 
     def _attempt(self, identity: str, spec: dict[str, Any]) -> str:
-        job = self._job
+        run = self._run
 
         def fail(kind: str, error: str, trace: str) -> None:
             failure = {"kind": kind, "error": error, "traceback": trace, "spec": spec}
-            self._desk.fail(identity, failure)
+            self._store.fail(identity, failure)
 
         # Left by an attempt of this run that took too long; named by the run, so that the next
         # run tries again.
-        hang = job.results / "claims" / f"{identity}.{job.run}.hang"
+        hang = run.results / "claims" / f"{identity}.{run.run}.hang"
         if hang.is_file() and hang.stat().st_size:
-            error = f"took longer than the limit of {job.trial_timeout:g} s"
+            error = f"took longer than the limit of {run.trial_timeout:g} s"
             fail(TIMED_OUT, error, hang.read_text(errors="replace"))
             hang.unlink()
             return "failed"
         try:
-            manifest = _manifest(job)
-            with _time_limit(job.trial_timeout, hang):
+            manifest = _manifest(run)
+            with _time_limit(run.trial_timeout, hang):
                 self._train(identity, TrialSpec.model_validate(spec), manifest)
         except FloatingPointError as error:
             fail(DIVERGED, str(error), traceback.format_exc())
             return "diverged"
         except Exception as error:
-            if is_no_room(error):
+            if is_disk_full(error):
                 raise
             fail(CRASHED, f"{type(error).__name__}: {error}", traceback.format_exc())
             return "failed"
@@ -148,17 +148,17 @@ class TrialWorker(tune.Trainable):
         from bench.train.checkpoint import Checkpoints
         from bench.train.loop import TrialContext, run_trial
 
-        job = self._job
-        folder = Store(job.results).checkpoint(identity)
+        run = self._run
+        folder = Store(run.results).checkpoint(identity)
         provenance = (
-            ("profile", job.profile),
+            ("profile", run.profile),
             ("threads", _threads()),
-            ("commit", job.commit),
+            ("commit", run.commit),
             ("begun", datetime.now(UTC).isoformat(timespec="seconds")),
         )
-        checkpoints = Checkpoints(folder, job.checkpoint_seconds)
-        context = TrialContext(manifest, job.cache, provenance, checkpoints, self._compiled)
-        self._desk.put(run_trial(spec, context), replace=job.replace)
+        checkpoints = Checkpoints(folder, run.checkpoint_seconds)
+        context = TrialContext(manifest, run.cache, provenance, checkpoints, self._compiled)
+        self._store.put(run_trial(spec, context), replace=run.replace)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -197,81 +197,81 @@ def _time_limit(seconds: float | None, dump: Path) -> Iterator[None]:
     dump.unlink(missing_ok=True)
 
 
-def away_from_home(job: Job) -> Job:
-    """A job on a machine other than that of the results folder.
+def away_from_home(config: WorkerConfig) -> WorkerConfig:
+    """A config on a machine other than that of the results folder.
 
     The cache is this machine's own: `BENCH_CACHE`, or the same path as at home. The data must lie
     at the same path, but for the phantom, which is drawn where it is missing.
     """
-    cache = Path(os.environ.get("BENCH_CACHE", job.cache)).resolve()
+    cache = Path(os.environ.get("BENCH_CACHE", config.cache)).resolve()
     scratch = cache / "away"
-    drawn_here = job.data.is_relative_to(job.cache)
+    drawn_here = config.data.is_relative_to(config.cache)
     return replace(
-        job,
+        config,
         cache=cache,
-        data=cache / job.data.relative_to(job.cache) if drawn_here else job.data,
+        data=cache / config.data.relative_to(config.cache) if drawn_here else config.data,
         results=scratch,
-        log=scratch / job.log.name,
+        log=scratch / config.log.name,
     )
 
 
-def prepare_features(job: Job, progress: Path | None, threads: int, home: str) -> None:
+def prepare_features(config: WorkerConfig, progress: Path | None, threads: int, home: str) -> None:
     """Make weights and extract features on this machine; says how far it is in a small file.
 
     Args:
-        job: Where to read and write, and what is needed.
+        config: Where to read and write, and what is needed.
         progress: JSON file of `phase`, `done` and `total`, rewritten as work proceeds.
         threads: CPU threads to use.
         home: Ray's name of the machine that holds the results folder.
     """
     if ray.get_runtime_context().get_node_id() != home:
-        job, progress = away_from_home(job), None
-    redirect_output(job.log)
+        config, progress = away_from_home(config), None
+    redirect_output(config.log)
     limit_threads(threads)
 
     def say(phase: str, done: int, total: int) -> None:
         if progress is not None:
             write_json(progress, {"phase": phase, "done": done, "total": total})
 
-    _make_features(job, say)
+    _make_features(config, say)
 
 
-def _make_features(job: Job, say: Callable[[str, int, int], None]) -> None:
+def _make_features(config: WorkerConfig, say: Callable[[str, int, int], None]) -> None:
     from bench.train.extract import ensure_weights, extract
 
-    manifest = _opened(job)
+    manifest = _opened(config)
     # Another run, or another worker of this machine, may be at the same: it is done once.
-    with held(job.cache / "features.lock", wait=True):
-        for settings, rows in job.needs:
-            ensure_weights(settings, job.cache, say)
+    with held(config.cache / "features.lock", wait=True):
+        for settings, rows in config.needs:
+            ensure_weights(settings, config.cache, say)
             phase = f"features of {settings.name}" if settings.frozen else "pixels"
-            extract(manifest, rows, settings, job.cache, partial(say, phase))
+            extract(manifest, rows, settings, config.cache, partial(say, phase))
 
 
 @lru_cache(maxsize=1)
-def _manifest(job: Job) -> Manifest:
+def _manifest(config: WorkerConfig) -> Manifest:
     """The data, and on this machine the features of it."""
-    _make_features(job, lambda phase, done, total: None)
-    return _opened(job)
+    _make_features(config, lambda phase, done, total: None)
+    return _opened(config)
 
 
 @lru_cache(maxsize=1)
-def _opened(job: Job) -> Manifest:
+def _opened(config: WorkerConfig) -> Manifest:
     """The data.
 
     Raises:
         BenchError: It is not on this machine, or other data is.
     """
-    if job.data.is_relative_to(job.cache) and not job.data.exists():
-        images, seed = size_and_seed(job.data)
-        with held(job.cache / "phantom.lock", wait=True):
-            draw_phantom(job.data, images=images, seed=seed)
-    manifest = open_source(job.data, cache=job.cache)
-    if manifest.fingerprint != job.fingerprint:
+    if config.data.is_relative_to(config.cache) and not config.data.exists():
+        images, seed = size_and_seed(config.data)
+        with held(config.cache / "phantom.lock", wait=True):
+            generate_phantom(config.data, images=images, seed=seed)
+    manifest = open_source(config.data, cache=config.cache)
+    if manifest.fingerprint != config.fingerprint:
         raise BenchError(
             f"the data on {platform.node()} is not that of the run: its fingerprint is "
-            f"{manifest.fingerprint[:16]}, the run's {job.fingerprint[:16]}",
-            where=str(job.data),
+            f"{manifest.fingerprint[:16]}, the run's {config.fingerprint[:16]}",
+            where=str(config.data),
             fix="put the same data at the same path on every machine",
         )
     return manifest

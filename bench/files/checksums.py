@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-SEAL = "own_sha256"
+CHECKSUM_KEY = "own_sha256"
 """The key of a record that holds the checksum of all the others."""
 
 
@@ -50,34 +50,34 @@ def check_files(folder: Path, checksums: dict[str, str], present: Iterable[str])
             raise ValueError(f"{name} is not what was written: its checksum differs")
 
 
-def sealed(plain: dict[str, Any]) -> dict[str, Any]:
+def with_checksum(plain: dict[str, Any]) -> dict[str, Any]:
     """A record with the checksum of its content, which stays valid however the JSON is laid out.
 
     Args:
         plain: What `json` can write; NaN and infinity become None, as JSON has none.
     """
     content = json.loads(json.dumps(plain), parse_constant=lambda _: None)
-    content.pop(SEAL, None)
-    return content | {SEAL: _content_checksum(content)}
+    content.pop(CHECKSUM_KEY, None)
+    return content | {CHECKSUM_KEY: _content_checksum(content)}
 
 
-def unsealed(plain: Any) -> dict[str, Any]:
+def without_checksum(plain: Any) -> dict[str, Any]:
     """A record without its seal, compared with it where it has one.
 
     Raises:
-        ValueError: It is no record, its content is not what was sealed, or its seal is lost.
+        ValueError: It is no record, its content is not what was with_checksum, or its seal is lost.
     """
     if not isinstance(plain, dict):
         raise ValueError("expected a mapping")
-    content = {key: value for key, value in plain.items() if key != SEAL}
-    if "files" in content and SEAL not in plain:
+    content = {key: value for key, value in plain.items() if key != CHECKSUM_KEY}
+    if "files" in content and CHECKSUM_KEY not in plain:
         raise ValueError("it has checksums of files and lacks its own")
-    if SEAL in plain and plain[SEAL] != _content_checksum(content):
+    if CHECKSUM_KEY in plain and plain[CHECKSUM_KEY] != _content_checksum(content):
         raise ValueError("its content is not what was written: its checksum differs")
     return content
 
 
-def read_sealed(path: Path) -> dict[str, Any]:
+def read_with_checksum(path: Path) -> dict[str, Any]:
     """A JSON record from its file, compared with its seal where it has one.
 
     Raises:
@@ -85,7 +85,7 @@ def read_sealed(path: Path) -> dict[str, Any]:
         ValueError: It is not JSON, or not what was written.
     """
     try:
-        return unsealed(json.loads(path.read_text(encoding="utf-8")))
+        return without_checksum(json.loads(path.read_text(encoding="utf-8")))
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 

@@ -11,16 +11,16 @@ from pathlib import Path
 
 from bench.errors import RUN_AGAIN, BenchError
 
-NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
+DISK_FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
 """What the system answers where a disk is full, or read-only, whoever asks."""
 
 
-def is_no_room(error: BaseException) -> bool:
+def is_disk_full(error: BaseException) -> bool:
     """Whether an error, or what Ray wrapped in it, says that a disk takes nothing more."""
-    return getattr(getattr(error, "cause", error), "errno", None) in NO_ROOM
+    return getattr(getattr(error, "cause", error), "errno", None) in DISK_FULL_ERRNOS
 
 
-def lack_of_room(error: BaseException, *folders: Path) -> str:
+def describe_disk_full(error: BaseException, *folders: Path) -> str:
     """What the system said, and how much room there is on this machine where it writes."""
     free = (
         f"{shutil.disk_usage(folder).free / 1e6:,.0f} MB at {folder}"
@@ -30,17 +30,17 @@ def lack_of_room(error: BaseException, *folders: Path) -> str:
     return f"{error} (free on {platform.node()}: {', '.join(free)})"
 
 
-def no_room(said: str) -> BenchError:
+def disk_full(said: str) -> BenchError:
     """The message that ends a run.
 
     Args:
-        said: `lack_of_room`, of whatever machine.
+        said: `describe_disk_full`, of whatever machine.
     """
     return BenchError(said, fix=f"make room and {RUN_AGAIN}")
 
 
 @contextmanager
-def told_of_room(*folders: Path) -> Iterator[None]:
+def report_disk_full(*folders: Path) -> Iterator[None]:
     """Say where there is no room if a block meets a disk that takes nothing more.
 
     Args:
@@ -52,6 +52,6 @@ def told_of_room(*folders: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if not is_no_room(error):
+        if not is_disk_full(error):
             raise
-        raise no_room(lack_of_room(error, *folders)) from error
+        raise disk_full(describe_disk_full(error, *folders)) from error

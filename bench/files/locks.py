@@ -43,7 +43,7 @@ def held(path: Path, *, wait: bool) -> Iterator[bool]:
         os.close(handle)
 
 
-def is_held(path: Path) -> bool:
+def is_locked(path: Path) -> bool:
     """Whether some process holds a lock at this moment."""
     try:
         handle = os.open(path, os.O_RDWR)

@@ -43,7 +43,7 @@ def scored(
     Args:
         probabilities: `(n, classes)`.
         labels: `(n,)` true classes.
-        evaluation: `protocol` and `precision_recall`, as `bench.study.settings.training.EvalSpec` has them.
+        evaluation: `protocol` and `precision_recall`, as `EvalSpec` has them.
         batch_size: Images a batch, for the protocol `last_batch`.
     """
     rows = scored_rows(len(labels), evaluation.get("protocol", "whole_split"), batch_size)

@@ -12,7 +12,7 @@ from keras import layers, ops
 
 
 @dataclass(frozen=True)
-class Stem:
+class ModelInputs:
     """What a model's branches stand on.
 
     Args:
@@ -27,7 +27,7 @@ class Stem:
 
 
 @dataclass(frozen=True)
-class Network:
+class BuiltModel:
     """A model, and what the loop needs to know of it.
 
     Args:
@@ -41,7 +41,7 @@ class Network:
             names `landmark`, `head`, `global`, `local`, in the order of the released code's
             steps; empty for a model that one optimiser trains as a whole. Variables in no group
             (a backbone's) are trained with the head.
-        twins: Pairs of a landmark variable and its twin, through which the classification loss
+        shadows: Pairs of a landmark variable and its shadow, through which the classification loss
             reaches the mask where the two losses take steps of their own (ledger row 9).
         landmark_side: Side of the landmark maps in pixels, None without such maps.
         gate: What the local branch's feature map is multiplied with, a symbolic tensor of
@@ -51,7 +51,7 @@ class Network:
     model: Any
     features: Any
     groups: dict[str, tuple[Any, ...]] = field(default_factory=dict)
-    twins: tuple[tuple[Any, Any], ...] = ()
+    shadows: tuple[tuple[Any, Any], ...] = ()
     landmark_side: int | None = None
     gate: Any = None
 

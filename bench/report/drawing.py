@@ -160,6 +160,6 @@ def left_out(shown: int, of: int) -> str:
     if shown == of:
         return ""
     return (
-        f"Drawn: the controls and the arms of the largest effects, {shown} of {of:,}; all are in "
-        "the table. "
+        f"Drawn: the controls and the arms of the largest effects, {shown} of {of:,}; all are "
+        "in the table. "
     )

@@ -19,8 +19,8 @@ from bench.paper.audit import audit, load_claims
 from bench.report.cells import Table, latex_text, markdown_text
 from bench.report.provenance import audit_table
 from bench.report.published import REPRODUCIBLE, protocols_table, published_table
-from bench.report.reuse import MARK, Made, digest_of, read_made, sizes
-from bench.report.section import Drawn, Section, make_section
+from bench.report.reuse import MARK, ReportManifest, digest_of, read_manifest, sizes
+from bench.report.section import EmbeddedFigure, Section, make_section
 from bench.store.trials import Store
 
 PAGES = {"html": "index.html", "markdown": "report.md", "latex": "report.tex"}
@@ -79,7 +79,7 @@ def write_report(
         raise BenchError(
             "is there already and holds no report", where=str(out), fix="give another folder"
         )
-    earlier = None if fresh else read_made(out)
+    earlier = None if fresh else read_manifest(out)
     digests = {study["name"]: digest_of(store, study) for study in chosen}
     unchanged = earlier is not None and (earlier.forms, [*earlier.studies.items()]) == (
         forms,
@@ -103,8 +103,8 @@ def _make(
     digests: dict[str, str],
     forms: tuple[str, ...],
     out: Path,
-    earlier: Made | None,
-) -> Made:
+    earlier: ReportManifest | None,
+) -> ReportManifest:
     out.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
@@ -120,7 +120,7 @@ def _make(
         for table in tables:
             table.write(draft / "tables")
         _render(draft, sections, tables, forms)
-        made = Made(
+        made = ReportManifest(
             forms=forms,
             studies=digests,
             figures={section.study["name"]: _named(section.figures) for section in sections},
@@ -137,11 +137,13 @@ def _make(
     return made
 
 
-def _named(figures: Sequence[Drawn]) -> list[dict[str, str]]:
+def _named(figures: Sequence[EmbeddedFigure]) -> list[dict[str, str]]:
     return [{"name": f.name, "title": f.title, "caption": f.caption} for f in figures]
 
 
-def _drawn_before(figures: Sequence[dict[str, str]], out: Path, draft: Path) -> list[Drawn]:
+def _drawn_before(
+    figures: Sequence[dict[str, str]], out: Path, draft: Path
+) -> list[EmbeddedFigure]:
     """A study's figures, taken over from the report that stands."""
     drawn = []
     for figure in figures:
@@ -149,7 +151,7 @@ def _drawn_before(figures: Sequence[dict[str, str]], out: Path, draft: Path) -> 
         for name in names:
             shutil.copy2(out / name, draft / name)
         png = base64.b64encode((draft / names[0]).read_bytes()).decode()
-        drawn.append(Drawn(**figure, png=png))
+        drawn.append(EmbeddedFigure(**figure, png=png))
     return drawn
 
 

@@ -27,7 +27,7 @@ LIBRARIES = ("matplotlib", "numpy", "pandas", "scikit-learn", "scipy", "seaborn"
 
 
 @dataclass(frozen=True)
-class Made:
+class ReportManifest:
     """What a report was made of, and what became of it.
 
     Args:
@@ -49,11 +49,11 @@ class Made:
         write_json(folder / MARK, asdict(self) | {"forms": list(self.forms)}, sort_keys=False)
 
 
-def read_made(folder: Path) -> Made | None:
+def read_manifest(folder: Path) -> ReportManifest | None:
     """What the report in a folder was made of; None where that is not known, or files differ."""
     try:
         plain = json.loads((folder / MARK).read_text(encoding="utf-8"))
-        made = Made(**(plain | {"forms": tuple(plain["forms"])}))
+        made = ReportManifest(**(plain | {"forms": tuple(plain["forms"])}))
     except (OSError, ValueError, TypeError, KeyError):
         return None  # no report, or one of another version: everything is drawn
     found = sizes(folder)

@@ -51,7 +51,7 @@ MOST_SENTENCES = 40
 
 
 @dataclass(frozen=True)
-class Drawn:
+class EmbeddedFigure:
     """A figure as the page shows it; `png` is base64."""
 
     name: str
@@ -71,11 +71,11 @@ class Section:
     warnings: list[str]
     summary: list[str]
     tables: list[Table]
-    figures: list[Drawn]
+    figures: list[EmbeddedFigure]
 
 
 def make_section(
-    store: Store, study: dict[str, Any], draft: Path, drawn: Sequence[Drawn] | None = None
+    store: Store, study: dict[str, Any], draft: Path, drawn: Sequence[EmbeddedFigure] | None = None
 ) -> Section:
     """Read, compare and draw a study.
 
@@ -131,9 +131,9 @@ def make_section(
     )
 
 
-def _written(figure: Figure, folder: Path) -> Drawn:
+def _written(figure: Figure, folder: Path) -> EmbeddedFigure:
     png = base64.b64encode(figure.write(folder).read_bytes()).decode()
-    return Drawn(figure.name, figure.title, figure.caption, png)
+    return EmbeddedFigure(figure.name, figure.title, figure.caption, png)
 
 
 def _figures(study: dict[str, Any], arms: list[Arm]) -> Iterator[Figure]:

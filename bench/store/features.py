@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from bench.errors import BenchError
-from bench.files.checksums import file_checksum, read_sealed, sealed
+from bench.files.checksums import file_checksum, read_with_checksum, with_checksum
 from bench.store.record import write_json
 from bench.store.weights import checked_digest, weights_path
 from bench.systems.settings import BackboneSettings
@@ -123,7 +123,7 @@ class FeatureStore:
         draft.replace(path)
         write_json(
             path.with_suffix(".json"),
-            sealed(
+            with_checksum(
                 {
                     "rows": [int(row) for row in rows],
                     "unreadable": {str(row): why for row, why in unreadable.items()},
@@ -197,7 +197,7 @@ def _described(path: Path) -> _Shard:
         OSError: It cannot be read.
         ValueError: It is not what was written.
     """
-    plain = read_sealed(path)
+    plain = read_with_checksum(path)
     try:
         shard = _Shard(
             path=path.with_suffix(".npy"),

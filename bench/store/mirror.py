@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
-from bench.files.checksums import check_files, read_sealed
+from bench.files.checksums import check_files, read_with_checksum
 from bench.store.trials import Store
 
 Say = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class Mirrored:
+class MirrorResult:
     """What went where.
 
     Args:
@@ -34,7 +34,7 @@ class Mirrored:
     damaged: tuple[str, ...]
 
 
-def mirror(store: Store, url: str, say: Say) -> Mirrored:
+def mirror(store: Store, url: str, say: Say) -> MirrorResult:
     """Make a results folder and its mirror hold the same trials and studies.
 
     Args:
@@ -60,7 +60,7 @@ def mirror(store: Store, url: str, say: Say) -> Mirrored:
         raise BenchError(
             f"{type(error).__name__}: {error}", where=url, fix="see the file system's settings"
         ) from error
-    return Mirrored(down, len(up), damaged)
+    return MirrorResult(down, len(up), damaged)
 
 
 def _opened(url: str) -> tuple[Any, str]:
@@ -105,7 +105,7 @@ def _check(trial: str, content: dict[str, bytes]) -> None:
         folder = Path(scratch)
         for name, data in content.items():
             (folder / Path(name).name).write_bytes(data)
-        about = read_sealed(folder / "trial.json")
+        about = read_with_checksum(folder / "trial.json")
         check_files(folder, about["files"], (p.name for p in folder.glob("*.parquet")))
     if about["id"] != trial:
         raise ValueError("trial.json names another trial")
@@ -126,7 +126,7 @@ def _studies(store: Store, files: Any, root: str) -> None:
             with tempfile.TemporaryDirectory(prefix="ropanet-bench-") as scratch:
                 copy = Path(scratch) / "study.json"
                 copy.write_bytes(files.cat_file(path))
-                store.write_study(name, read_sealed(copy))
+                store.write_study(name, read_with_checksum(copy))
     files.makedirs(f"{root}/studies", exist_ok=True)
     for name in here:
         path = store.root / "studies" / f"{name}.json"

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.files.checksums import folder_checksums, sealed
+from bench.files.checksums import folder_checksums, with_checksum
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ def write_record(folder: Path, record: TrialRecord) -> None:
     # Written last: a folder with a trial.json is a whole one, even in drafts/.
     write_json(
         folder / "trial.json",
-        sealed(
+        with_checksum(
             {
                 "id": record.id,
                 "spec": record.spec,

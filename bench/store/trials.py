@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
-from bench.files.checksums import check_files, read_sealed, sealed
+from bench.files.checksums import check_files, read_with_checksum, with_checksum
 from bench.store.record import TrialRecord, read_record, sync, write_json, write_record
 
 DIVERGED, CRASHED, TIMED_OUT = "diverged", "crashed", "timed out"
@@ -159,7 +159,7 @@ class Store:
         """
         path = self.trials / trial_id / "trial.json"
         try:
-            plain = read_sealed(path)
+            plain = read_with_checksum(path)
         except FileNotFoundError:
             raise BenchError(f"no trial {trial_id} in {self.root}") from None
         except (OSError, ValueError) as error:
@@ -190,7 +190,7 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         last = max((int(path.stem) for path in self.failure_paths(trial_id)), default=0)
         path = folder / f"{last + 1}.json"
-        write_json(path, sealed({"id": trial_id, **failure}))
+        write_json(path, with_checksum({"id": trial_id, **failure}))
         return path
 
     def failures(self, trial_id: str) -> list[dict[str, Any]]:
@@ -202,7 +202,7 @@ class Store:
         found = []
         for path in self.failure_paths(trial_id):
             try:
-                found.append(read_sealed(path))
+                found.append(read_with_checksum(path))
             except (OSError, ValueError) as error:
                 raise _damaged(path, error) from error
         return found
@@ -216,7 +216,7 @@ class Store:
         """Record which trials a study's arms are made of."""
         path = self.root / "studies" / f"{name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, sealed(study | {"record": STUDY_RECORD}))
+        write_json(path, with_checksum(study | {"record": STUDY_RECORD}))
         return path
 
     def studies(self) -> list[dict[str, Any]]:
@@ -228,7 +228,7 @@ class Store:
         found = []
         for path in sorted((self.root / "studies").glob("*.json")):
             try:
-                study = read_sealed(path)
+                study = read_with_checksum(path)
             except (OSError, ValueError) as error:
                 raise _damaged(path, error) from error
             version = study.get("record")
@@ -270,7 +270,7 @@ class Store:
 
     def set_aside(self, trial_id: str, where: str) -> Path:
         """Move a trial's folder to `superseded/` or `damaged/`; returns its new place."""
-        return move_aside(self.trials / trial_id, self.root / where)
+        return quarantine(self.trials / trial_id, self.root / where)
 
 
 def _check_names(path: Path, study: dict[str, Any]) -> None:
@@ -284,7 +284,7 @@ def _check_names(path: Path, study: dict[str, Any]) -> None:
         raise _damaged(path, ValueError("a name in it is no plain file name"))
 
 
-def move_aside(path: Path, folder: Path) -> Path:
+def quarantine(path: Path, folder: Path) -> Path:
     """Move a file or folder into another folder, beside whatever of its name is there already."""
     folder.mkdir(parents=True, exist_ok=True)
     number = sum(1 for _ in folder.glob(f"{path.name}-*")) + 1

@@ -9,7 +9,7 @@ from typing import Any
 from bench.errors import BenchError
 from bench.files.yaml import Located, nearest
 from bench.study.conditions import Condition, parse_condition
-from bench.study.overlays import Layer, flatten
+from bench.study.overlays import Overlay, flatten
 from bench.study.study import Study, presets
 from bench.systems.ledger import ledger
 
@@ -26,12 +26,12 @@ class Level:
     Args:
         label: As reports name it.
         preset: Another base, for a level that names one.
-        layer: What it overrides, with the positions it was read from.
+        overlay: What it overrides, with the positions it was read from.
     """
 
     label: str
     preset: str | None
-    layer: Layer
+    overlay: Overlay
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def parse_axis(name: str, plain: Any, source: Located, at: At, known: frozenset[
                 where=str(source.where((*at, index))),
                 fix="take one of them out",
             )
-        levels.append(Level(label, None, Layer({name: value}, source, (*at, index))))
+        levels.append(Level(label, None, Overlay({name: value}, source, (*at, index))))
     return Axis(name, tuple(levels), bundled=False, when=when)
 
 
@@ -103,18 +103,18 @@ def _bundle(label: str, plain: Any, source: Located, at: At) -> Level:
     preset = overrides.pop("base", None)
     if preset is not None:
         check_preset(preset, source, (*at, "base"))
-    return Level(str(label), preset, Layer(flatten(overrides), source, at))
+    return Level(str(label), preset, Overlay(flatten(overrides), source, at))
 
 
 def ledger_axes() -> tuple[Axis, ...]:
     """The ledger's rows that differ, each an axis from as published to as released."""
-    nothing = Layer({}, None, ())
+    nothing = Overlay({}, None, ())
     return tuple(
         Axis(
             row.name,
             (
                 Level("as published", None, nothing),
-                Level("as released", None, Layer(dict(row.released), None, ())),
+                Level("as released", None, Overlay(dict(row.released), None, ())),
             ),
             bundled=True,
         )

@@ -10,7 +10,7 @@ from bench.errors import BenchError
 from bench.files.yaml import nearest
 from bench.study.budget import budget_of, epochs_of
 from bench.study.config_errors import explain, known_settings
-from bench.study.overlays import Layer
+from bench.study.overlays import Overlay
 from bench.study.space import corners, grid_size, plain_with, space_of
 from bench.study.trial import TrialSpec
 from bench.study.tuning import EPOCHS, Choice, Space, Tuning
@@ -105,7 +105,7 @@ def _check_free(path: str, where: str, design: Design) -> None:
             fix=f"leave it out, or take it out of the space at {where}",
         )  # fmt: skip
     for axis in design.axes:
-        if any(_overlap(path, name) for level in axis.levels for name in level.layer.settings):
+        if any(_overlap(path, name) for level in axis.levels for name in level.overlay.settings):
             raise BenchError(
                 f"`{path}` is tuned, which would ignore the levels of the axis `{axis.name}`",
                 where=where,
@@ -190,13 +190,13 @@ def _check_arm(tuning: Tuning, arm: Arm, design: Design) -> None:
             f"nothing of the space exists for the arm `{arm.name}`",
             "give every arm at least one setting to tune, or take it out",
         )
-    layer = Layer(dict.fromkeys(space), design.source, (*_at(design, "space"), "space"))
+    overlay = Overlay(dict.fromkeys(space), design.source, (*_at(design, "space"), "space"))
     for values in corners(space):
         plain = plain_with(arm.spec, values)
         try:
             TrialSpec.model_validate(plain)
         except ValidationError as error:
-            raise explain(error, plain, [layer]) from None
+            raise explain(error, plain, [overlay]) from None
     _check_budget(tuning, arm, space, design)
 
 

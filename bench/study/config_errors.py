@@ -11,18 +11,20 @@ from pydantic.fields import FieldInfo
 
 from bench.errors import BenchError
 from bench.files.yaml import nearest
-from bench.study.overlays import Layer
+from bench.study.overlays import Overlay
 from bench.study.trial import TrialSpec
 from bench.systems.settings import ModelSettings
 
 
-def explain(error: ValidationError, plain: dict[str, Any], layers: Sequence[Layer]) -> BenchError:
+def explain(
+    error: ValidationError, plain: dict[str, Any], overlays: Sequence[Overlay]
+) -> BenchError:
     """The first fault as one message: where, what was found, what was expected, what is nearest.
 
     Args:
         error: What validation said.
         plain: The settings that were validated.
-        layers: Where they came from, later ones winning.
+        overlays: Where they came from, later ones winning.
     """
     first = error.errors()[0]
     path = _path(first, plain)
@@ -30,7 +32,7 @@ def explain(error: ValidationError, plain: dict[str, Any], layers: Sequence[Laye
     if first["type"] == "union_tag_invalid":
         path, found = (*path, "kind"), first["ctx"]["tag"]
     dotted = ".".join(path)
-    where = _position(path, layers)
+    where = _position(path, overlays)
     if first["type"] == "extra_forbidden":
         return BenchError(
             f"{_owner(path, plain)} has no setting `{dotted}` and would ignore it",
@@ -140,16 +142,16 @@ def _path(first: Any, plain: dict[str, Any]) -> tuple[str, ...]:
     return tuple(path)
 
 
-def _position(path: tuple[str, ...], layers: Sequence[Layer]) -> str:
+def _position(path: tuple[str, ...], overlays: Sequence[Overlay]) -> str:
     """Where the setting at fault, or the nearest one around it, was last set by the user."""
     for length in range(len(path), 0, -1):
         prefix = ".".join(path[:length])
-        for layer in reversed(layers):
-            if any(name == prefix or name.startswith(f"{prefix}.") for name in layer.settings):
-                if layer.source is None and layer is not layers[-1]:
+        for overlay in reversed(overlays):
+            if any(name == prefix or name.startswith(f"{prefix}.") for name in overlay.settings):
+                if overlay.source is None and overlay is not overlays[-1]:
                     continue
-                return str(layer.position(path[:length]))
-    user = [layer for layer in layers if layer.source is not None]
+                return str(overlay.position(path[:length]))
+    user = [overlay for overlay in overlays if overlay.source is not None]
     return str(user[-1].position(())) if user else "--set"
 
 

@@ -16,13 +16,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bench.study import cells
 from bench.errors import BenchError
 from bench.files.yaml import Located
+from bench.study import cells
 from bench.study.axes import Axis, Level
 from bench.study.conditions import Condition, Lookup
 from bench.study.config_errors import explain
-from bench.study.overlays import Layer, base_layers, stacked
+from bench.study.overlays import Overlay, base_overlays, stacked
 from bench.study.study import DesignChoice, Fractional, RandomCells, Study
 from bench.study.trial import TrialSpec
 from bench.study.tuning import Tuning
@@ -76,7 +76,7 @@ class Design:
         seeds: Its seeds under the profile.
         source: The study's file, for positions.
         preset: Name of the base.
-        layers: What applies to every arm below its levels, first to last.
+        overlays: What applies to every arm below its levels, first to last.
         last: What the command line sets, above the levels.
         conditions: What a cell must fulfil.
         data_source: Settings of the data source given on the command line, None without one.
@@ -90,8 +90,8 @@ class Design:
     seeds: tuple[int, ...]
     source: Located
     preset: str
-    layers: tuple[Layer, ...]
-    last: Layer
+    overlays: tuple[Overlay, ...]
+    last: Overlay
     conditions: tuple[Condition, ...] = ()
     data_source: dict[str, Any] | None = None
     tuning: Tuning | None = None
@@ -128,7 +128,7 @@ class Design:
         asked |= {path for other in self.axes if other.when for path in other.when.paths}
         return bool(asked) and any(
             level.preset
-            or any(_overlap(path, name) for path in asked for name in level.layer.settings)
+            or any(_overlap(path, name) for path in asked for name in level.overlay.settings)
             for level in axis.levels
         )
 
@@ -164,7 +164,7 @@ class Design:
                     last = next(level for level in reversed(cell.levels) if level is not None)
                     raise BenchError(
                         f"the arms `{twin}` and `{arm.name}` are the same trial",
-                        where=str(last.layer.position(())),
+                        where=str(last.overlay.position(())),
                         fix="take one of them out, or let them differ in a setting",
                     )
             yield arm
@@ -260,13 +260,13 @@ class Design:
         """Settings of a cell by dotted path, without building them all."""
         chosen = [level for level in levels if level is not None]
         preset = next((level.preset for level in chosen if level.preset), self.preset)
-        layers = [self.last, *(level.layer for level in reversed(chosen))]
+        overlays = [self.last, *(level.overlay for level in reversed(chosen))]
 
         def lookup(path: str) -> Any:
-            for layer in layers:
-                if path in layer.settings:
-                    return layer.settings[path]
-                for name, value in layer.settings.items():
+            for overlay in overlays:
+                if path in overlay.settings:
+                    return overlay.settings[path]
+                for name, value in overlay.settings.items():
                     if path.startswith(f"{name}."):
                         return _dig(value, path.removeprefix(f"{name}."))
             return _dig(self._below(preset), path)
@@ -277,36 +277,36 @@ class Design:
         """What lies below the levels, defaults included where the settings hold together."""
         known = self._known_below
         if preset not in known:
-            layers = [*base_layers(preset, self.profile, self.data_source), *self.layers]
-            plain = stacked(layers)
+            overlays = [*base_overlays(preset, self.profile, self.data_source), *self.overlays]
+            plain = stacked(overlays)
             try:
                 plain = TrialSpec.model_validate(plain).model_dump(mode="json")
             except ValidationError as error:
-                raise explain(error, plain, [*layers, self.last]) from None
+                raise explain(error, plain, [*overlays, self.last]) from None
             known[preset] = plain
         return known[preset]
 
     def _arm(self, cell: _Cell) -> Arm:
         chosen = [level for level in cell.levels if level is not None]
         preset = next((level.preset for level in chosen if level.preset), self.preset)
-        layers = [
-            *base_layers(preset, self.profile, self.data_source),
-            *self.layers,
-            *(level.layer for level in chosen),
+        overlays = [
+            *base_overlays(preset, self.profile, self.data_source),
+            *self.overlays,
+            *(level.overlay for level in chosen),
             self.last,
         ]
-        for layer in layers:
-            if "seed" in layer.settings:
+        for overlay in overlays:
+            if "seed" in overlay.settings:
                 raise BenchError(
                     "`seed` is set by the study's seeds, arm by arm",
-                    where=str(layer.position(("seed",))),
+                    where=str(overlay.position(("seed",))),
                     fix="write `seeds: [1, 2]` at the top of the study",
                 )
-        plain = stacked(layers)
+        plain = stacked(overlays)
         try:
             spec = TrialSpec.model_validate(plain)
         except ValidationError as error:
-            raise explain(error, plain, layers) from None
+            raise explain(error, plain, overlays) from None
         levels = {
             axis.name: level.label
             for axis, level in zip(self.axes, cell.levels, strict=True)

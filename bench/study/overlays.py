@@ -1,4 +1,4 @@
-"""Settings in layers: a preset, a profile, a study's base, an arm's levels, each over the last."""
+"""Settings as overlays: preset, profile, a study's base, an arm's levels, each over the last."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.systems.ledger import as_released
 
 
 @dataclass(frozen=True)
-class Layer:
+class Overlay:
     """Settings from one place.
 
     Args:
@@ -26,7 +26,7 @@ class Layer:
     at: tuple[str | int, ...]
 
     def position(self, path: tuple[str, ...]) -> Any:
-        """Where a setting of this layer stands in its file."""
+        """Where a setting of this overlay stands in its file."""
         if self.source is None:
             return "--set"
         for start in range(len(path), 0, -1):
@@ -81,16 +81,18 @@ def put(plain: dict[str, Any], path: str, value: Any) -> None:
         plain[last] = value
 
 
-def stacked(layers: Iterable[Layer]) -> dict[str, Any]:
+def stacked(overlays: Iterable[Overlay]) -> dict[str, Any]:
     """Layers as nested mappings, later ones winning."""
     plain: dict[str, Any] = {}
-    for layer in layers:
-        for path, value in layer.settings.items():
+    for overlay in overlays:
+        for path, value in overlay.settings.items():
             put(plain, path, value)
     return plain
 
 
-def base_layers(preset: str, profile: str, data_source: dict[str, Any] | None) -> Iterator[Layer]:
+def base_overlays(
+    preset: str, profile: str, data_source: dict[str, Any] | None
+) -> Iterator[Overlay]:
     """What lies below a study's own settings.
 
     Args:
@@ -104,19 +106,19 @@ def base_layers(preset: str, profile: str, data_source: dict[str, Any] | None) -
     scaled = profile_settings(profile)
     own = [presets()[name] for name in reversed(chain)]
     for settings in own:
-        yield Layer(flatten(_plain(settings)), None, ())
-    yield Layer(flatten(scaled["every"]), None, ())
+        yield Overlay(flatten(_plain(settings)), None, ())
+    yield Overlay(flatten(scaled["every"]), None, ())
     for name in reversed(chain):
         settings = scaled["presets"].get(name, {})
         if "extends" in settings:
-            yield Layer(flatten(_plain(presets()[settings["extends"]])), None, ())
-        yield Layer(flatten(_plain(settings)), None, ())
+            yield Overlay(flatten(_plain(presets()[settings["extends"]])), None, ())
+        yield Overlay(flatten(_plain(settings)), None, ())
     # Above the profile: what the released code did is not scaled away.
     if any(settings.get("ledger") == "released" for settings in own):
-        yield Layer(as_released(), None, ())
+        yield Overlay(as_released(), None, ())
     if data_source is not None:
-        yield Layer({"data.source": data_source}, None, ())
-        yield Layer(flatten(shipped("sources.yaml")[data_source["kind"]]), None, ())
+        yield Overlay({"data.source": data_source}, None, ())
+        yield Overlay(flatten(shipped("sources.yaml")[data_source["kind"]]), None, ())
 
 
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,20 +7,20 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bench.study import cells
 from bench.errors import BenchError
 from bench.files.yaml import Located
+from bench.study import cells
 from bench.study.axes import Axis, check_preset, ledger_axes, parse_axis, parse_control
 from bench.study.check_tuning import check_tuning
 from bench.study.conditions import parse_condition
 from bench.study.config_errors import known_settings
 from bench.study.design import Design
-from bench.study.overlays import Layer, flatten
+from bench.study.overlays import Overlay, flatten
 from bench.study.study import DesignChoice, Fractional, Study, seed_list
 from bench.study.tuning import Tuning, overlaid
 
 
-def lay_study(
+def resolve_study(
     study: Study,
     source: Located,
     *,
@@ -42,12 +42,12 @@ def lay_study(
     """
     overlay = study.profiles.get(profile)  # type: ignore[call-overload]
     preset, base = _base(study.base, source)
-    layers, choice = [base], study.design
+    overlays, choice = [base], study.design
     axes_from: tuple[str | int, ...] = ("axes",)
     axes, seeds = study.axes, study.seeds
     if overlay is not None:
         at: tuple[str | int, ...] = ("profiles", profile)
-        layers.append(Layer(flatten(overlay.base), source, (*at, "base")))
+        overlays.append(Overlay(flatten(overlay.base), source, (*at, "base")))
         if overlay.axes:
             axes, axes_from = overlay.axes, (*at, "axes")
         seeds = overlay.seeds if overlay.seeds is not None else seeds
@@ -65,8 +65,8 @@ def lay_study(
         seeds=tuple(_checked_seeds(seed_list(seeds), source)),
         source=source,
         preset=preset,
-        layers=tuple(layers),
-        last=Layer(dict(settings or {}), None, ()),
+        overlays=tuple(overlays),
+        last=Overlay(dict(settings or {}), None, ()),
         conditions=tuple(
             parse_condition(text, str(source.where(("where", index))), known)
             for index, text in enumerate(study.where)
@@ -133,10 +133,10 @@ def _check_choice(choice: DesignChoice, axes: tuple[Axis, ...], source: Located)
             raise BenchError(str(error), where=where, fix="give it more runs") from None
 
 
-def _base(base: Any, source: Located) -> tuple[str, Layer]:
+def _base(base: Any, source: Located) -> tuple[str, Overlay]:
     overrides = dict(base) if isinstance(base, dict) else {"preset": base}
     name = check_preset(overrides.pop("preset", None), source, ("base", "preset"))
-    return name, Layer(flatten(overrides), source, ("base",))
+    return name, Overlay(flatten(overrides), source, ("base",))
 
 
 def _checked_seeds(seeds: list[int], source: Located) -> list[int]:

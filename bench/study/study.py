@@ -72,7 +72,7 @@ DesignChoice = (
 )
 
 
-class Overlay(Settings):
+class ProfileOverlay(Settings):
     """What a profile changes in a study.
 
     Args:
@@ -129,7 +129,7 @@ class Study(Settings):
     reproduces: list[Literal["table_1", "table_2"]] = []
     margin: float = Field(default=2.0, gt=0, le=50, allow_inf_nan=False)
     tuning: Tuning | None = None
-    profiles: dict[Literal["smoke", "laptop", "paper"], Overlay] = {}
+    profiles: dict[Literal["smoke", "laptop", "paper"], ProfileOverlay] = {}
 
 
 def load_study(path: Path) -> tuple[Study, Located]:
@@ -159,10 +159,10 @@ def study_error(error: ValidationError, source: Located) -> BenchError:
     # A slip in a key says more than the key that is then missing.
     first = next((fault for fault in faults if fault["type"] == "extra_forbidden"), faults[0])
     path = first["loc"]
-    known = (*Study.model_fields, *Overlay.model_fields)
+    known = (*Study.model_fields, *ProfileOverlay.model_fields)
     if first["type"] == "extra_forbidden":
         word = str(path[-1])
-        choices = Overlay.model_fields if path[0] == "profiles" else Study.model_fields
+        choices = ProfileOverlay.model_fields if path[0] == "profiles" else Study.model_fields
         if "tuning" in path:
             return _tuning_key(path, source)
         meant = nearest(word, choices) or nearest(word, known)

@@ -21,7 +21,7 @@ from bench.systems.settings import (
     RopaNet,
     Settings,
     as_identified,
-    ignored,
+    unused_setting,
 )
 
 SEMANTICS = 4
@@ -55,34 +55,42 @@ class TrialSpec(Settings):
         kind, train = self.model.kind, self.train
         needed = self.model.supervision
         if needed is not None and getattr(self, needed) is None:
-            raise ignored(needed, f"the model {kind} has a landmark branch and needs {needed}")
+            raise unused_setting(
+                needed, f"the model {kind} has a landmark branch and needs {needed}"
+            )
         if self.pose is not None and needed != "pose":
-            raise ignored("pose", f"the model {kind} has no pose branch and would ignore pose")
+            raise unused_setting(
+                "pose", f"the model {kind} has no pose branch and would ignore pose"
+            )
         if self.landmarks is not None:
             self._landmarks_have_effect(self.landmarks)
         if self.eval.split == "validation" and self.data.validation_size == 0:
-            raise ignored(
+            raise unused_setting(
                 "eval.split",
                 "eval.split: validation scores the validation images, and data.validation_size "
                 "is 0",
             )
         if isinstance(self.model, Prior):
             if train is not None:
-                raise ignored("train", f"the model {kind} is not trained: leave `train` null")
+                raise unused_setting(
+                    "train", f"the model {kind} is not trained: leave `train` null"
+                )
             if self.eval.protocol == "last_batch":
-                raise ignored("eval.protocol", f"the model {kind} has no batches: only whole_split")
+                raise unused_setting(
+                    "eval.protocol", f"the model {kind} has no batches: only whole_split"
+                )
             return self
         if train is None:
-            raise ignored("train", f"the model {kind} is trained: `train` must not be null")
+            raise unused_setting("train", f"the model {kind} is trained: `train` must not be null")
         for name in ("patience", "selection"):
             watched = getattr(train, name) not in (None, "last")
             if watched and self.data.validation_size == 0:
-                raise ignored(
+                raise unused_setting(
                     f"train.{name}",
                     f"train.{name} watches the validation loss, and data.validation_size is 0",
                 )
         if train.augmentation is not None and self.model.backbone.frozen:
-            raise ignored(
+            raise unused_setting(
                 "train.augmentation",
                 "a frozen backbone is applied once to each image as it is and would ignore "
                 "train.augmentation: set model.backbone.trainable",
@@ -92,25 +100,25 @@ class TrialSpec(Settings):
     def _landmarks_have_effect(self, landmarks: LandmarkSpec) -> None:
         model, kind = self.model, self.model.kind
         if not isinstance(model, RopaNet):
-            raise ignored(
+            raise unused_setting(
                 "landmarks", f"the model {kind} has no landmark maps and would ignore landmarks"
             )
         if model.local == "landmark_pooling":
             self._points_can_be_pooled_at(landmarks)
         if landmarks.steps == "separate" and not GATES[model.gate].trained_by_classification:
-            raise ignored(
+            raise unused_setting(
                 "landmarks.steps",
                 f"the classification loss does not reach the mask through the gate {model.gate}, "
                 "which would ignore landmarks.steps: separate",
             )
         if landmarks.counters == "shared" and self.train and self.train.optimizer != "adam":
-            raise ignored(
+            raise unused_setting(
                 "landmarks.counters",
                 f"{self.train.optimizer} does not use its step count and would ignore "
                 "landmarks.counters: shared",
             )
         if model.gate_sparsity and not landmarks.trained:
-            raise ignored(
+            raise unused_setting(
                 "model.gate_sparsity",
                 "the mask is not trained at landmarks.update_ratio 0, which would ignore "
                 "model.gate_sparsity",
@@ -121,7 +129,7 @@ class TrialSpec(Settings):
         needed = {"steps": "joint", "rescaling": "own_size"}
         for name, value in needed.items():
             if getattr(landmarks, name) != value:
-                raise ignored(
+                raise unused_setting(
                     f"landmarks.{name}",
                     "pooling around landmarks (model.local) takes places on the feature map from "
                     f"one landmark branch, and needs landmarks.{name}: {value}",

@@ -61,7 +61,9 @@ def fashionnet_decisions() -> tuple[LedgerRow, ...]:
 
 def _rows(system: str) -> tuple[LedgerRow, ...]:
     file = resources.files("bench.systems") / system / "ledger.yaml"
-    plain = parse_yaml(file.read_text(encoding="utf-8"), f"bench/systems/{system}/ledger.yaml").value
+    plain = parse_yaml(
+        file.read_text(encoding="utf-8"), f"bench/systems/{system}/ledger.yaml"
+    ).value
     return tuple(
         LedgerRow(**{"code": "–"} | row | {"settings": tuple(row["settings"])}) for row in plain
     )

@@ -47,7 +47,7 @@ class _Choices:
 class _Added:
     """Marks a setting that came after trials had been stored.
 
-    At its default it is left out of what identifies a trial (`bench.study.trial.canonical`), so that a
+    At its default it is left out of what identifies a trial (`bench.study.trial.canonical`): a
     trial that was trained before the setting was there is still the same trial.
     """
 
@@ -67,7 +67,7 @@ def as_identified(settings: BaseModel) -> dict[str, Any]:
     return plain
 
 
-def ignored(path: str, message: str) -> PydanticCustomError:
+def unused_setting(path: str, message: str) -> PydanticCustomError:
     """The fault of a setting that would have no effect.
 
     Args:
@@ -117,7 +117,7 @@ class BackboneSettings(Settings):
                 },
             )
         if self.precision != "float32" and not self.frozen:
-            raise ignored(
+            raise unused_setting(
                 "model.backbone.precision",
                 "a backbone that is trained computes in train.precision, and would ignore "
                 "model.backbone.precision",
@@ -280,14 +280,14 @@ class RopaNet(Settings):
             )
         for name in ("local_filters", "local_kernel"):
             if self.local_depth == 0 and getattr(self, name) is not None:
-                raise ignored(
+                raise unused_setting(
                     f"model.{name}",
                     f"the local branch has no convolution at model.local_depth 0 and would ignore "
                     f"model.{name}",
                 )
         self._local_has_effect()
         if self.gate_sparsity and not GATES[self.gate].from_mask:
-            raise ignored(
+            raise unused_setting(
                 "model.gate_sparsity",
                 f"the gate {self.gate} is not made of the mask and would ignore "
                 "model.gate_sparsity",
@@ -297,14 +297,14 @@ class RopaNet(Settings):
     def _local_has_effect(self) -> None:
         if self.local == "gate":
             if self.local_window is not None:
-                raise ignored(
+                raise unused_setting(
                     "model.local_window",
                     "a gate has no window around landmarks and would ignore model.local_window",
                 )
             return
         for name in ("gate", "gate_sparsity", "local_pooling"):
             if getattr(self, name) != type(self).model_fields[name].default:
-                raise ignored(
+                raise unused_setting(
                     f"model.{name}",
                     f"the local branch pools around landmarks and would ignore model.{name}: leave "
                     "it out, or set model.local: gate",
@@ -373,7 +373,7 @@ class FashionNet(Settings):
             return self
         for name in ("local_window", "local_visibility", "local_gradient"):
             if getattr(self, name) != type(self).model_fields[name].default:
-                raise ignored(
+                raise unused_setting(
                     f"model.{name}",
                     f"a gate does not pool around landmarks and would ignore model.{name}",
                 )

@@ -210,9 +210,9 @@ class TrainingBatches(Batches):
 
     def on_epoch_end(self) -> None:
         """Draw the next epoch's order."""
-        self.go_on_at(self._epoch + 1)
+        self.resume_at(self._epoch + 1)
 
-    def go_on_at(self, epoch: int) -> None:
+    def resume_at(self, epoch: int) -> None:
         """Begin with an epoch other than the first.
 
         Args:

@@ -38,7 +38,7 @@ class Checkpoints:
 
 
 @dataclass(frozen=True)
-class Standing:
+class CheckpointState:
     """Where a trial stood.
 
     Args:
@@ -54,7 +54,7 @@ class Standing:
     lowest: float | None
 
 
-class Keeper(keras.callbacks.Callback):
+class CheckpointWriter(keras.callbacks.Callback):
     """Writes a checkpoint at the end of an epoch; the last of the callbacks.
 
     Args:
@@ -88,18 +88,20 @@ class Keeper(keras.callbacks.Callback):
             lowest = self._best.lowest
             arrays |= {f"best_{i}": np.asarray(w) for i, w in enumerate(self._best.weights)}
         _write(
-            self._checkpoints.folder, self._trial, Standing(epoch + 1, self._logs, arrays, lowest)
+            self._checkpoints.folder,
+            self._trial,
+            CheckpointState(epoch + 1, self._logs, arrays, lowest),
         )
         self._last = time.monotonic()
 
 
-def _write(folder: Path, trial: str, standing: Standing) -> None:
+def _write(folder: Path, trial: str, resumed: CheckpointState) -> None:
     """Replace the checkpoint by a newer one, whole or not at all."""
     draft, old = (folder.with_name(f".{folder.name}.{name}") for name in ("new", "old"))
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     with (draft / STATE).open("wb") as file:
-        np.savez(file, **standing.arrays)  # type: ignore[arg-type]
+        np.savez(file, **resumed.arrays)  # type: ignore[arg-type]
         file.flush()
         os.fsync(file.fileno())
     write_json(
@@ -107,9 +109,9 @@ def _write(folder: Path, trial: str, standing: Standing) -> None:
         {
             "trial": trial,
             "versions": _versions(),
-            "epoch": standing.epoch,
-            "logs": standing.logs,
-            "lowest": standing.lowest,
+            "epoch": resumed.epoch,
+            "logs": resumed.logs,
+            "lowest": resumed.lowest,
             "sha256": file_checksum(draft / STATE),
         },
         sort_keys=False,  # the order of an epoch's metrics is that of the history
@@ -122,7 +124,7 @@ def _write(folder: Path, trial: str, standing: Standing) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def read_standing(folder: Path, trial: str) -> Standing | None:
+def read_checkpoint(folder: Path, trial: str) -> CheckpointState | None:
     """Where a trial stood; None where there is no whole checkpoint of it by these versions."""
     try:
         about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
@@ -132,26 +134,26 @@ def read_standing(folder: Path, trial: str) -> Standing | None:
             return None
         with np.load(folder / STATE, allow_pickle=False) as state:
             arrays = {name: state[name] for name in state.files}
-        return Standing(about["epoch"], about["logs"], arrays, about["lowest"])
+        return CheckpointState(about["epoch"], about["logs"], arrays, about["lowest"])
     except (OSError, ValueError, KeyError, TypeError):
         return None  # none, or damaged: the trial begins anew, and ends the same
 
 
-def restore(model: Any, standing: Standing, best: Any) -> None:
+def restore(model: Any, resumed: CheckpointState, best: Any) -> None:
     """Put a compiled model, its optimiser and the best weights back to where they stood.
 
     Args:
         model: The model, compiled.
-        standing: Where it stood.
+        resumed: Where it stood.
         best: The callback that keeps the best epoch's weights, where there is one.
     """
     model.optimizer.build(model.trainable_variables)
     for kind, variables in state(model).items():
-        values = _in_order(standing.arrays, f"{kind}_")
+        values = _in_order(resumed.arrays, f"{kind}_")
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
-    if best is not None and standing.lowest is not None:
-        best.begin_with = (standing.lowest, _in_order(standing.arrays, "best_"))
+    if best is not None and resumed.lowest is not None:
+        best.initial_best = (resumed.lowest, _in_order(resumed.arrays, "best_"))
 
 
 def state(model: Any) -> dict[str, list[Any]]:

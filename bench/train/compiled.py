@@ -23,7 +23,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from bench.models.network import Network, seed_layers, seeded_weights
+from bench.models.network import BuiltModel, seed_layers, seeded_weights
 from bench.study.trial import TrialSpec, compiled_parts
 from bench.train.balance import Balance
 from bench.train.batches import Batches, TrainingBatches
@@ -74,7 +74,7 @@ class _Kept:
     """
 
     shape: str
-    network: Network
+    network: BuiltModel
     seed: int
     begun: list[np.ndarray]
     epochs: WholeEpochs | None = None
@@ -86,12 +86,12 @@ class _Kept:
         for variable, value in zip(_variables(self.network), self.begun, strict=True):
             variable.assign(value)
         seed_layers(self.network.model.layers, spec.seed)
-        for variable, twin in self.network.twins:
-            twin.assign(keras.ops.copy(variable.value))
+        for variable, shadow in self.network.shadows:
+            shadow.assign(keras.ops.copy(variable.value))
         for variable in _learning_rates(self.network):
             variable.assign(spec.train.learning_rate)
 
-    def begin_as(self, fresh: Network, spec: TrialSpec) -> None:
+    def begin_as(self, fresh: BuiltModel, spec: TrialSpec) -> None:
         """Put the network to where a trial's own stands."""
         if spec.seed != self.seed:
             self.same_for_all_seeds = _all_else_equal(fresh, self.begun)
@@ -109,7 +109,7 @@ class Compiled:
         self._kept: _Kept | None = None
         self._maps: dict[str, Any] = {}
 
-    def network(self, shape: str, spec: TrialSpec, build: Callable[[], Network]) -> Network:
+    def network(self, shape: str, spec: TrialSpec, build: Callable[[], BuiltModel]) -> BuiltModel:
         """The network of a trial as the trial begins: the kept one where it has the same shape.
 
         Args:
@@ -170,25 +170,25 @@ class Compiled:
         return self._maps[name]
 
 
-def _variables(network: Network) -> list[Any]:
+def _variables(network: BuiltModel) -> list[Any]:
     return [variable for of_kind in state(network.model).values() for variable in of_kind]
 
 
-def _learning_rates(network: Network) -> list[Any]:
+def _learning_rates(network: BuiltModel) -> list[Any]:
     return [v for v in network.model.optimizer.variables if v.name == "learning_rate"]
 
 
-def _values(network: Network) -> list[np.ndarray]:
+def _values(network: BuiltModel) -> list[np.ndarray]:
     return [keras.ops.convert_to_numpy(v.value).copy() for v in _variables(network)]
 
 
-def _all_else_equal(network: Network, begun: list[np.ndarray]) -> bool:
+def _all_else_equal(network: BuiltModel, begun: list[np.ndarray]) -> bool:
     """Whether another seed's network begins alike but for what `seed_layers` draws.
 
     A random state, or a weight that a layer draws in its own way, differs.
     """
     drawn = [variable for _, _, variable in seeded_weights(network.model.layers)]
-    drawn += [twin for _, twin in network.twins] + _learning_rates(network)
+    drawn += [shadow for _, shadow in network.shadows] + _learning_rates(network)
     known = {id(variable) for variable in drawn}
     return all(
         id(variable) in known or np.array_equal(value, before)

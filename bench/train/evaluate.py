@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.metrics.values import GateStatistics, PassedByImage, passed_by_image
 from bench.models.losses import NO_STATE
-from bench.models.network import Network, answers
+from bench.models.network import BuiltModel, answers
 from bench.systems.ropanet.targets import Annotation, of_map, places_of
 from bench.train.batches import LandmarkMaps
 
@@ -62,7 +62,7 @@ class Answers:
         )
 
 
-def evaluate(network: Network, batches: Any) -> Answers:
+def evaluate(network: BuiltModel, batches: Any) -> Answers:
     """Answer every image of some batches.
 
     Landmark maps are reduced to two places and their loss batch by batch: at paper scale the maps

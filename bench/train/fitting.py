@@ -10,13 +10,13 @@ import numpy as np
 
 from bench.metrics.values import GateStatistics
 from bench.models.losses import AttributeLoss, LandmarkLoss, LocationLoss, VisibilityLoss
-from bench.models.network import Network, answers
+from bench.models.network import BuiltModel, answers
 from bench.models.optimizers.adam import OnePassAdam
-from bench.models.optimizers.grouped import Tempo, tempo_groups
+from bench.models.optimizers.grouped import GroupedOptimizer, update_groups
 from bench.study.settings.training import TrainSpec
 from bench.study.trial import TrialSpec
 from bench.train.balance import Balance, cross_entropy
-from bench.train.checkpoint import Checkpoints, Keeper, read_standing, restore
+from bench.train.checkpoint import Checkpoints, CheckpointWriter, read_checkpoint, restore
 from bench.train.compiled import Compiled
 
 JIT_COMPILE = keras.backend.backend() == "jax"
@@ -26,7 +26,7 @@ OPTIMISERS = {"adam": OnePassAdam, "sgd": keras.optimizers.SGD}
 
 
 def compile_network(
-    network: Network,
+    network: BuiltModel,
     spec: TrialSpec,
     balance: Balance,
     classes: int,
@@ -74,7 +74,7 @@ def compile_network(
     )
 
 
-def _optimiser(network: Network, spec: TrialSpec) -> Any:
+def _optimiser(network: BuiltModel, spec: TrialSpec) -> Any:
     train, landmarks = spec.train, spec.landmarks
     assert train is not None, "the spec admits no trained model without training"
 
@@ -83,16 +83,16 @@ def _optimiser(network: Network, spec: TrialSpec) -> Any:
 
     if landmarks is None:
         return make()
-    grouped = [*network.groups.values(), tuple(twin for _, twin in network.twins)]
+    grouped = [*network.groups.values(), tuple(shadow for _, shadow in network.shadows)]
     known = {id(variable) for variables in grouped for variable in variables}
-    groups = tempo_groups(
+    groups = update_groups(
         dict(network.groups),
         [v for v in network.model.trainable_variables if id(v) not in known],
-        network.twins,
+        network.shadows,
         ratio=landmarks.update_ratio,
         next_batch=landmarks.interleaving == "next_batch",
     )
-    return Tempo(make, groups, shared_count=landmarks.counters == "shared")
+    return GroupedOptimizer(make, groups, shared_count=landmarks.counters == "shared")
 
 
 class EpochCount(keras.callbacks.Callback):
@@ -114,12 +114,12 @@ class EpochCount(keras.callbacks.Callback):
 class BestWeights(keras.callbacks.Callback):
     """Ends training with the weights of the epoch with the lowest validation loss (row 22)."""
 
-    begin_with: tuple[float, list[np.ndarray] | None] = (float("inf"), None)
+    initial_best: tuple[float, list[np.ndarray] | None] = (float("inf"), None)
     """Lowest loss and its weights before training begins, where it goes on from a checkpoint."""
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Begin with what was best before."""
-        self.lowest, self.weights = self.begin_with
+        self.lowest, self.weights = self.initial_best
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Keep the weights of a new best epoch."""
@@ -160,7 +160,7 @@ class GateHistory(keras.callbacks.Callback):
         batches: `bench.train.batches.Batches` of the validation images.
     """
 
-    def __init__(self, network: Network, batches: Any) -> None:
+    def __init__(self, network: BuiltModel, batches: Any) -> None:
         super().__init__()
         outputs = {"gate": network.gate, "features": network.features}
         self._gate = keras.Model(network.model.inputs, outputs)
@@ -197,7 +197,7 @@ def history_rows(logs: Sequence[dict[str, float]]) -> list[tuple[int, str, str, 
 
 
 def fit(
-    network: Network,
+    network: BuiltModel,
     training: Any,
     validation: Any,
     train: TrainSpec,
@@ -225,12 +225,12 @@ def fit(
     Raises:
         FloatingPointError: The training loss became NaN or infinite.
     """
-    standing = None if checkpoints is None else read_standing(checkpoints.folder, trial)
-    earlier = [] if standing is None else standing.logs
+    resumed = None if checkpoints is None else read_checkpoint(checkpoints.folder, trial)
+    earlier = [] if resumed is None else resumed.logs
     best = BestWeights() if train.selection == "best" else None
-    if standing is not None:
-        restore(network.model, standing, best)
-        training.go_on_at(standing.epoch)
+    if resumed is not None:
+        restore(network.model, resumed, best)
+        training.resume_at(resumed.epoch)
     watching: list[Any] = [EpochCount(training)]
     if validation is not None and network.gate is not None:
         watching.append(GateHistory(network, validation))
@@ -246,7 +246,7 @@ def fit(
             )
         )
     if checkpoints is not None:
-        watching.append(Keeper(checkpoints, trial, best, earlier))
+        watching.append(CheckpointWriter(checkpoints, trial, best, earlier))
     passes: dict[str, Any] = {
         "validation_data": validation,
         "epochs": train.epochs,

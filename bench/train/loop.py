@@ -28,7 +28,7 @@ from bench.metrics.values import (
     normalised_error,
     scored,
 )
-from bench.models.network import Network, Stem, seed_layers
+from bench.models.network import BuiltModel, ModelInputs, seed_layers
 from bench.store.features import FeatureReader, FeatureStore, feature_key, weights_digest
 from bench.store.record import AttributeRecord, GateRecord, Landmarks, Predictions, TrialRecord
 from bench.study.trial import SEMANTICS, TrialSpec, trial_id
@@ -180,14 +180,14 @@ def _train(
                 attributes.answers[split.train], spec.pose.attribute_balance
             )
 
-    def build() -> Network:
+    def build() -> BuiltModel:
         keras.backend.clear_session(free_memory=compiled is None)
         keras.utils.set_random_seed(spec.seed)
         with computing_in(train.precision):
-            stem, backbone_layers = _stem(spec, source, context.cache)
+            inputs, backbone_layers = _stem(spec, source, context.cache)
             if attributes is not None:
-                stem = replace(stem, attributes=len(attributes.names))
-            built: Network = load(spec.model.build)(spec, stem, classes)
+                inputs = replace(inputs, attributes=len(attributes.names))
+            built: BuiltModel = load(spec.model.build)(spec, inputs, classes)
         _begin(built, backbone_layers, spec.seed)
         compile_network(built, spec, balance, classes, of_attributes)
         return built
@@ -230,7 +230,7 @@ def _train(
     landmarks, soft = answer.places(test, maps)
     if landmarks is not None:
         metrics["landmark_ne"] = normalised_error(landmarks, test.landmarks, test.visibility)
-    twins = sum(int(np.prod(twin.shape)) for _, twin in network.twins)
+    shadows = sum(int(np.prod(shadow.shape)) for _, shadow in network.shadows)
     return _Outcome(
         answer.probabilities,
         metrics,
@@ -240,7 +240,7 @@ def _train(
         {
             "keras": keras.__version__,
             "backend": keras.backend.backend(),
-            "parameters": int(network.model.count_params()) - twins,
+            "parameters": int(network.model.count_params()) - shadows,
         },
         answer.gate,
         soft,
@@ -262,7 +262,7 @@ def _attribute_record(
     )
 
 
-def _stem(spec: TrialSpec, source: Source, cache: Path) -> tuple[Stem, list[Any]]:
+def _stem(spec: TrialSpec, source: Source, cache: Path) -> tuple[ModelInputs, list[Any]]:
     """What the model is built on, maps or the backbone itself; and the backbone's layers."""
     import keras
 
@@ -272,21 +272,21 @@ def _stem(spec: TrialSpec, source: Source, cache: Path) -> tuple[Stem, list[Any]
     backbone = spec.model.backbone  # type: ignore[union-attr]
     if backbone.frozen:
         features = keras.Input(source.reader.shape, name="features")
-        return Stem(features, features), []
+        return ModelInputs(features, features), []
     model = open_backbone(backbone, cache)
     train_last(model, backbone.trainable)
-    return Stem(model.input, model.output), list(model.layers)
+    return ModelInputs(model.input, model.output), list(model.layers)
 
 
-def _begin(network: Network, backbone_layers: list[Any], seed: int) -> None:
+def _begin(network: BuiltModel, backbone_layers: list[Any], seed: int) -> None:
     """Initial weights of everything above the backbone."""
     import keras
 
     below = {id(layer) for layer in backbone_layers}
     seed_layers((layer for layer in network.model.layers if id(layer) not in below), seed)
-    for variable, twin in network.twins:
+    for variable, shadow in network.shadows:
         # A copy: on JAX, two variables of one buffer cannot be given to a step.
-        twin.assign(keras.ops.copy(variable.value))
+        shadow.assign(keras.ops.copy(variable.value))
 
 
 def _source(spec: TrialSpec, reader: FeatureReader) -> Source:

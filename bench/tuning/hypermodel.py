@@ -10,7 +10,7 @@ import keras_tuner
 import numpy as np
 
 from bench.errors import BenchError
-from bench.models.network import Network, Stem, seed_layers
+from bench.models.network import BuiltModel, ModelInputs, seed_layers
 from bench.study.space import with_values
 from bench.study.trial import TrialSpec
 from bench.study.tuning import EPOCHS, Tuning
@@ -25,7 +25,7 @@ class RopaNetHyperModel(keras_tuner.HyperModel):
 
     Fit it on features `(n, h, w, c)` and a dict of targets: `category` `(n,)` classes and, for a
     model that is trained on landmarks, `landmarks` `(n, 8)`, the index `row * side + column` of
-    each landmark's pixel, -1 for one that is not trained (`bench.systems.ropanet.targets.pixel_targets`).
+    each landmark's pixel, -1 for one that is not trained (`pixel_targets`).
     KerasTuner's own tuners train one trial after another in this process; a study's `tuning:` adds
     workers, fair arms and the store.
 
@@ -72,10 +72,12 @@ class RopaNetHyperModel(keras_tuner.HyperModel):
         spec = self.proposed(hp)
         assert spec.train is not None, "the spec admits no trained model without training"
         features = keras.Input(self._shape, name="features")
-        network: Network = load(spec.model.build)(spec, Stem(features, features), self._classes)
+        network: BuiltModel = load(spec.model.build)(
+            spec, ModelInputs(features, features), self._classes
+        )
         seed_layers(network.model.layers, spec.seed)
-        for variable, twin in network.twins:
-            twin.assign(keras.ops.copy(variable.value))
+        for variable, shadow in network.shadows:
+            shadow.assign(keras.ops.copy(variable.value))
         balance: Balance = load(BALANCING[spec.train.balancing].build)(
             self._counts, spec.train.strength
         )

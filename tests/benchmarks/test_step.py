@@ -8,7 +8,7 @@ import numpy as np
 import released_step
 
 from bench.models.backbones import small
-from bench.models.network import Stem
+from bench.models.network import ModelInputs
 from bench.study.cost import head_flops
 from bench.study.settings.training import LandmarkSpec, TrainSpec
 from bench.study.trial import TrialSpec
@@ -48,7 +48,7 @@ def test_the_released_step_trains_the_landmark_branch_on_each_batch_and_the_rest
 
 def test_layers_are_counted_as_the_plan_counts_them():
     features = keras.Input((4, 4, 128))
-    network = load(SPEC.model.build)(SPEC, Stem(features, features), CLASSES)
+    network = load(SPEC.model.build)(SPEC, ModelInputs(features, features), CLASSES)
 
     counted = sum(layer_profile.layer_flop(layer) for layer in network.model.layers)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from bench.data.manifest import Manifest, Oddity
+from bench.data.manifest import DataIssue, Manifest
 
 UPPER = "1  0 020 030  0 180 030  1 010 150  0 190 150  0 030 270  2 000 000"
 LOWER = "2  0 020 030  0 180 030  0 030 270  0 170 270"
@@ -89,7 +89,7 @@ def layout(tmp_path: Path) -> Layout:
     return Layout(tmp_path / "data")
 
 
-def find_oddity(manifest: Manifest, kind: str) -> Oddity:
+def find_oddity(manifest: Manifest, kind: str) -> DataIssue:
     """The one oddity whose kind starts so."""
     found = [oddity for oddity in manifest.oddities if oddity.kind.startswith(kind)]
     assert len(found) == 1, [oddity.kind for oddity in manifest.oddities]

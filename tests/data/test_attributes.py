@@ -14,7 +14,7 @@ from bench.data.categories import categories
 from bench.data.check import check
 from bench.data.garment import draw_cloth
 from bench.data.pattern import Pattern
-from bench.data.phantom import draw_phantom
+from bench.data.phantom import generate_phantom
 from bench.data.phantom_attributes import PHANTOM_ATTRIBUTES, answers_of
 from bench.data.sources import open_source
 from bench.errors import BenchError
@@ -94,7 +94,7 @@ def test_a_phantom_of_before_is_given_attributes_and_stays_as_it_was(
     for name in added:
         (root / name).unlink()
     stamps = {path: path.stat().st_mtime_ns for path in root.rglob("*") if path.is_file()}
-    assert draw_phantom(root, images=300, seed=0, workers=1) == root
+    assert generate_phantom(root, images=300, seed=0, workers=1) == root
     assert {name: (root / name).read_bytes() for name in added} == written
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
     assert open_source(root).fingerprint == open_source(phantom).fingerprint

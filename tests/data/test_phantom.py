@@ -17,7 +17,7 @@ from bench.data.categories import categories
 from bench.data.garment import draw_cloth, draw_photograph
 from bench.data.manifest import ABSENT, CHANNELS_OF_TYPE, VISIBLE
 from bench.data.pattern import ATTRIBUTES
-from bench.data.phantom import contact_sheet, draw_phantom, is_drawn, pretext_set
+from bench.data.phantom import contact_sheet, generate_phantom, is_generated, pretext_set
 from bench.data.sources import open_source
 from bench.errors import BenchError
 
@@ -31,10 +31,10 @@ def digest(root: Path) -> str:
 def test_the_same_seed_gives_the_same_bytes_whatever_the_processes(
     phantom: Path, tmp_path: Path
 ) -> None:
-    again = draw_phantom(tmp_path / "again", images=300, seed=0, workers=2)
+    again = generate_phantom(tmp_path / "again", images=300, seed=0, workers=2)
     assert digest(again) == digest(phantom)
-    other = draw_phantom(tmp_path / "other", images=60, seed=1, workers=1)
-    assert digest(other) != digest(draw_phantom(tmp_path / "o", images=60, seed=2, workers=1))
+    other = generate_phantom(tmp_path / "other", images=60, seed=1, workers=1)
+    assert digest(other) != digest(generate_phantom(tmp_path / "o", images=60, seed=2, workers=1))
 
 
 def test_it_reads_as_deepfashion_without_an_oddity(phantom: Path) -> None:
@@ -104,8 +104,8 @@ def test_pixels_alone_tell_little(phantom: Path) -> None:
 def test_a_killed_drawing_leaves_nothing_that_is_taken_as_whole(tmp_path: Path) -> None:
     root = tmp_path / "phantom"
     script = (
-        "from pathlib import Path; from bench.data.phantom import draw_phantom\n"
-        f"draw_phantom(Path({str(root)!r}), images=2000, seed=0, workers=1)"
+        "from pathlib import Path; from bench.data.phantom import generate_phantom\n"
+        f"generate_phantom(Path({str(root)!r}), images=2000, seed=0, workers=1)"
     )
     drawing = subprocess.Popen([sys.executable, "-c", script])
     deadline = time.monotonic() + 60
@@ -113,16 +113,16 @@ def test_a_killed_drawing_leaves_nothing_that_is_taken_as_whole(tmp_path: Path) 
         assert time.monotonic() < deadline and drawing.poll() is None
     drawing.send_signal(signal.SIGKILL)
     drawing.wait()
-    assert not root.exists() and not is_drawn(root, images=2000, seed=0)
-    draw_phantom(root, images=60, seed=0, workers=1)
-    assert is_drawn(root, images=60, seed=0)
+    assert not root.exists() and not is_generated(root, images=2000, seed=0)
+    generate_phantom(root, images=60, seed=0, workers=1)
+    assert is_generated(root, images=60, seed=0)
     assert not list(tmp_path.glob(".phantom.*.part"))
 
 
 def test_another_folder_is_never_drawn_over(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(BenchError, match="is not the phantom"):
-        draw_phantom(tmp_path, images=60, seed=0, workers=1)
+        generate_phantom(tmp_path, images=60, seed=0, workers=1)
     assert (tmp_path / "mine.txt").read_text() == "mine"
 
 

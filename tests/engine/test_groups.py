@@ -6,29 +6,29 @@ from typing import Any
 
 import pytest
 
-from bench.engine.groups import MOST_TRIALS, bundles
+from bench.engine.groups import MOST_TRIALS, trial_batches
 from bench.store.plan import PlannedTrial
-from bench.study.overlays import base_layers, put, stacked
+from bench.study.overlays import base_overlays, put, stacked
 from bench.study.trial import TrialSpec
 
 
 def trials(seeds: int, *arms: dict[str, Any], profile: str = "laptop") -> list[PlannedTrial]:
     """Trials as a study plans them, seeds outermost."""
-    laid = []
+    design = []
     for seed in range(seeds):
         for number, arm in enumerate(arms):
-            plain = stacked(base_layers(arm.get("preset", "ropanet"), profile, None))
+            plain = stacked(base_overlays(arm.get("preset", "ropanet"), profile, None))
             put(plain, "seed", seed)
             for path, value in arm.items():
                 if path != "preset":
                     put(plain, path, value)
             spec = TrialSpec.model_validate(plain)
-            laid.append(PlannedTrial(f"{number}/{seed}", str(number), seed, spec, stored=False))
-    return laid
+            design.append(PlannedTrial(f"{number}/{seed}", str(number), seed, spec, stored=False))
+    return design
 
 
-def names(laid: list[PlannedTrial], workers: int = 2, share: bool = True) -> list[list[str]]:
-    return [[trial.id for trial in bundle] for bundle in bundles(laid, workers, share=share)]
+def names(design: list[PlannedTrial], workers: int = 2, share: bool = True) -> list[list[str]]:
+    return [[trial.id for trial in batch] for batch in trial_batches(design, workers, share=share)]
 
 
 GATES = ({"model.gate": "sigmoid"}, {"model.gate": "none"})
@@ -37,11 +37,11 @@ BASELINE = {"preset": "ropanet_baseline"}
 
 def test_seeds_of_an_arm_go_together_and_each_trial_goes_once() -> None:
     found = names(trials(12, *GATES), workers=2)
-    assert all(len({name.split("/")[0] for name in bundle}) == 1 for bundle in found)
-    assert sorted(name for bundle in found for name in bundle) == sorted(
+    assert all(len({name.split("/")[0] for name in batch}) == 1 for batch in found)
+    assert sorted(name for batch in found for name in batch) == sorted(
         trial.id for trial in trials(12, *GATES)
     )
-    assert all(1 < len(bundle) <= 4 for bundle in found)
+    assert all(1 < len(batch) <= 4 for batch in found)
 
 
 def test_learning_rates_and_sizes_of_data_go_together() -> None:
@@ -55,15 +55,15 @@ def test_learning_rates_and_sizes_of_data_go_together() -> None:
 @pytest.mark.parametrize(
     "alone",
     [
-        {"laid": trials(12, *GATES), "share": False},
+        {"design": trials(12, *GATES), "share": False},
         # The paper's size: hours a trial, and nothing to be gained.
-        {"laid": trials(12, *GATES, profile="paper")},
+        {"design": trials(12, *GATES, profile="paper")},
         # As many trials as workers.
-        {"laid": trials(2, *GATES), "workers": 4},
+        {"design": trials(2, *GATES), "workers": 4},
     ],
 )
 def test_trials_go_alone_where_a_bundle_does_not_pay(alone: dict[str, Any]) -> None:
-    assert all(len(bundle) == 1 for bundle in names(**alone))
+    assert all(len(batch) == 1 for batch in names(**alone))
 
 
 def test_a_bundle_is_not_so_long_that_workers_wait_for_its_end() -> None:

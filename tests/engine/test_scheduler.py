@@ -20,13 +20,13 @@ from bench.engine.session import QUIET
 from bench.engine.tune import RETRIES
 from bench.files.locks import held
 from bench.store.export import export
-from bench.store.fsck.results import Known, check_results
+from bench.store.fsck.results import StoreReferences, check_results
 from bench.store.plan import PlannedTrial
 from bench.store.record import Predictions, TrialRecord
 from bench.store.searches import SearchLog, read_search, search_path
 from bench.store.trials import Store
 from bench.study.design import Design
-from bench.study.resolve import lay_study
+from bench.study.resolve import resolve_study
 from bench.study.study import load_study
 from bench.study.trial import TrialSpec
 from bench.tuning.oracle import ArmSearch, versions
@@ -86,10 +86,10 @@ def cluster() -> Iterator[None]:
 
 
 @pytest.fixture
-def laid(tmp_path: Path, phantom: Path) -> tuple[Design, Manifest]:
+def design(tmp_path: Path, phantom: Path) -> tuple[Design, Manifest]:
     file = tmp_path / "study.yaml"
     file.write_text(STUDY)
-    return lay_study(*load_study(file), profile="smoke"), open_source(phantom, cache=tmp_path)
+    return resolve_study(*load_study(file), profile="smoke"), open_source(phantom, cache=tmp_path)
 
 
 def train(studies: list[TunedStudy], results: Path, workers: int, limit: int | None = None) -> list:
@@ -116,9 +116,9 @@ def train(studies: list[TunedStudy], results: Path, workers: int, limit: int | N
 
 
 def test_a_tuned_study_through_ray(
-    laid: tuple[Design, Manifest], tmp_path: Path, cluster: None
+    design: tuple[Design, Manifest], tmp_path: Path, cluster: None
 ) -> None:
-    design, manifest = laid
+    design, manifest = design
     results = tmp_path / "results"
     store = Store(results)
     study = TunedStudy(design, manifest, store, (), rerun=False)
@@ -169,9 +169,9 @@ def test_a_tuned_study_through_ray(
 
 
 def test_trials_at_the_same_time_are_pending_to_their_oracle(
-    laid: tuple[Design, Manifest], tmp_path: Path, cluster: None
+    design: tuple[Design, Manifest], tmp_path: Path, cluster: None
 ) -> None:
-    design, manifest = laid
+    design, manifest = design
     results = tmp_path / "results"
     study = TunedStudy(design, manifest, Store(results), ["gate=none"], rerun=False)
     assert len(train([study], results, workers=2)) == 5 * 2 + 2
@@ -207,26 +207,26 @@ def without_ray(design: Design, manifest: Manifest, results: Path, kill_at: int)
 
 
 def test_a_killed_study_goes_on_as_if_nothing_had_happened(
-    laid: tuple[Design, Manifest], tmp_path: Path
+    design: tuple[Design, Manifest], tmp_path: Path
 ) -> None:
-    undisturbed = without_ray(*laid, tmp_path / "whole", kill_at=0)
+    undisturbed = without_ray(*design, tmp_path / "whole", kill_at=0)
     files = {p.name: p.read_bytes() for p in (tmp_path / "whole" / "searches").iterdir()}
     assert len(undisturbed) == 24
     for kill_at in (1, 2, 7, 20, 23):
         results = tmp_path / f"killed at {kill_at}"
-        trained = without_ray(*laid, results, kill_at)
-        trained += without_ray(*laid, results, kill_at=0)
+        trained = without_ray(*design, results, kill_at)
+        trained += without_ray(*design, results, kill_at=0)
         assert trained == undisturbed
         assert {p.name: p.read_bytes() for p in (results / "searches").iterdir()} == files
 
 
 def test_with_as_many_arms_as_workers_it_does_not_matter_which_one_is_faster(
-    laid: tuple[Design, Manifest], tmp_path: Path
+    design: tuple[Design, Manifest], tmp_path: Path
 ) -> None:
     files = []
     for luck in (0, 1, 2):
         results, rng = tmp_path / f"luck {luck}", np.random.default_rng(luck)
-        study = TunedStudy(*laid, Store(results), (), rerun=False)
+        study = TunedStudy(*design, Store(results), (), rerun=False)
         with opened([study]):
             running: list[PlannedTrial] = []
             while True:
@@ -246,10 +246,12 @@ def test_with_as_many_arms_as_workers_it_does_not_matter_which_one_is_faster(
 
 
 @contextmanager
-def searcher(laid: tuple[Design, Manifest], results: Path) -> Iterator[tuple[SourceSearcher, list]]:
+def searcher(
+    design: tuple[Design, Manifest], results: Path
+) -> Iterator[tuple[SourceSearcher, list]]:
     """What Ray asks, of one arm's search; and the events that it tells of."""
     events: list[tuple[str, str]] = []
-    study = TunedStudy(*laid, Store(results), ["gate=none"], rerun=False)
+    study = TunedStudy(*design, Store(results), ["gate=none"], rerun=False)
     with opened([study]):
         yield SourceSearcher(
             [], [study], Store(results), lambda *event: events.append(event), lambda trial: None, 1
@@ -257,9 +259,9 @@ def searcher(laid: tuple[Design, Manifest], results: Path) -> Iterator[tuple[Sou
 
 
 def test_a_trial_whose_worker_is_lost_comes_again_and_in_the_end_fails(
-    laid: tuple[Design, Manifest], tmp_path: Path
+    design: tuple[Design, Manifest], tmp_path: Path
 ) -> None:
-    with searcher(laid, tmp_path) as (search, events):
+    with searcher(design, tmp_path) as (search, events):
         tried = []
         for attempt in range(RETRIES + 1):
             tried.append(asked(search, f"ray {attempt}"))
@@ -285,10 +287,10 @@ def asked(search: SourceSearcher, ray_trial: str) -> str:
 
 
 def test_what_another_run_is_training_is_waited_for(
-    laid: tuple[Design, Manifest], tmp_path: Path
+    design: tuple[Design, Manifest], tmp_path: Path
 ) -> None:
     store = Store(tmp_path)
-    with searcher(laid, tmp_path) as (search, events):
+    with searcher(design, tmp_path) as (search, events):
         first, second = asked(search, "ray 1"), asked(search, "ray 2")
         with held(store.claim(first), wait=True), held(store.claim(second), wait=True):
             search.on_trial_complete("ray 1", {"outcomes": [(first, "elsewhere")]})
@@ -301,17 +303,17 @@ def test_what_another_run_is_training_is_waited_for(
 
 
 def test_a_search_is_exported_and_looked_over_with_its_study(
-    laid: tuple[Design, Manifest], tmp_path: Path
+    design: tuple[Design, Manifest], tmp_path: Path
 ) -> None:
     results, copy = tmp_path / "results", tmp_path / "copy"
-    without_ray(*laid, results, kill_at=0)
-    TunedStudy(*laid, Store(results), (), rerun=False)
+    without_ray(*design, results, kill_at=0)
+    TunedStudy(*design, Store(results), (), rerun=False)
     assert export(Store(results), copy) == 4
     (study,) = Store(copy).studies()
     assert {a: s.complete for a, s in study_searches(Store(copy), study).items()} == {
         "gate=sigmoid": True, "gate=none": True,
     }  # fmt: skip
-    known = Known()
+    known = StoreReferences()
     assert list(check_results(Store(results), known, lambda *_: None)) == []
     path = next((results / "searches").iterdir())
     path.write_bytes(path.read_bytes().replace(b"answered", b"answred", 1).replace(b"[", b"", 1))

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bench.models.optimizers.grouped import Group, Tempo, tempo_groups
-from bench.models.optimizers.grouped_model import TempoModel
+from bench.models.optimizers.grouped import Group, GroupedOptimizer, update_groups
+from bench.models.optimizers.grouped_model import GroupedModel
 
 RATE = 0.05
 
@@ -38,7 +38,9 @@ def test_fit_gives_the_weights_of_a_hand_written_loop(ratio: int, eagerly: bool)
     x, y = batches()
     model, fast, slow = two_branches()
     model.compile(
-        Tempo(lambda: keras.optimizers.Adam(RATE), [Group(fast), Group(slow, period=ratio)]),
+        GroupedOptimizer(
+            lambda: keras.optimizers.Adam(RATE), [Group(fast), Group(slow, period=ratio)]
+        ),
         loss="mse",
         run_eagerly=eagerly,
         jit_compile=False,
@@ -63,7 +65,9 @@ def test_fit_gives_the_weights_of_a_hand_written_loop(ratio: int, eagerly: bool)
 def test_a_skipped_batch_moves_neither_weights_nor_moments_nor_step_count() -> None:
     x, y = batches()
     model, fast, slow = two_branches()
-    tempo = Tempo(lambda: keras.optimizers.Adam(RATE), [Group(fast), Group(slow, period=2)])
+    tempo = GroupedOptimizer(
+        lambda: keras.optimizers.Adam(RATE), [Group(fast), Group(slow, period=2)]
+    )
     model.compile(tempo, loss="mse", jit_compile=False)
     before = [variable.numpy().copy() for variable in slow]
     model.train_on_batch(x[:4], y[:4])
@@ -79,25 +83,27 @@ def test_a_skipped_batch_moves_neither_weights_nor_moments_nor_step_count() -> N
 
 def test_groups_that_leave_a_variable_out_are_refused() -> None:
     model, fast, slow = two_branches()
-    tempo = Tempo(lambda: keras.optimizers.Adam(RATE), [Group(fast), Group(slow[:-1], period=2)])
+    tempo = GroupedOptimizer(
+        lambda: keras.optimizers.Adam(RATE), [Group(fast), Group(slow[:-1], period=2)]
+    )
     with pytest.raises(ValueError, match="each of the 6 trainable variables once"):
         tempo.build(model.trainable_variables)
 
 
-def trained(groups: list[Group], **options: Any) -> tuple[Any, Tempo]:
+def trained(groups: list[Group], **options: Any) -> tuple[Any, GroupedOptimizer]:
     """A model after 7 batches under a tempo; `groups` are made of its fast and slow variables."""
     x, y = batches()
     model, fast, slow = two_branches()
     named = {"fast": fast, "slow": slow}
     laid = [Group(named[g.variables[0]], g.period, g.turns) for g in groups]
-    tempo = Tempo(lambda: keras.optimizers.Adam(RATE), laid, **options)
+    tempo = GroupedOptimizer(lambda: keras.optimizers.Adam(RATE), laid, **options)
     model.compile(tempo, loss="mse", jit_compile=False)
     model.fit(x, y, batch_size=4, epochs=1, shuffle=False, verbose=0)
     return model, tempo
 
 
 def test_next_batch_interleaving_takes_turns() -> None:
-    groups = tempo_groups(
+    groups = update_groups(
         {"landmark": ["fast"], "head": ["slow"], "global": [], "local": []}, [], (),
         ratio=2, next_batch=True,
     )  # fmt: skip
@@ -108,7 +114,7 @@ def test_next_batch_interleaving_takes_turns() -> None:
 
 def test_ratio_zero_and_one_update_the_rest_at_every_batch() -> None:
     for ratio in (0, 1):
-        groups = tempo_groups(
+        groups = update_groups(
             {"landmark": ["a"], "head": ["b"], "global": ["c"], "local": ["d"]}, ["e"], (),
             ratio=ratio, next_batch=False,
         )  # fmt: skip
@@ -136,15 +142,17 @@ def test_a_shared_count_runs_too_fast_as_one_adam_for_all_steps_does() -> None:
         np.testing.assert_allclose(mine, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_twin_gives_its_variable_a_second_step_and_stays_equal_to_it() -> None:
+def test_a_shadow_gives_its_variable_a_second_step_and_stays_equal_to_it() -> None:
     start = np.array([1.0, 2.0], "f4")
-    variable, twin = (keras.Variable(start) for _ in range(2))
-    tempo = Tempo(lambda: keras.optimizers.SGD(0.1), [Group([variable], twins=[(variable, twin)])])
-    tempo.build([variable, twin])
+    variable, shadow = (keras.Variable(start) for _ in range(2))
+    tempo = GroupedOptimizer(
+        lambda: keras.optimizers.SGD(0.1), [Group([variable], shadows=[(variable, shadow)])]
+    )
+    tempo.build([variable, shadow])
     gradients = [keras.ops.array([1.0, 0.0]), keras.ops.array([0.0, 3.0])]
-    tempo.apply(gradients, [variable, twin])
+    tempo.apply(gradients, [variable, shadow])
     np.testing.assert_allclose(variable.numpy(), start - [0.1, 0.3], rtol=1e-6)
-    np.testing.assert_array_equal(variable.numpy(), twin.numpy())
+    np.testing.assert_array_equal(variable.numpy(), shadow.numpy())
     assert int(tempo._parts[0].iterations) == 2
 
 
@@ -152,14 +160,14 @@ def with_tempo(model_class: type) -> Any:
     plain, fast, slow = two_branches()
     model = model_class(plain.inputs, plain.outputs)
     groups = [Group(fast), Group(slow, period=2)]
-    model.compile(Tempo(lambda: keras.optimizers.Adam(RATE), groups), loss="mse")
+    model.compile(GroupedOptimizer(lambda: keras.optimizers.Adam(RATE), groups), loss="mse")
     return model
 
 
 def test_a_tempo_model_takes_the_steps_of_a_plain_one() -> None:
     x, y = batches()
     logs, weights = [], []
-    for model_class in (keras.Model, TempoModel):
+    for model_class in (keras.Model, GroupedModel):
         model = with_tempo(model_class)
         fitted = model.fit(x, y, batch_size=4, epochs=2, shuffle=False, verbose=0)
         logs.append(fitted.history)
@@ -170,10 +178,10 @@ def test_a_tempo_model_takes_the_steps_of_a_plain_one() -> None:
 
 
 def test_only_the_gradients_of_groups_that_are_due_are_asked_for() -> None:
-    fast, slow, twin = (keras.Variable(1.0, name=name) for name in ("fast", "slow", "twin"))
-    groups = [Group([fast], twins=[(fast, twin)]), Group([slow], period=3)]
-    tempo = Tempo(lambda: keras.optimizers.SGD(0.1), groups)
-    tempo.build([fast, slow, twin])
+    fast, slow, shadow = (keras.Variable(1.0, name=name) for name in ("fast", "slow", "shadow"))
+    groups = [Group([fast], shadows=[(fast, shadow)]), Group([slow], period=3)]
+    tempo = GroupedOptimizer(lambda: keras.optimizers.SGD(0.1), groups)
+    tempo.build([fast, slow, shadow])
     asked: list[list[str]] = []
 
     def gradients(variables: list[Any]) -> list[Any]:
@@ -182,4 +190,4 @@ def test_only_the_gradients_of_groups_that_are_due_are_asked_for() -> None:
 
     for _ in range(3):
         tempo.apply_due(gradients)
-    assert asked == [["fast", "twin"], ["fast", "twin"], ["fast", "twin", "slow"]]
+    assert asked == [["fast", "shadow"], ["fast", "shadow"], ["fast", "shadow", "slow"]]

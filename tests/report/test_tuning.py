@@ -13,7 +13,7 @@ from bench.report.tuning import tuning_tables, tuning_warnings
 from bench.report.tuning_figures import tuning_figures
 from bench.store.searches import SearchLog, search_path
 from bench.store.trials import Store
-from bench.study.resolve import lay_study
+from bench.study.resolve import resolve_study
 from bench.study.study import load_study
 from bench.tuning.winners import search_plans, study_searches, winners
 from tests.report.test_report import SEEDS, record, study
@@ -31,9 +31,9 @@ def searched(
     """A store with two arms' searches of nine proposals, and a trial of each winner."""
     file = folder / "study.yaml"
     file.write_text(f"axes: {{model.gate: [sigmoid, none]}}\ntuning:\n  space:{SPACE}  {tuning}\n")
-    laid = lay_study(*load_study(file), profile="smoke")
+    design = resolve_study(*load_study(file), profile="smoke")
     store = Store(folder / "results")
-    plans = search_plans(laid, None)
+    plans = search_plans(design, None)
     for plan in plans:
         log = SearchLog(search_path(store.root, plan.id), plan, {"keras-tuner": "1"})
         for number, score in enumerate(SCORES[plan.arm]):
@@ -56,13 +56,13 @@ def searched(
     for arm, skill in (("gate=sigmoid", 0.9), ("gate=none", 0.4)):
         for seed in range(SEEDS):
             store.write(record(f"{arm}{seed}", skill, seed))
-    assert laid.tuning is not None
+    assert design.tuning is not None
     arms = {plan.arm: {str(seed): f"{plan.arm}{seed}" for seed in range(SEEDS)} for plan in plans}
     plain = study("tuned", arms) | {
         "tuning": {
-            "algorithm": laid.tuning.algorithm, "metric": "accuracy", "direction": "max",
+            "algorithm": design.tuning.algorithm, "metric": "accuracy", "direction": "max",
             "seeds": [1000],
-            "space": {p: d.model_dump(mode="json") for p, d in laid.tuning.parameters.items()},
+            "space": {p: d.model_dump(mode="json") for p, d in design.tuning.parameters.items()},
             "searches": {plan.arm: {"id": plan.id} for plan in plans},
         }
     }  # fmt: skip

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-BENCH = [sys.executable, "-c", "from bench.cli.app import main; main()"]
+BENCH = [sys.executable, "-c", "from bench.cli import main; main()"]
 STUDY = """
 base: {preset: ropanet, train.epochs: 3}
 axes: {model.gate: [sigmoid, none, spatial, residual]}
@@ -55,7 +55,7 @@ class Outcome:
 
 
 def torment(
-    desk: Path,
+    workspace: Path,
     *,
     kills: int,
     seeds: int,
@@ -67,25 +67,25 @@ def torment(
     A study that is done before its kills are used up is begun anew in another folder.
 
     Args:
-        desk: A folder with `.cache` in it, which holds the smoke phantom or is empty.
+        workspace: A folder with `.cache` in it, which holds the smoke phantom or is empty.
         kills: How many kills.
         seeds: Seeds of the study; it has four arms.
         rng: Draws moments and victims.
         say: Told how far it is.
     """
-    (desk / "study.yaml").write_text(STUDY.replace("SEEDS", str(seeds)))
+    (workspace / "study.yaml").write_text(STUDY.replace("SEEDS", str(seeds)))
     begun = time.monotonic()
-    subprocess.run(command("undisturbed"), cwd=desk, check=True, capture_output=True)
+    subprocess.run(command("undisturbed"), cwd=workspace, check=True, capture_output=True)
     whole = time.monotonic() - begun
     outcome = Outcome()
     while outcome.killed.total() < kills and not outcome.faults:
         # Features and phantom weights are made under fire, too.
-        shutil.rmtree(desk / ".cache" / "features", ignore_errors=True)
+        shutil.rmtree(workspace / ".cache" / "features", ignore_errors=True)
         outcome.studies += 1
-        results = desk / f"tormented-{outcome.studies}"
+        results = workspace / f"tormented-{outcome.studies}"
         _finish(results, outcome, kills, min(whole, 25.0), rng)
         found = stored(results)
-        outcome.faults += differences(stored(desk / "undisturbed"), found)
+        outcome.faults += differences(stored(workspace / "undisturbed"), found)
         outcome.trials += len(found)
         say(f"{outcome.killed.total()} of {kills} kills, {outcome.trials} trials stored")
     return outcome

@@ -21,7 +21,7 @@ import pytest
 from bench.store.trials import Store
 from tests.robustness.kills import differences, stored
 
-BENCH = [sys.executable, "-c", "from bench.cli.app import main; main()"]
+BENCH = [sys.executable, "-c", "from bench.cli import main; main()"]
 STUDY = "base: {preset: ropanet, train.epochs: 2}\nseeds: 3\naxes: {model.gate: [sigmoid, none]}\n"
 
 
@@ -41,9 +41,9 @@ def cluster(tmp_path: Path) -> Iterator[Any]:
     machines.shutdown()
 
 
-def run(desk: Path, *words: str) -> subprocess.Popen[str]:
+def run(workspace: Path, *words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [*BENCH, "run", "study.yaml", "--profile", "smoke", "--json", *words], cwd=desk,
+        [*BENCH, "run", "study.yaml", "--profile", "smoke", "--json", *words], cwd=workspace,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 

@@ -22,7 +22,7 @@ from PIL import Image
 from bench.data.check import check
 from bench.data.images import UnreadableImage, decode, stored_size
 from bench.data.manifest import Manifest
-from bench.data.phantom import drawn_as
+from bench.data.phantom import generated_as
 from bench.data.sources import open_source
 from bench.errors import BenchError
 from tests.data.conftest import Layout
@@ -289,4 +289,4 @@ def test_more_categories_than_a_number_can_name_are_refused(layout: Layout) -> N
 def test_a_mark_that_no_phantom_has_is_refused(tmp_path: Path, mark: str) -> None:
     (tmp_path / "phantom.json").write_text(mark)
     with pytest.raises(BenchError, match="not the mark of a phantom"):
-        drawn_as(tmp_path)
+        generated_as(tmp_path)

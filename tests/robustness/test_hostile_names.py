@@ -82,7 +82,7 @@ def test_an_error_quotes_nothing_that_acts() -> None:
     assert str(error).replace("\n", "").isprintable()
 
 
-BENCH = [sys.executable, "-c", "from bench.cli.app import main; main()"]
+BENCH = [sys.executable, "-c", "from bench.cli import main; main()"]
 
 
 def test_a_folder_of_hostile_names_is_checked_counted_and_shown(tmp_path: Path) -> None:

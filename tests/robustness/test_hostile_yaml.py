@@ -22,7 +22,7 @@ from bench.errors import LONGEST, BenchError
 from bench.files.yaml import load_yaml, parse_yaml
 from bench.paper.audit import audit, load_claims
 from bench.study.design import Design
-from bench.study.resolve import lay_study
+from bench.study.resolve import resolve_study
 from bench.study.study import load_study
 from tests.robustness import mutations
 
@@ -30,10 +30,10 @@ SECONDS = 10.0
 """Of processor time; no file that is taken for a study may need more."""
 
 
-def laid(path: Path) -> Design:
+def resolved(path: Path) -> Design:
     """A study's design, as `bench plan` lays it out."""
     study, file = load_study(path)
-    return lay_study(study, file, profile="smoke")
+    return resolve_study(study, file, profile="smoke")
 
 
 def refused(tmp_path: Path, text: str | bytes, said: str) -> BenchError:
@@ -42,7 +42,7 @@ def refused(tmp_path: Path, text: str | bytes, said: str) -> BenchError:
     begun = time.process_time()
     with warnings.catch_warnings(), pytest.raises(BenchError, match=said) as caught:
         warnings.simplefilter("error")
-        laid(path)
+        resolved(path)
     assert time.process_time() - begun < SECONDS
     assert str(caught.value.where).startswith(str(path))
     assert len(str(caught.value)) < 2 * LONGEST + len(str(path)) + 100
@@ -151,7 +151,7 @@ def test_names_that_no_table_and_no_terminal_can_show_are_refused(
 def test_two_spellings_of_a_number_are_two_names(tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
     path.write_text("axes: {arm: {1: {}, 0x1: {train.epochs: 3}, 01: {train.epochs: 4}}}")
-    assert [arm.name for arm in laid(path).arms()] == ["1", "0x1", "01"]
+    assert [arm.name for arm in resolved(path).arms()] == ["1", "0x1", "01"]
 
 
 def test_a_device_without_an_end_is_read_no_further_than_a_study_can_be() -> None:
@@ -211,7 +211,7 @@ def test_a_long_condition_is_answered_or_refused_at_once(tmp_path: Path, text: s
     path.write_text(f"where: ['{text}']")
     begun = time.process_time()
     try:
-        laid(path)
+        resolved(path)
     except BenchError as error:
         assert error.where
     assert time.process_time() - begun < SECONDS
@@ -233,7 +233,7 @@ def test_a_spoiled_study_is_laid_out_or_one_clear_error(
     path.write_bytes(spoil(study))
     begun = time.process_time()
     try:
-        design = laid(path)
+        design = resolved(path)
         arms = list(itertools.islice(design.arms(), 50))
     except BenchError as error:
         event("one clear error")

@@ -95,11 +95,11 @@ def test_a_pickle_among_the_features_is_one_clear_error(
 def test_a_pickle_in_the_place_of_kept_image_sizes_is_read_over(tmp_path: Path, trap: Trap) -> None:
     from PIL import Image
 
-    from bench.data.issues import OddityLog
+    from bench.data.issues import IssueLog
 
     (tmp_path / "img").mkdir()
     Image.new("RGB", (30, 20)).save(tmp_path / "img" / "a.jpg")
-    tree = scan_images(tmp_path, tmp_path, "img", OddityLog())
+    tree = scan_images(tmp_path, tmp_path, "img", IssueLog())
     image_sizes(tree, cache=tmp_path / "cache")
     (kept,) = (tmp_path / "cache").glob("*.npz")
     array = tmp_path / "names.npy"
@@ -117,11 +117,11 @@ def test_a_pickle_in_the_place_of_kept_image_sizes_is_read_over(tmp_path: Path, 
 def test_any_flipped_byte_of_kept_image_sizes_gives_the_sizes_all_the_same(tmp_path: Path) -> None:
     from PIL import Image
 
-    from bench.data.issues import OddityLog
+    from bench.data.issues import IssueLog
 
     (tmp_path / "img").mkdir()
     Image.new("RGB", (30, 20)).save(tmp_path / "img" / "a.jpg")
-    tree = scan_images(tmp_path, tmp_path, "img", OddityLog())
+    tree = scan_images(tmp_path, tmp_path, "img", IssueLog())
     image_sizes(tree, cache=tmp_path / "cache")
     (kept,) = (tmp_path / "cache").glob("*.npz")
     whole = kept.read_bytes()

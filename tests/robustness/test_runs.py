@@ -14,7 +14,7 @@ import pytest
 
 from bench.store.trials import Store
 
-BENCH = [sys.executable, "-c", "from bench.cli.app import main; main()"]
+BENCH = [sys.executable, "-c", "from bench.cli import main; main()"]
 
 BAD_GATES = '''
 """Gates that hang, that take their process down, and that find the disk full."""
@@ -51,14 +51,14 @@ GATES["crash"] = Gate("bad_gates:crash", True, True)
 
 
 @pytest.fixture
-def desk(tmp_path: Path, cache: Path) -> Path:
+def workspace(tmp_path: Path, cache: Path) -> Path:
     shutil.copytree(cache, tmp_path / ".cache")
     return tmp_path
 
 
-def start(desk: Path, *words: str, **environment: str) -> subprocess.Popen[str]:
+def start(workspace: Path, *words: str, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [*BENCH, "run", "study.yaml", "--profile", "smoke", "--json", *words], cwd=desk,
+        [*BENCH, "run", "study.yaml", "--profile", "smoke", "--json", *words], cwd=workspace,
         env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
@@ -71,40 +71,46 @@ def ended(process: subprocess.Popen[str], code: int = 0) -> dict[str, Any]:
     return dict(result)
 
 
-def test_two_runs_on_one_store_share_the_work(desk: Path) -> None:
-    (desk / "study.yaml").write_text(
+def test_two_runs_on_one_store_share_the_work(workspace: Path) -> None:
+    (workspace / "study.yaml").write_text(
         "base: {preset: ropanet, train.epochs: 2}\nseeds: 4\naxes: {model.gate: [sigmoid, none]}\n"
     )
-    shutil.rmtree(desk / ".cache" / "phantom")  # they draw it at the same time, too
-    one, other = (ended(run) for run in [start(desk, "--workers", "1") for _ in range(2)])
+    shutil.rmtree(workspace / ".cache" / "phantom")  # they draw it at the same time, too
+    one, other = (ended(run) for run in [start(workspace, "--workers", "1") for _ in range(2)])
     assert one["finished"] + other["finished"] == 8
     assert one["finished"] + one["stored"] == other["finished"] + other["stored"] == 8
-    store = Store(desk / "results")
+    store = Store(workspace / "results")
     assert len(list(store.ids())) == 8
     for identity in store.ids():
         store.read(identity)
-    assert not list((desk / "results" / "claims").iterdir())
-    assert not list((desk / "results").glob("superseded/*"))
+    assert not list((workspace / "results" / "claims").iterdir())
+    assert not list((workspace / "results").glob("superseded/*"))
 
     # A clock that was ahead when they were written, and is right again.
-    for path in (desk / "results").rglob("*"):
+    for path in (workspace / "results").rglob("*"):
         os.utime(path, (4_000_000_000, 4_000_000_000))
-    assert ended(start(desk))["stored"] == 8
+    assert ended(start(workspace))["stored"] == 8
 
 
-def test_a_trial_that_hangs_or_crashes_is_ended_and_the_others_go_on(desk: Path) -> None:
-    (desk / "bad_gates.py").write_text(BAD_GATES)
-    (desk / "study.yaml").write_text(
+def test_a_trial_that_hangs_or_crashes_is_ended_and_the_others_go_on(workspace: Path) -> None:
+    (workspace / "bad_gates.py").write_text(BAD_GATES)
+    (workspace / "study.yaml").write_text(
         "base: {preset: ropanet, train.epochs: 1}\nseeds: 1\n"
         "axes: {model.gate: [sigmoid, crash, hang, none]}\n"
     )
     run = start(
-        desk, "--trial-timeout", "20", PYTHONPATH=str(desk), ROPANET_BENCH_PLUGINS="bad_gates"
+        workspace,
+        "--trial-timeout",
+        "20",
+        PYTHONPATH=str(workspace),
+        ROPANET_BENCH_PLUGINS="bad_gates",
     )
     result = ended(run, code=1)
     assert result["finished"] == 2
     assert sorted(result["failed"]) == ["gate=crash, seed 0", "gate=hang, seed 0"]
-    failures = [json.loads(path.read_text()) for path in desk.glob("results/failures/*/*.json")]
+    failures = [
+        json.loads(path.read_text()) for path in workspace.glob("results/failures/*/*.json")
+    ]
     by_kind = {failure["kind"]: failure for failure in failures}
     assert by_kind.keys() == {"crashed", "timed out"} and len(failures) == 2
     assert "process died, 3 times" in by_kind["crashed"]["error"]
@@ -112,32 +118,32 @@ def test_a_trial_that_hangs_or_crashes_is_ended_and_the_others_go_on(desk: Path)
     assert "in hang" in by_kind["timed out"]["traceback"]  # where it hung
 
 
-def test_a_disk_that_is_full_ends_the_run_and_is_no_fault_of_a_trial(desk: Path) -> None:
-    (desk / "bad_gates.py").write_text(BAD_GATES)
-    (desk / "study.yaml").write_text(
+def test_a_disk_that_is_full_ends_the_run_and_is_no_fault_of_a_trial(workspace: Path) -> None:
+    (workspace / "bad_gates.py").write_text(BAD_GATES)
+    (workspace / "study.yaml").write_text(
         "base: {preset: ropanet, train.epochs: 1}\nseeds: 3\naxes: {model.gate: [full]}\n"
     )
-    full = desk / "full"
+    full = workspace / "full"
     full.touch()
     plugins = {
-        "PYTHONPATH": str(desk), "ROPANET_BENCH_PLUGINS": "bad_gates", "FULL": str(full)
+        "PYTHONPATH": str(workspace), "ROPANET_BENCH_PLUGINS": "bad_gates", "FULL": str(full)
     }  # fmt: skip
-    run = start(desk, "--workers", "1", **plugins)
+    run = start(workspace, "--workers", "1", **plugins)
     said, errors = run.communicate(timeout=240)
     assert run.returncode == 2 and said == "", said + errors
     assert "MB at" in errors and "make room and run the same command again" in errors
     assert "Traceback" not in errors
-    assert not list(desk.glob("results/failures/*/*"))
+    assert not list(workspace.glob("results/failures/*/*"))
 
     full.unlink()
-    assert ended(start(desk, **plugins))["finished"] == 3
+    assert ended(start(workspace, **plugins))["finished"] == 3
 
 
 @pytest.mark.parametrize("option", ["--results", "--cache"])
-def test_a_folder_that_cannot_be_written_is_one_message(desk: Path, option: str) -> None:
-    (desk / "study.yaml").write_text("base: {preset: ropanet, train.epochs: 1}\nseeds: 1\n")
-    (desk / "file").write_text("no folder")
-    run = start(desk, option, "file/below")
+def test_a_folder_that_cannot_be_written_is_one_message(workspace: Path, option: str) -> None:
+    (workspace / "study.yaml").write_text("base: {preset: ropanet, train.epochs: 1}\nseeds: 1\n")
+    (workspace / "file").write_text("no folder")
+    run = start(workspace, option, "file/below")
     said, errors = run.communicate(timeout=60)
     assert run.returncode == 2 and said == ""
     assert "file" in errors and "Traceback" not in errors

@@ -90,12 +90,12 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
+def workspace(tmp_path: Path) -> Desk:
     return Desk(tmp_path)
 
 
-def test_what_the_bench_wrote_is_clean(desk: Desk) -> None:
-    report = desk.fsck()
+def test_what_the_bench_wrote_is_clean(workspace: Desk) -> None:
+    report = workspace.fsck()
     assert report.found == () and (report.trials, report.without_checksums) == (2, 0)
 
 
@@ -105,9 +105,9 @@ PARTS = ("trial.json", *(f"{n}.parquet" for n in ("history", "predictions", "lan
 @pytest.mark.parametrize("name", PARTS)
 @pytest.mark.parametrize("fault", ["flipped", "truncated", "empty", "missing"])
 def test_a_damaged_trial_is_not_read_and_is_moved_aside_to_be_trained_again(
-    desk: Desk, name: str, fault: str
+    workspace: Desk, name: str, fault: str
 ) -> None:
-    path = desk.trial(name)
+    path = workspace.trial(name)
     if fault == "flipped":
         flip(path, len(path.read_bytes()) // 2)
     elif fault == "missing":
@@ -115,24 +115,24 @@ def test_a_damaged_trial_is_not_read_and_is_moved_aside_to_be_trained_again(
     else:
         os.truncate(path, 0 if fault == "empty" else path.stat().st_size // 2)
     with pytest.raises(BenchError):
-        desk.store.read(ONE)
-    (found,) = desk.fsck(repair=True).found
+        workspace.store.read(ONE)
+    (found,) = workspace.fsck(repair=True).found
     assert (found.kind, found.repaired) == ("damaged trial", True)
     assert found.retrain == (f"asked: plain, seed 0 ({ONE})",)
-    assert not desk.store.has(ONE) and (desk.results / "damaged" / f"{ONE}-1").is_dir()
-    desk.store.write(trial(ONE))
-    assert desk.fsck().found == ()
+    assert not workspace.store.has(ONE) and (workspace.results / "damaged" / f"{ONE}-1").is_dir()
+    workspace.store.write(trial(ONE))
+    assert workspace.fsck().found == ()
 
 
-def test_any_flipped_byte_of_a_trial_is_found_or_changes_nothing(desk: Desk) -> None:
-    read = desk.store.read(ONE)
+def test_any_flipped_byte_of_a_trial_is_found_or_changes_nothing(workspace: Desk) -> None:
+    read = workspace.store.read(ONE)
     for name in PARTS:
-        path = desk.trial(name)
+        path = workspace.trial(name)
         whole = path.read_bytes()
         for at in range(0, len(whole), 29):
             path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
             try:
-                again = desk.store.read(ONE)
+                again = workspace.store.read(ONE)
             except BenchError as error:
                 assert ONE in str(error) and error.fix
                 continue
@@ -141,123 +141,126 @@ def test_any_flipped_byte_of_a_trial_is_found_or_changes_nothing(desk: Desk) -> 
         path.write_bytes(whole)
 
 
-def test_a_trial_from_before_checksums_is_read_and_counted(desk: Desk) -> None:
-    plain = json.loads(desk.trial().read_text())
+def test_a_trial_from_before_checksums_is_read_and_counted(workspace: Desk) -> None:
+    plain = json.loads(workspace.trial().read_text())
     del plain["files"], plain["own_sha256"]
-    desk.trial().write_text(json.dumps(plain))
-    assert desk.store.read(ONE).metrics["accuracy"] == 0.5
-    report = desk.fsck()
+    workspace.trial().write_text(json.dumps(plain))
+    assert workspace.store.read(ONE).metrics["accuracy"] == 0.5
+    report = workspace.fsck()
     assert report.found == () and report.without_checksums == 1
-    os.truncate(desk.trial("predictions.parquet"), 100)
-    assert [found.kind for found in desk.fsck().found] == ["damaged trial"]
+    os.truncate(workspace.trial("predictions.parquet"), 100)
+    assert [found.kind for found in workspace.fsck().found] == ["damaged trial"]
 
 
-def test_a_record_cannot_be_stripped_of_its_own_checksum(desk: Desk) -> None:
-    desk.trial().write_text(desk.trial().read_text().replace("own_sha256", "own_sha255"))
+def test_a_record_cannot_be_stripped_of_its_own_checksum(workspace: Desk) -> None:
+    workspace.trial().write_text(workspace.trial().read_text().replace("own_sha256", "own_sha255"))
     with pytest.raises(BenchError, match="checksum"):
-        desk.store.summary(ONE)
+        workspace.store.summary(ONE)
 
 
-def test_a_folder_without_a_record_does_not_stand_in_the_way_of_a_trial(desk: Desk) -> None:
-    desk.trial().unlink()
-    desk.store.write(trial(ONE))
-    assert desk.store.read(ONE).id == ONE and (desk.results / "damaged" / f"{ONE}-1").is_dir()
+def test_a_folder_without_a_record_does_not_stand_in_the_way_of_a_trial(workspace: Desk) -> None:
+    workspace.trial().unlink()
+    workspace.store.write(trial(ONE))
+    assert (
+        workspace.store.read(ONE).id == ONE
+        and (workspace.results / "damaged" / f"{ONE}-1").is_dir()
+    )
 
 
-def damage_study(desk: Desk) -> None:
-    flip(desk.results / "studies" / "asked.json")
+def damage_study(workspace: Desk) -> None:
+    flip(workspace.results / "studies" / "asked.json")
 
 
-def damage_failure(desk: Desk) -> None:
-    flip(desk.results / "failures" / GONE / "1.json", 20)
+def damage_failure(workspace: Desk) -> None:
+    flip(workspace.results / "failures" / GONE / "1.json", 20)
 
 
-def damage_superseded(desk: Desk) -> None:
-    desk.store.write(trial(TWO), replace=True)
-    flip(desk.results / "superseded" / f"{TWO}-1" / "history.parquet")
+def damage_superseded(workspace: Desk) -> None:
+    workspace.store.write(trial(TWO), replace=True)
+    flip(workspace.results / "superseded" / f"{TWO}-1" / "history.parquet")
 
 
-def half_a_draft(desk: Desk) -> None:
-    draft = desk.results / "drafts" / f"{TWO}.x"
-    shutil.copytree(desk.store.trials / TWO, draft)
+def half_a_draft(workspace: Desk) -> None:
+    draft = workspace.results / "drafts" / f"{TWO}.x"
+    shutil.copytree(workspace.store.trials / TWO, draft)
     (draft / "trial.json").unlink()
     age(draft)
 
 
-def flip_maps(desk: Desk) -> None:
-    flip(desk.shard())
+def flip_maps(workspace: Desk) -> None:
+    flip(workspace.shard())
 
 
-def lose_maps(desk: Desk) -> None:
-    desk.shard().unlink()
+def lose_maps(workspace: Desk) -> None:
+    workspace.shard().unlink()
 
 
-def cut_description(desk: Desk) -> None:
-    os.truncate(desk.shard().with_suffix(".json"), 30)
+def cut_description(workspace: Desk) -> None:
+    os.truncate(workspace.shard().with_suffix(".json"), 30)
 
 
-def forget_description(desk: Desk) -> None:
-    desk.shard().with_suffix(".json").unlink()
-    age(desk.shard())
+def forget_description(workspace: Desk) -> None:
+    workspace.shard().with_suffix(".json").unlink()
+    age(workspace.shard())
 
 
-def rename_rows(desk: Desk) -> None:
-    path = desk.shard().with_suffix(".json")
+def rename_rows(workspace: Desk) -> None:
+    path = workspace.shard().with_suffix(".json")
     plain = json.loads(path.read_text())
     del plain["own_sha256"]
     plain["rows"] = [row + 1 for row in plain["rows"]]
     path.write_text(json.dumps(plain))
 
 
-def damage_about(desk: Desk) -> None:
-    flip(desk.features.folder / "about.json", 30)
+def damage_about(workspace: Desk) -> None:
+    flip(workspace.features.folder / "about.json", 30)
 
 
-def damage_weights(desk: Desk) -> None:
-    flip(desk.weights, 2)
+def damage_weights(workspace: Desk) -> None:
+    flip(workspace.weights, 2)
 
 
-def other_data(desk: Desk) -> None:
+def other_data(workspace: Desk) -> None:
     key = FeatureKey("small", WEIGHTS, 96, "unit", "0" * 64)
-    FeatureStore(desk.cache, key).write([1], np.zeros((1, 2, 2, 1), "f4"), {})
+    FeatureStore(workspace.cache, key).write([1], np.zeros((1, 2, 2, 1), "f4"), {})
 
 
-def other_weights(desk: Desk) -> None:
+def other_weights(workspace: Desk) -> None:
     key = FeatureKey("small", "sha256:" + "0" * 64, 96, "unit", DATA)
-    FeatureStore(desk.cache, key).write([1], np.zeros((1, 2, 2, 1), "f4"), {})
+    FeatureStore(workspace.cache, key).write([1], np.zeros((1, 2, 2, 1), "f4"), {})
 
 
-def other_format(desk: Desk) -> None:
+def other_format(workspace: Desk) -> None:
     key = FeatureKey("small", WEIGHTS, 96, "unit", DATA, format=0)
-    FeatureStore(desk.cache, key).write([1], np.zeros((1, 2, 2, 1), "f4"), {})
+    FeatureStore(workspace.cache, key).write([1], np.zeros((1, 2, 2, 1), "f4"), {})
 
 
-def old_weights(desk: Desk) -> None:
-    (desk.weights.parent / "small-phantom-v0.weights.h5").write_bytes(b"old")
+def old_weights(workspace: Desk) -> None:
+    (workspace.weights.parent / "small-phantom-v0.weights.h5").write_bytes(b"old")
 
 
-def old_phantom(desk: Desk) -> None:
-    folder = desk.cache / "phantom" / "50-images-seed-0"
+def old_phantom(workspace: Desk) -> None:
+    folder = workspace.cache / "phantom" / "50-images-seed-0"
     folder.mkdir(parents=True)
     (folder / "phantom.json").write_text('{"version": 0}')
 
 
-def other_sizes(desk: Desk) -> None:
-    np.savez(desk.cache / "image-sizes-0000000000000000.npz", names=np.zeros(3))
+def other_sizes(workspace: Desk) -> None:
+    np.savez(workspace.cache / "image-sizes-0000000000000000.npz", names=np.zeros(3))
 
 
-def damage_sizes(desk: Desk) -> None:
-    other_sizes(desk)
-    flip(desk.cache / "image-sizes-0000000000000000.npz", 150)
+def damage_sizes(workspace: Desk) -> None:
+    other_sizes(workspace)
+    flip(workspace.cache / "image-sizes-0000000000000000.npz", 150)
 
 
-def progress_left(desk: Desk) -> None:
-    (desk.cache / ".progress-x").mkdir()
-    age(desk.cache / ".progress-x")
+def progress_left(workspace: Desk) -> None:
+    (workspace.cache / ".progress-x").mkdir()
+    age(workspace.cache / ".progress-x")
 
 
-def draft_left(desk: Desk) -> None:
-    draft = desk.features.folder / ".x.12.npy"
+def draft_left(workspace: Desk) -> None:
+    draft = workspace.features.folder / ".x.12.npy"
     draft.write_bytes(b"half")
     age(draft)
 
@@ -287,90 +290,92 @@ def draft_left(desk: Desk) -> None:
     ],
 )
 def test_a_fault_is_found_and_once_repaired_found_no_more(
-    desk: Desk, fault: Callable[[Desk], None], kind: str
+    workspace: Desk, fault: Callable[[Desk], None], kind: str
 ) -> None:
-    fault(desk)
-    before = desk.fsck()
+    fault(workspace)
+    before = workspace.fsck()
     assert [found.kind for found in before.found] == [kind]
-    assert desk.fsck().found == before.found, "looking changes nothing"
-    assert all(found.repaired for found in desk.fsck(repair=True).found)
+    assert workspace.fsck().found == before.found, "looking changes nothing"
+    assert all(found.repaired for found in workspace.fsck(repair=True).found)
     # A failure that cannot be read any more leaves its trial neither finished nor failed.
     left = ["missing trials"] if fault is damage_failure else []
-    assert [found.kind for found in desk.fsck().found] == left
+    assert [found.kind for found in workspace.fsck().found] == left
 
 
-def test_a_damaged_study_is_moved_aside_and_named(desk: Desk) -> None:
-    damage_study(desk)
+def test_a_damaged_study_is_moved_aside_and_named(workspace: Desk) -> None:
+    damage_study(workspace)
     with pytest.raises(BenchError, match=r"asked\.json.*checksum"):
-        desk.store.studies()
-    (found,) = desk.fsck(repair=True).found
+        workspace.store.studies()
+    (found,) = workspace.fsck(repair=True).found
     assert (found.kind, found.repaired) == ("damaged study record", True)
-    assert desk.store.studies() == [] and list(desk.results.glob("damaged/studies/*"))
+    assert workspace.store.studies() == [] and list(workspace.results.glob("damaged/studies/*"))
 
 
-def test_foreign_files_are_named_and_never_touched(desk: Desk) -> None:
+def test_foreign_files_are_named_and_never_touched(workspace: Desk) -> None:
     strangers = [
-        desk.store.trials / "notes",
-        desk.store.trials / ONE / "notes.txt",
-        desk.results / "studies" / "notes.txt",
-        desk.features.folder / "notes.txt",
-        desk.cache / "features" / "notes.txt",
-        desk.cache / "weights" / "mine.weights.h5",
+        workspace.store.trials / "notes",
+        workspace.store.trials / ONE / "notes.txt",
+        workspace.results / "studies" / "notes.txt",
+        workspace.features.folder / "notes.txt",
+        workspace.cache / "features" / "notes.txt",
+        workspace.cache / "weights" / "mine.weights.h5",
     ]
     for path in strangers:
         path.write_text("mine")
-    report = desk.fsck(repair=True)
+    report = workspace.fsck(repair=True)
     assert {found.path for found in report.found} == set(map(str, strangers))
     assert {(found.kind, found.repair) for found in report.found} == {("foreign", None)}
     assert all(path.read_text() == "mine" for path in strangers)
 
 
-def test_a_trial_that_is_gone_is_named(desk: Desk) -> None:
-    shutil.rmtree(desk.store.trials / TWO)
-    report = desk.fsck()
+def test_a_trial_that_is_gone_is_named(workspace: Desk) -> None:
+    shutil.rmtree(workspace.store.trials / TWO)
+    report = workspace.fsck()
     assert [found.kind for found in report.found] == ["missing trials"]
     assert report.retrain == (f"asked: plain, seed 1 ({TWO})",)
 
 
-def test_a_draft_that_is_whole_is_put_in_its_place(desk: Desk) -> None:
-    draft = desk.results / "drafts" / f"{ONE}.x"
-    (desk.store.trials / ONE).rename(draft)
-    assert "missing trials" in [found.kind for found in desk.fsck().found]
+def test_a_draft_that_is_whole_is_put_in_its_place(workspace: Desk) -> None:
+    draft = workspace.results / "drafts" / f"{ONE}.x"
+    (workspace.store.trials / ONE).rename(draft)
+    assert "missing trials" in [found.kind for found in workspace.fsck().found]
     age(draft)
-    assert "finished trial in drafts/" in [found.kind for found in desk.fsck(repair=True).found]
-    assert desk.fsck().found == () and desk.store.read(ONE).id == ONE
+    assert "finished trial in drafts/" in [
+        found.kind for found in workspace.fsck(repair=True).found
+    ]
+    assert workspace.fsck().found == () and workspace.store.read(ONE).id == ONE
 
 
-def test_what_is_being_written_is_left_alone(desk: Desk) -> None:
-    (desk.results / "drafts" / f"{GONE}.x").mkdir()
-    (desk.cache / ".progress-x").mkdir()
-    (desk.features.folder / ".x.12.npy").write_bytes(b"half")
-    assert desk.fsck().found == ()
+def test_what_is_being_written_is_left_alone(workspace: Desk) -> None:
+    (workspace.results / "drafts" / f"{GONE}.x").mkdir()
+    (workspace.cache / ".progress-x").mkdir()
+    (workspace.features.folder / ".x.12.npy").write_bytes(b"half")
+    assert workspace.fsck().found == ()
 
 
-def test_features_of_a_description_for_other_images_are_not_used(desk: Desk) -> None:
-    assert desk.features.missing([1, 3, 7]) == []
+def test_features_of_a_description_for_other_images_are_not_used(workspace: Desk) -> None:
+    assert workspace.features.missing([1, 3, 7]) == []
     rows = {row for row in (1, 3, 7) if row + 1 not in (1, 3, 7)}
-    rename_rows(desk)
-    missing = desk.features.missing([1, 2, 3, 4, 7, 8])
+    rename_rows(workspace)
+    missing = workspace.features.missing([1, 2, 3, 4, 7, 8])
     assert rows & set(missing) and {2, 4, 8} <= set(missing)
 
 
-def test_damaged_weights_are_not_used(desk: Desk) -> None:
+def test_damaged_weights_are_not_used(workspace: Desk) -> None:
     settings = BackboneSettings(name="small", weights="phantom")
-    assert weights_digest(settings, desk.cache).startswith("sha256:")
-    desk.weights.write_bytes(b"wEights, longer")
+    assert weights_digest(settings, workspace.cache).startswith("sha256:")
+    workspace.weights.write_bytes(b"wEights, longer")
     with pytest.raises(BenchError, match="checksum differs"):
-        weights_digest(settings, desk.cache)
+        weights_digest(settings, workspace.cache)
 
 
-def test_the_command_names_what_it_found_and_exits_with_1(desk: Desk) -> None:
-    flip(desk.trial("history.parquet"))
-    folders = ["--results", str(desk.results), "--cache", str(desk.cache)]
+def test_the_command_names_what_it_found_and_exits_with_1(workspace: Desk) -> None:
+    flip(workspace.trial("history.parquet"))
+    folders = ["--results", str(workspace.results), "--cache", str(workspace.cache)]
 
     def bench(*words: str) -> tuple[int, str]:
         done = subprocess.run(
-            [sys.executable, "-c", "from bench.cli.app import main; main()", "fsck", *folders, *words],
+            [sys.executable, "-c", "from bench.cli import main; main()", "fsck", *folders, *words],
             capture_output=True, text=True, check=False, timeout=60,
         )  # fmt: skip
         assert "Traceback" not in done.stderr
@@ -382,7 +387,7 @@ def test_the_command_names_what_it_found_and_exits_with_1(desk: Desk) -> None:
     code, said = bench("--repair")
     said = " ".join(said.split())
     assert code == 1 and "repaired: moved to damaged/" in said and "asked: plain, seed 0" in said
-    desk.store.write(trial(ONE))
+    workspace.store.write(trial(ONE))
     assert bench() == (0, "2 trials looked over: nothing found\n")
 
 

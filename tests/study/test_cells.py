@@ -13,7 +13,7 @@ import pytest
 from bench.errors import BenchError
 from bench.study.cells import fraction
 from bench.study.design import Design
-from bench.study.resolve import lay_study
+from bench.study.resolve import resolve_study
 from bench.study.study import load_study
 
 SIX = """
@@ -27,13 +27,13 @@ axes:
 """
 
 
-def lay_out(folder: Path, text: str, **options: Any) -> Design:
+def resolve(folder: Path, text: str, **options: Any) -> Design:
     (folder / "study.yaml").write_text(text)
-    return lay_study(*load_study(folder / "study.yaml"), profile="laptop", **options)
+    return resolve_study(*load_study(folder / "study.yaml"), profile="laptop", **options)
 
 
-def names(laid: Design) -> list[str]:
-    return [arm.name for arm in laid.arms()]
+def names(design: Design) -> list[str]:
+    return [arm.name for arm in design.arms()]
 
 
 # Box, Hunter and Hunter 2005, table 6.22: the highest resolution of 2^(k-p) designs.
@@ -47,23 +47,23 @@ def test_fractions_have_the_textbooks_resolution(factors: int, runs: int) -> Non
 
 
 def test_a_fraction_is_balanced_and_orthogonal_and_holds_the_control(tmp_path: Path) -> None:
-    laid = lay_out(tmp_path, SIX + "design: {kind: fractional, runs: 16}\n")
-    arms = list(laid.arms())
-    assert len(arms) == laid.arm_count == 16 and laid.resolution == 4
-    axes = [axis.name for axis in laid.axes]
-    signs = np.array([[arm.levels[a] == laid.axes[i].levels[0].label for i, a in enumerate(axes)]
+    design = resolve(tmp_path, SIX + "design: {kind: fractional, runs: 16}\n")
+    arms = list(design.arms())
+    assert len(arms) == design.arm_count == 16 and design.resolution == 4
+    axes = [axis.name for axis in design.axes]
+    signs = np.array([[arm.levels[a] == design.axes[i].levels[0].label for i, a in enumerate(axes)]
                       for arm in arms]) * 2 - 1  # fmt: skip
     np.testing.assert_array_equal(signs.T @ signs, 16 * np.eye(6))
     # Resolution 4: no two-way interaction is confounded with a main effect.
     for i, j in combinations(range(6), 2):
         assert not (signs.T @ (signs[:, i] * signs[:, j])).any()
-    assert laid.control.name in [arm.name for arm in arms]
+    assert design.control.name in [arm.name for arm in arms]
 
 
 def test_random_cells_are_distinct_seeded_and_hold_the_control(tmp_path: Path) -> None:
     def drawn(seed: int, arms: int = 20) -> list[str]:
         return names(
-            lay_out(tmp_path, SIX + f"design: {{kind: random, arms: {arms}, seed: {seed}}}\n")
+            resolve(tmp_path, SIX + f"design: {{kind: random, arms: {arms}, seed: {seed}}}\n")
         )
 
     one = drawn(0)
@@ -80,16 +80,16 @@ axes:
   landmarks: {with: {}, without: {landmarks.update_ratio: 0}}
 design: leave_one_out
 """
-    laid = lay_out(tmp_path, text)
-    assert names(laid) == ["complete", "without mask", "without landmarks", "without all of them"]
-    assert laid.control.name == "complete"
+    design = resolve(tmp_path, text)
+    assert names(design) == ["complete", "without mask", "without landmarks", "without all of them"]
+    assert design.control.name == "complete"
 
 
 def test_conditions_leave_cells_out_and_the_count_agrees(tmp_path: Path) -> None:
     text = SIX + "where: [\"model.gate == 'sigmoid' or landmarks.update_ratio == 2\"]\n"
-    laid = lay_out(tmp_path, text)
-    found = names(laid)
-    assert len(found) == laid.arm_count == 48
+    design = resolve(tmp_path, text)
+    found = names(design)
+    assert len(found) == design.arm_count == 48
     assert not any("gate=none" in name and "update_ratio=1" in name for name in found)
 
 
@@ -100,9 +100,9 @@ axes:
   train.balancing_strength: {when: "train.balancing != 'none'", levels: [0.5, 1.0]}
   model.gate: [sigmoid, none]
 """
-    laid = lay_out(tmp_path, text)
-    arms = list(laid.arms())
-    assert len(arms) == laid.arm_count == 10
+    design = resolve(tmp_path, text)
+    arms = list(design.arms())
+    assert len(arms) == design.arm_count == 10
     counts = Counter(arm.spec.train.balancing for arm in arms)  # type: ignore[union-attr]
     assert counts == {"none": 2, "focal": 4, "logit_adjustment": 4}
     plain = [arm for arm in arms if arm.spec.train.balancing == "none"]  # type: ignore[union-attr]
@@ -115,12 +115,12 @@ axes:
   system: {ropanet: {}, baseline: {base: ropanet_baseline}, prior: {base: prior}}
 where: ["train.epochs > 0 and train.selection == 'last'"]
 """
-    assert names(lay_out(tmp_path, text)) == ["ropanet", "baseline"]  # the prior has no epochs
+    assert names(resolve(tmp_path, text)) == ["ropanet", "baseline"]  # the prior has no epochs
     other = text.replace("train.epochs > 0", "train.epochs == 3")
-    laid = lay_out(
+    design = resolve(
         tmp_path, other.replace(", prior: {base: prior}", ""), settings={"train.epochs": 3}
     )
-    assert laid.arm_count == 2
+    assert design.arm_count == 2
 
 
 def test_a_million_cells_with_conditions_are_counted_without_being_walked(tmp_path: Path) -> None:
@@ -128,9 +128,9 @@ def test_a_million_cells_with_conditions_are_counted_without_being_walked(tmp_pa
     paths = ("train.epochs", "train.batch_size", "landmarks.update_ratio", "data.split_seed",
              "model.global_filters", "model.branch_units")  # fmt: skip
     text = "axes:\n" + "".join(f"  {path}: {ten}\n" for path in paths)
-    laid = lay_out(tmp_path, text + 'where: ["train.epochs <= train.batch_size"]\n')
-    assert laid.arm_count == 55 * 10**4
-    sample = list(laid.sampled_arms(40))
+    design = resolve(tmp_path, text + 'where: ["train.epochs <= train.batch_size"]\n')
+    assert design.arm_count == 55 * 10**4
+    sample = list(design.sampled_arms(40))
     assert len({arm.name for arm in sample}) == 40
     assert all(a.spec.train.epochs <= a.spec.train.batch_size for a in sample)  # type: ignore[union-attr]
     assert any(one.spec != other.spec for one, other in pairwise(sample))
@@ -176,5 +176,5 @@ FAULTS = {
 def test_a_fault_of_a_design_is_one_message_with_its_place(fault: str, tmp_path: Path) -> None:
     text, place, found = FAULTS[fault]
     with pytest.raises(BenchError) as raised:
-        lay_out(tmp_path, text)
+        resolve(tmp_path, text)
     assert f"study.yaml:{place}" in str(raised.value) and found in str(raised.value)

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from bench.models.network import Stem
+from bench.models.network import ModelInputs
 from bench.study.cost import head_flops, trial_flops
 from bench.study.settings.training import LandmarkSpec, PoseSpec, TrainSpec
 from bench.study.trial import TrialSpec
@@ -34,7 +34,7 @@ def spec(model: Any) -> TrialSpec:
 def counted(model: Any, classes: int) -> int:
     """Operations of every layer with a kernel, from the shapes of the network built."""
     features = keras.Input((4, 4, 128))
-    network = load(model.build)(spec(model), Stem(features, features), classes)
+    network = load(model.build)(spec(model), ModelInputs(features, features), classes)
     total = 0
     for layer in network.model.layers:
         kernel = getattr(layer, "kernel", None)

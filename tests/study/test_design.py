@@ -13,7 +13,7 @@ import pytest
 from bench.errors import BenchError
 from bench.files.yaml import load_yaml, parse_yaml
 from bench.study.design import Design
-from bench.study.resolve import lay_study
+from bench.study.resolve import resolve_study
 from bench.study.schema import study_schema
 from bench.study.study import load_study
 from bench.study.trial import TrialSpec, canonical, trial_id
@@ -22,29 +22,29 @@ ABLATIONS = Path(__file__).parents[2] / "ablations"
 SHIPPED = sorted(ABLATIONS.glob("*.yaml"))
 
 
-def lay_out(folder: Path, text: str, profile: str = "laptop", **options: Any) -> Design:
+def resolve(folder: Path, text: str, profile: str = "laptop", **options: Any) -> Design:
     file = folder / "study.yaml"
     file.write_text(text)
-    return lay_study(*load_study(file), profile=profile, **options)
+    return resolve_study(*load_study(file), profile=profile, **options)
 
 
-def names(laid: Design) -> list[str]:
-    return [arm.name for arm in laid.arms()]
+def names(design: Design) -> list[str]:
+    return [arm.name for arm in design.arms()]
 
 
 def test_a_factorial_crosses_its_axes_and_a_one_factor_design_does_not(tmp_path: Path) -> None:
     axes = "axes: {model.gate: [sigmoid, none], landmarks.update_ratio: [1, 2, 3]}\n"
     control = "control: {landmarks.update_ratio: 2}\n"
-    assert len(names(lay_out(tmp_path, axes))) == 6
-    one_factor = lay_out(tmp_path, f"{axes}{control}design: one_factor\n")
+    assert len(names(resolve(tmp_path, axes))) == 6
+    one_factor = resolve(tmp_path, f"{axes}{control}design: one_factor\n")
     assert names(one_factor) == ["control", "gate=none", "update_ratio=1", "update_ratio=3"]
     assert one_factor.arm_count == 4
     assert one_factor.control.spec.landmarks.update_ratio == 2  # type: ignore[union-attr]
 
 
 def test_seeds_are_outermost_so_that_a_cut_study_is_still_paired(tmp_path: Path) -> None:
-    laid = lay_out(tmp_path, "axes: {model.gate: [sigmoid, none]}\nseeds: [7, 9]\n")
-    order = [(arm.name, seed) for arm, seed, _ in laid.trials()]
+    design = resolve(tmp_path, "axes: {model.gate: [sigmoid, none]}\nseeds: [7, 9]\n")
+    order = [(arm.name, seed) for arm, seed, _ in design.trials()]
     assert order == [("gate=sigmoid", 7), ("gate=none", 7), ("gate=sigmoid", 9), ("gate=none", 9)]
 
 
@@ -54,12 +54,12 @@ base: {preset: ropanet, train.epochs: 7, train: {batch_size: 8}}
 axes: {arm: {a: {}, b: {train: {epochs: 3}}, c: {base: ropanet_baseline}}}
 profiles: {smoke: {seeds: 1, base: {train.batch_size: 16}}}
 """
-    smoke = {arm.name: arm.spec for arm in lay_out(tmp_path, text, "smoke").arms()}
+    smoke = {arm.name: arm.spec for arm in resolve(tmp_path, text, "smoke").arms()}
     assert (smoke["a"].train.epochs, smoke["a"].train.batch_size) == (7, 16)  # type: ignore[union-attr]
     assert smoke["b"].train.epochs == 3  # type: ignore[union-attr]
     assert smoke["c"].model.kind == "ropanet_baseline"
-    assert lay_out(tmp_path, text, "laptop").control.spec.train.batch_size == 8  # type: ignore[union-attr]
-    above = lay_out(tmp_path, text, settings={"train.batch_size": 1})
+    assert resolve(tmp_path, text, "laptop").control.spec.train.batch_size == 8  # type: ignore[union-attr]
+    above = resolve(tmp_path, text, settings={"train.batch_size": 1})
     assert {arm.spec.train.batch_size for arm in above.arms()} == {1}  # type: ignore[union-attr]
 
 
@@ -67,25 +67,25 @@ def test_a_million_cells_are_laid_out_without_being_built(tmp_path: Path) -> Non
     ten = list(range(1, 11))
     paths = ("train.epochs", "train.batch_size", "landmarks.update_ratio", "data.split_seed",
              "model.global_filters", "model.branch_units")  # fmt: skip
-    laid = lay_out(tmp_path, "axes:\n" + "".join(f"  {path}: {ten}\n" for path in paths))
-    assert laid.arm_count == 10**6
-    first = [arm.name for arm in itertools.islice(laid.arms(), 2)]
+    design = resolve(tmp_path, "axes:\n" + "".join(f"  {path}: {ten}\n" for path in paths))
+    assert design.arm_count == 10**6
+    first = [arm.name for arm in itertools.islice(design.arms(), 2)]
     assert first[1].endswith("global_filters=1, branch_units=2")
 
 
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
 @pytest.mark.parametrize("profile", ["smoke", "laptop", "paper"])
 def test_the_shipped_studies_lay_out_under_every_profile(file: Path, profile: str) -> None:
-    laid = lay_study(*load_study(file), profile=profile)
-    assert laid.control.name in names(laid)
+    design = resolve_study(*load_study(file), profile=profile)
+    assert design.control.name in names(design)
 
 
 def test_the_readmes_study_is_one(tmp_path: Path) -> None:
     readme = (ABLATIONS.parent / "README.md").read_text()
     text = readme.split("```yaml\n")[1].split("```")[0]
-    laid = lay_out(tmp_path, text)
+    design = resolve(tmp_path, text)
     # gate=none only with 6 units: 3 of 4 pairs; balancing none, focal 1 and focal 2.
-    assert laid.arm_count == len(names(laid)) == 9
+    assert design.arm_count == len(names(design)) == 9
     jsonschema.Draft202012Validator(study_schema()).validate(parse_yaml(text, "README").value)
 
 
@@ -128,7 +128,7 @@ FAULTS = {
 def test_a_fault_is_one_message_with_its_place_and_a_way_out(fault: str, tmp_path: Path) -> None:
     text, place, found, advice = FAULTS[fault]
     with pytest.raises(BenchError) as raised:
-        lay_out(tmp_path, text)
+        resolve(tmp_path, text)
     message = str(raised.value)
     assert f"study.yaml:{place}: " in message
     assert found in message and advice in message
@@ -148,7 +148,7 @@ def test_plain_values_are_read_as_people_mean_them() -> None:
 
 
 def spec_of(folder: Path, text: str) -> TrialSpec:
-    return lay_out(folder, text).control.spec
+    return resolve(folder, text).control.spec
 
 
 def test_a_trial_is_identified_by_its_content_alone(tmp_path: Path) -> None:

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from bench.study.overlays import base_layers, put, stacked
+from bench.study.overlays import base_overlays, put, stacked
 from bench.study.trial import TrialSpec, canonical, trial_id
 from bench.systems.settings import ADDED, FashionNet, RopaNet
 
 
 def spec(preset: str, profile: str, **settings: Any) -> TrialSpec:
-    plain = stacked(base_layers(preset, profile, None))
+    plain = stacked(base_overlays(preset, profile, None))
     for path, value in settings.items():
         put(plain, path.replace("__", "."), value)
     return TrialSpec.model_validate(plain)

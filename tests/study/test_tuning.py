@@ -9,7 +9,7 @@ import pytest
 from bench.errors import BenchError
 from bench.study.budget import budget_of, rungs
 from bench.study.design import Design
-from bench.study.resolve import lay_study
+from bench.study.resolve import resolve_study
 from bench.study.space import active, corners, feature_specs, judged, space_of, with_values
 from bench.study.study import load_study
 from bench.study.trial import canonical, trial_id
@@ -19,10 +19,10 @@ RATE = "    train.learning_rate: {kind: float, low: 0.001, high: 0.1, scale: log
 GATES = "    model.gate: [none, sigmoid]\n"
 
 
-def lay_out(folder: Path, text: str, profile: str = "laptop") -> Design:
+def resolve(folder: Path, text: str, profile: str = "laptop") -> Design:
     file = folder / "study.yaml"
     file.write_text(text)
-    return lay_study(*load_study(file), profile=profile)
+    return resolve_study(*load_study(file), profile=profile)
 
 
 FAULTS = {
@@ -92,7 +92,7 @@ FAULTS = {
 def test_a_fault_is_one_message_with_its_place(fault: str, tmp_path: Path) -> None:
     text, place, found, advice = FAULTS[fault]
     with pytest.raises(BenchError) as raised:
-        lay_out(tmp_path, text)
+        resolve(tmp_path, text)
     message = str(raised.value)
     assert f"study.yaml:{place}: " in message
     assert found in message and advice in message and message.count("\n") <= 1
@@ -109,9 +109,9 @@ axes: {{model.gate: [sigmoid, none]}}
 
 
 def test_a_dimension_exists_where_its_conditions_hold(tmp_path: Path) -> None:
-    laid = lay_out(tmp_path, CONDITIONAL)
-    assert laid.tuning is not None
-    with_mask, without = (space_of(laid.tuning, arm.spec) for arm in laid.arms())
+    design = resolve(tmp_path, CONDITIONAL)
+    assert design.tuning is not None
+    with_mask, without = (space_of(design.tuning, arm.spec) for arm in design.arms())
     assert list(with_mask) == [*without, "model.gate_bias"]
     assert active(without, {}) == {"train.balancing": "none"}
     assert {"train.balancing": "focal", "train.balancing_strength": 3.0} in list(corners(without))
@@ -120,7 +120,7 @@ def test_a_dimension_exists_where_its_conditions_hold(tmp_path: Path) -> None:
 def test_a_proposal_is_the_arm_with_the_values_over_it_and_never_sees_the_test_images(
     tmp_path: Path,
 ) -> None:
-    spec = next(lay_out(tmp_path, CONDITIONAL).arms()).spec
+    spec = next(resolve(tmp_path, CONDITIONAL).arms()).spec
     proposed = judged(with_values(spec, {"train.balancing": "focal"}, epochs=3))
     assert proposed.train is not None and proposed.train.balancing == "focal"
     assert (proposed.train.epochs, proposed.eval.split) == (3, "validation")
@@ -132,9 +132,11 @@ def test_a_proposal_is_the_arm_with_the_values_over_it_and_never_sees_the_test_i
 
 def test_the_budget_is_the_same_for_every_arm(tmp_path: Path) -> None:
     def budgets(tuning: str) -> list[tuple[int | None, int | None]]:
-        laid = lay_out(tmp_path, f"axes: {{model.gate: [sigmoid, none]}}\n{HEAD}{RATE}  {tuning}\n")
-        assert laid.tuning is not None
-        found = [budget_of(laid.tuning, arm.spec) for arm in laid.arms()]
+        design = resolve(
+            tmp_path, f"axes: {{model.gate: [sigmoid, none]}}\n{HEAD}{RATE}  {tuning}\n"
+        )
+        assert design.tuning is not None
+        found = [budget_of(design.tuning, arm.spec) for arm in design.arms()]
         return [(budget.proposals, budget.epochs) for budget in found]
 
     assert budgets("trials: 7") == [(7, None)] * 2
@@ -146,7 +148,7 @@ def test_the_budget_is_the_same_for_every_arm(tmp_path: Path) -> None:
 
 def test_a_profile_changes_the_budget(tmp_path: Path) -> None:
     text = f"{HEAD}{RATE}  trials: 7\nprofiles: {{smoke: {{tuning: {{epochs: 8, seeds: 2}}}}}}\n"
-    smoke, laptop = (lay_out(tmp_path, text, profile).tuning for profile in ("smoke", "laptop"))
+    smoke, laptop = (resolve(tmp_path, text, profile).tuning for profile in ("smoke", "laptop"))
     assert smoke is not None and (smoke.trials, smoke.epochs) == (None, 8)
     assert smoke.seed_list == [1000, 1001]
     assert laptop is not None and (laptop.trials, laptop.epochs) == (7, None)
@@ -154,10 +156,10 @@ def test_a_profile_changes_the_budget(tmp_path: Path) -> None:
 
 def test_every_backbone_that_may_be_proposed_has_its_features(tmp_path: Path) -> None:
     text = f"{HEAD}    model.backbone.input_size: [64, 96]\n{RATE}  trials: 3\n"
-    laid = lay_out(tmp_path, text)
-    assert laid.tuning is not None
-    sizes = [s.model.backbone.input_size for s in feature_specs(laid.tuning, laid.control.spec)]
+    design = resolve(tmp_path, text)
+    assert design.tuning is not None
+    sizes = [s.model.backbone.input_size for s in feature_specs(design.tuning, design.control.spec)]
     assert sizes == [64, 96]
     with pytest.raises(BenchError, match="extracted, all of them beforehand"):
-        lay_out(tmp_path, f"{HEAD}    model.backbone.input_size: {{kind: int, low: 64, high: 96}}\n"
+        resolve(tmp_path, f"{HEAD}    model.backbone.input_size: {{kind: int, low: 64, high: 96}}\n"
                 "  trials: 3\n")  # fmt: skip

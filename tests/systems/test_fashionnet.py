@@ -16,7 +16,7 @@ from bench.models.losses import (
     LocationLoss,
     VisibilityLoss,
 )
-from bench.models.network import Stem
+from bench.models.network import ModelInputs
 from bench.study.settings.training import LandmarkSpec, PoseSpec, TrainSpec
 from bench.study.trial import TrialSpec
 from bench.systems.registry import load
@@ -40,7 +40,7 @@ def fashionnet(**settings: Any) -> Any:
 def build(spec: TrialSpec) -> Any:
     keras.utils.set_random_seed(1)
     features = keras.Input(FEATURES.shape[1:])
-    return load(spec.model.build)(spec, Stem(features, features, ATTRIBUTES), CLASSES)
+    return load(spec.model.build)(spec, ModelInputs(features, features, ATTRIBUTES), CLASSES)
 
 
 def reached(network: Any, output: str) -> set[str]:
@@ -167,7 +167,7 @@ def ropanet(**settings: Any) -> Any:
 @pytest.mark.parametrize("axis_order", ["yx", "xy"])
 def test_points_take_the_place_of_ropanets_mask(axis_order: str) -> None:
     network = ropanet(axis_order=axis_order)
-    assert network.gate is None and not network.twins
+    assert network.gate is None and not network.shadows
     assert reached(network, "landmarks") == {"landmark"}
     assert reached(network, "category") == {"landmark", "local", "global", "category"}
 

@@ -12,10 +12,10 @@ import pytest
 from bench.data.sources import open_source
 from bench.data.trial_split import split_of
 from bench.files.yaml import Located
-from bench.models.network import Stem
+from bench.models.network import ModelInputs
 from bench.study.config_errors import known_settings
-from bench.study.overlays import base_layers, flatten, stacked
-from bench.study.resolve import lay_study
+from bench.study.overlays import base_overlays, flatten, stacked
+from bench.study.resolve import resolve_study
 from bench.study.study import Study
 from bench.study.trial import TrialSpec
 from bench.systems.ledger import as_released, ledger
@@ -25,7 +25,7 @@ from bench.train.extract import scaling_of
 
 
 def spec(preset: str, profile: str, **overrides: Any) -> TrialSpec:
-    plain = stacked(base_layers(preset, profile, None))
+    plain = stacked(base_overlays(preset, profile, None))
     return TrialSpec.model_validate(plain | overrides)
 
 
@@ -80,8 +80,8 @@ def test_as_published_is_the_paper_and_the_ledgers_defaults() -> None:
 @pytest.mark.parametrize("profile", ["smoke", "laptop", "paper"])
 def test_a_ledger_study_goes_one_row_at_a_time_in_both_directions(profile: str) -> None:
     study = Study(name="ledger", base="as_published", design="ledger", seeds=1)
-    laid = lay_study(study, Located({}, {}, "x"), profile=profile)
-    arms = {arm.name: arm for arm in laid.arms()}
+    design = resolve_study(study, Located({}, {}, "x"), profile=profile)
+    arms = {arm.name: arm for arm in design.arms()}
     released = {row.row: row for row in ledger() if row.released}
     published = flatten(arms["as published"].spec.model_dump(mode="json"))
     whole = flatten(arms["as released"].spec.model_dump(mode="json"))
@@ -116,7 +116,7 @@ def test_rows_5_and_7_the_upsampling_path_and_the_wide_convolution() -> None:
         assert isinstance(model, RopaNet)
         assert [stage.filters for stage in model.upsampling] == [256, 128, 64, 32, 16, 8]
         features = keras.Input((8, 8, 2048))
-        network = load(model.build)(trial, Stem(features, features), 50)
+        network = load(model.build)(trial, ModelInputs(features, features), 50)
         wide = network.model.get_layer("global_conv_1")
         assert tuple(wide.kernel.shape) == (5, 5, 2048, 2048)  # 104.9 M weights
         assert wide.activation is keras.activations.tanh

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 GUIDE = Path(__file__).parents[1] / "docs" / "extending.md"
-BENCH = [sys.executable, "-c", "from bench.cli.app import main; main()"]
+BENCH = [sys.executable, "-c", "from bench.cli import main; main()"]
 
 
 def files_of_the_guide() -> dict[str, str]:

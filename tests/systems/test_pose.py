@@ -16,7 +16,7 @@ from bench.data.trial_split import split_of
 from bench.models.losses import NO_PLACE, NO_STATE
 from bench.store.record import TrialRecord
 from bench.store.trials import Store
-from bench.study.overlays import base_layers, put, stacked
+from bench.study.overlays import base_overlays, put, stacked
 from bench.study.settings.training import Phase, PoseSpec
 from bench.study.trial import TrialSpec
 from bench.systems.ropanet.targets import Annotation, pose_targets
@@ -31,7 +31,7 @@ def context(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> TrialCon
 
 
 def trained(context: TrialContext, preset: str, **settings: Any) -> TrialRecord:
-    plain = stacked(base_layers(preset, "smoke", None))
+    plain = stacked(base_overlays(preset, "smoke", None))
     for path, value in settings.items():
         put(plain, path.replace("__", "."), value)
     spec = TrialSpec.model_validate(plain)
@@ -115,7 +115,7 @@ def test_a_model_without_attributes_is_the_same_trial_whatever_attributes_there_
     manifest = context.manifest
 
     def identity(preset: str, **settings: Any) -> str:
-        plain = stacked(base_layers(preset, "smoke", None))
+        plain = stacked(base_overlays(preset, "smoke", None))
         for path, value in settings.items():
             put(plain, path.replace("__", "."), value)
         return data_identity(TrialSpec.model_validate(plain), manifest)

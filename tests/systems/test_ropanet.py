@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from bench.models.losses import NO_PIXEL, LandmarkLoss
-from bench.models.network import Stem, seed_layers
+from bench.models.network import ModelInputs, seed_layers
 from bench.study.settings.training import LandmarkSpec, TrainSpec
 from bench.study.trial import TrialSpec
 from bench.systems.registry import GATES
@@ -30,7 +30,7 @@ def ropanet(gate: str = "sigmoid", supervision: Any = None, **settings: Any) -> 
 def network(model: RopaNet, shape: tuple[int, ...], classes: int, supervision: Any = None) -> Any:
     spec = TrialSpec(model=model, landmarks=supervision or LandmarkSpec(), train=TrainSpec())
     features = keras.Input(shape)
-    return build(spec, Stem(features, features), classes)
+    return build(spec, ModelInputs(features, features), classes)
 
 
 def mask_gradient(network: Any, output: str) -> np.ndarray | None:
@@ -207,14 +207,14 @@ def test_relu_before_the_pixel_softmax_cuts_negative_logits_and_their_gradient()
 
 def test_separate_steps_give_each_loss_a_gradient_of_its_own_in_the_mask() -> None:
     said = ropanet(supervision=LandmarkSpec(steps="separate"), branch_activation="linear")
-    (mask, twin), _ = said.twins
-    np.testing.assert_array_equal(mask.numpy(), twin.numpy())
-    for output, reached in (("category", twin), ("landmarks", mask)):
+    (mask, shadow), _ = said.shadows
+    np.testing.assert_array_equal(mask.numpy(), shadow.numpy())
+    for output, reached in (("category", shadow), ("landmarks", mask)):
         with tf.GradientTape() as tape:
             total = tf.reduce_sum(said.model(FEATURES)[output] ** 2)
-        gradients = tape.gradient(total, [mask.value, twin.value])
+        gradients = tape.gradient(total, [mask.value, shadow.value])
         found = [g is not None and float(tf.reduce_max(tf.abs(g))) > 0 for g in gradients]
-        assert found == [reached is mask, reached is twin]
+        assert found == [reached is mask, reached is shadow]
 
 
 def test_without_landmark_training_the_branch_is_frozen() -> None:

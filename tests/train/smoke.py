@@ -8,7 +8,7 @@ import numpy as np
 
 from bench.data.trial_split import split_of
 from bench.store.record import TrialRecord
-from bench.study.overlays import base_layers, put, stacked
+from bench.study.overlays import base_overlays, put, stacked
 from bench.study.trial import TrialSpec
 from bench.train.extract import extract
 from bench.train.loop import TrialContext
@@ -16,7 +16,7 @@ from bench.train.loop import TrialContext
 
 def smoke_spec(preset: str, *, epochs: int, **settings: Any) -> TrialSpec:
     """A preset under the smoke profile; `a__b=value` sets `a.b`."""
-    plain = stacked(base_layers(preset, "smoke", None))
+    plain = stacked(base_overlays(preset, "smoke", None))
     put(plain, "train.epochs", epochs)
     for path, value in settings.items():
         put(plain, path.replace("__", "."), value)

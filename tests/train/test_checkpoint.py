@@ -12,7 +12,7 @@ import pytest
 
 from bench.data.sources import open_source
 from bench.study.trial import TrialSpec, trial_id
-from bench.train.checkpoint import ABOUT, STATE, Checkpoints, read_standing
+from bench.train.checkpoint import ABOUT, STATE, Checkpoints, read_checkpoint
 from bench.train.loop import TrialContext, run_trial
 from tests.train.smoke import prepare, same, smoke_spec
 
@@ -51,7 +51,7 @@ def killed_after(trial: TrialSpec, context: TrialContext, epochs: int) -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        # Two tempos, twins, an order that is drawn with replacement, and the best epoch's weights.
+        # Two update rates, shadow variables, images sampled with replacement, the best weights.
         {"landmarks__steps": "separate", "train__balancing": "over_sampling",
          "train__selection": "best", "train__learning_rate": 0.05},
         {"train__patience": 2, "train__learning_rate": 0.05, "landmarks__update_ratio": 3},
@@ -81,16 +81,16 @@ def test_a_checkpoint_that_is_damaged_or_of_another_trial_is_not_gone_on_from(
     folder, trial = kept.checkpoints.folder, spec()
     identity = trial_id(trial, kept.manifest.fingerprint)
     killed_after(trial, kept, 2)
-    standing = read_standing(folder, identity)
+    standing = read_checkpoint(folder, identity)
     assert standing is not None and standing.epoch == 2
-    assert read_standing(folder, "another") is None
+    assert read_checkpoint(folder, "another") is None
 
     about = (folder / ABOUT).read_text()
     for other in ("{", "[]", json.dumps(json.loads(about) | {"versions": {"keras": "2.0"}})):
         (folder / ABOUT).write_text(other)
-        assert read_standing(folder, identity) is None
+        assert read_checkpoint(folder, identity) is None
     (folder / ABOUT).write_text(about)
     state = bytearray((folder / STATE).read_bytes())
     state[len(state) // 2] ^= 1
     (folder / STATE).write_bytes(state)
-    assert read_standing(folder, identity) is None
+    assert read_checkpoint(folder, identity) is None

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.data.phantom import draw_phantom
+from bench.data.phantom import generate_phantom
 from bench.data.sources import open_source
 from bench.data.trial_split import split_of
 from bench.files.yaml import Located
 from bench.store.record import TrialRecord
-from bench.study.resolve import lay_study
+from bench.study.resolve import resolve_study
 from bench.study.study import Study
 from bench.train.extract import extract
 from bench.train.loop import TrialContext, run_trial
@@ -22,7 +22,7 @@ from bench.train.loop import TrialContext, run_trial
 def context(tmp_path_factory: pytest.TempPathFactory) -> TrialContext:
     """1,600 drawn images and what the small backbone makes of them."""
     cache = tmp_path_factory.mktemp("learning")
-    root = draw_phantom(cache / "phantom", images=1600, seed=0)
+    root = generate_phantom(cache / "phantom", images=1600, seed=0)
     return TrialContext(open_source(root, cache=cache), cache)
 
 
@@ -32,7 +32,7 @@ def trained(preset: str, context: TrialContext, **settings: Any) -> TrialRecord:
     if preset == "prior":
         sizes["data.validation_size"] = 0
     source = {"data.source": {"kind": "phantom", "images": 1600, "seed": 0}}
-    laid = lay_study(
+    laid = resolve_study(
         study, Located({}, {}, "x"), profile="laptop", settings=sizes | source | settings
     )
     spec = laid.control.trial(0)

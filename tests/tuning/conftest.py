@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.store.searches import SearchPlan
-from bench.study.resolve import lay_study
+from bench.study.resolve import resolve_study
 from bench.study.study import load_study
 from tests.tuning.known import SPACES, Plan
 
@@ -19,8 +19,10 @@ def plan(tmp_path: Path) -> Plan:
     def make(space: str, tuning: str, base: str = "ropanet") -> SearchPlan:
         file = tmp_path / "study.yaml"
         file.write_text(f"base: {base}\ntuning:\n  space:{SPACES[space]}  {tuning}\n")
-        laid = lay_study(*load_study(file), profile="smoke")
-        assert laid.tuning is not None
-        return SearchPlan(laid.control.name, laid.control.spec, laid.tuning, lambda spec: "data")
+        design = resolve_study(*load_study(file), profile="smoke")
+        assert design.tuning is not None
+        return SearchPlan(
+            design.control.name, design.control.spec, design.tuning, lambda spec: "data"
+        )
 
     return make

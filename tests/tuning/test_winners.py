@@ -13,7 +13,7 @@ import pytest
 
 from bench.store.trials import Store
 
-BENCH = [sys.executable, "-c", "from bench.cli.app import main; main()"]
+BENCH = [sys.executable, "-c", "from bench.cli import main; main()"]
 STUDY = """
 base: {preset: ropanet_baseline, train.epochs: 1}
 seeds: 1
@@ -24,16 +24,16 @@ tuning:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, cache: Path) -> Path:
+def workspace(tmp_path: Path, cache: Path) -> Path:
     """A folder with a tuned study in it and a cache that holds the smoke phantom."""
     shutil.copytree(cache, tmp_path / ".cache")
     (tmp_path / "study.yaml").write_text(STUDY)
     return tmp_path
 
 
-def bench(desk: Path, *words: str) -> Any:
+def bench(workspace: Path, *words: str) -> Any:
     done = subprocess.run(
-        [*BENCH, *words, "--json"], cwd=desk, capture_output=True, text=True, check=False,
+        [*BENCH, *words, "--json"], cwd=workspace, capture_output=True, text=True, check=False,
         timeout=240,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
@@ -41,14 +41,14 @@ def bench(desk: Path, *words: str) -> Any:
     return json.loads(done.stdout)
 
 
-def test_a_tuned_study_is_searched_tested_and_found_again(desk: Path) -> None:
+def test_a_tuned_study_is_searched_tested_and_found_again(workspace: Path) -> None:
     smoke = ("study.yaml", "--profile", "smoke")
-    plan = bench(desk, "plan", *smoke)
+    plan = bench(workspace, "plan", *smoke)
     assert (plan["trials"], plan["tuning"]["tuning_trials"]) == (3, 2)
-    (first,) = bench(desk, "run", *smoke, "--workers", "1")
+    (first,) = bench(workspace, "run", *smoke, "--workers", "1")
     assert (first["finished"], first["failed"], first["held_back"]) == (3, [], 0)
 
-    store = Store(desk / "results")
+    store = Store(workspace / "results")
     records = [store.read(identity) for identity in store.ids()]
     judged = [r for r in records if r.spec["eval"]["split"] == "validation"]
     tested = [r for r in records if r.spec["eval"]["split"] == "test"]
@@ -57,9 +57,9 @@ def test_a_tuned_study_is_searched_tested_and_found_again(desk: Path) -> None:
     assert len(seen) == 16 and not seen & {str(i) for r in tested for i in r.predictions.images}
     assert {r.spec["seed"] for r in judged} == {1000} and {r.spec["seed"] for r in tested} == {0}
 
-    (again,) = bench(desk, "run", *smoke)
+    (again,) = bench(workspace, "run", *smoke)
     assert (again["finished"], again["stored"]) == (0, 3)
-    plan = bench(desk, "plan", *smoke)
+    plan = bench(workspace, "plan", *smoke)
     assert (plan["stored"], plan["tuning"]["answered"]) == (3, 2)
-    (status,) = bench(desk, "status")
+    (status,) = bench(workspace, "status")
     assert (status["trials"], status["done"], status["missing"]) == (3, 3, 0)

@@ -28,30 +28,30 @@ class Group:
         variables: Trainable variables.
         period: Length of the cycle, in batches.
         turns: Remainders at which the group takes a step.
-        twins: Pairs of a variable of the group and its twin: another trainable variable, always
+        shadows: Pairs of a variable of the group and its shadow: another trainable variable, always
             equal to it, through which a second loss reaches it. The group's step is followed by
-            one with the twins' gradients, and the twins are then made equal again.
+            one with the shadows' gradients, and the shadows are then made equal again.
     """
 
     variables: Sequence[Any]
     period: int = 1
     turns: tuple[int, ...] = (0,)
-    twins: Sequence[tuple[Any, Any]] = ()
+    shadows: Sequence[tuple[Any, Any]] = ()
 
     @property
     def members(self) -> list[Any]:
-        """The group's variables and their twins."""
-        return [*self.variables, *(twin for _, twin in self.twins)]
+        """The group's variables and their shadows."""
+        return [*self.variables, *(shadow for _, shadow in self.shadows)]
 
     def is_due(self, batch: int) -> bool:
         """Whether a batch, from 1, is the group's turn."""
         return batch % self.period in {turn % self.period for turn in self.turns}
 
 
-def tempo_groups(
+def update_groups(
     groups: dict[str, Sequence[Any]],
     others: Sequence[Any],
-    twins: Sequence[tuple[Any, Any]],
+    shadows: Sequence[tuple[Any, Any]],
     *,
     ratio: int,
     next_batch: bool,
@@ -61,17 +61,17 @@ def tempo_groups(
     Args:
         groups: `landmark`, `head`, `global` and `local` variables.
         others: Trainable variables beside them, which are updated with the head.
-        twins: Twins of landmark variables.
+        shadows: Twins of landmark variables.
         ratio: Landmark update ratio r; 0 leaves the landmark branch alone.
         next_batch: Whether the rest is updated on the batch after r landmark batches, which the
             landmark branch skips, and not on each r-th of them.
     """
     period = max(ratio, 1) + (1 if next_batch else 0)
     rest = {"period": period, "turns": (0,)}
-    landmark = Group(groups["landmark"], twins=twins)
+    landmark = Group(groups["landmark"], shadows=shadows)
     if next_batch:
         landmark = Group(
-            groups["landmark"], period=period, turns=tuple(range(1, period)), twins=twins
+            groups["landmark"], period=period, turns=tuple(range(1, period)), shadows=shadows
         )
     laid = [
         landmark,
@@ -82,7 +82,7 @@ def tempo_groups(
     return [group for group in laid if group.variables]
 
 
-class Tempo(keras.optimizers.Optimizer):
+class GroupedOptimizer(keras.optimizers.Optimizer):
     """Updates each group of variables at its own tempo, under plain `fit`, compiled or not.
 
     A group takes the gradients of the batches that are its turn and skips the others; its moments
@@ -91,7 +91,7 @@ class Tempo(keras.optimizers.Optimizer):
 
     Args:
         make: Makes one optimiser a group, such as `lambda: keras.optimizers.Adam(5e-3)`.
-        groups: The groups; together they and their twins hold every trainable variable once.
+        groups: The groups; together they and their shadows hold every trainable variable once.
         shared_count: Whether every step of any group counts in one step count, as when one Adam
             object takes all steps (ledger row 10), which makes its bias correction run too fast.
 
@@ -99,7 +99,7 @@ class Tempo(keras.optimizers.Optimizer):
 
         head = Group(model.get_layer("head").trainable_variables, period=2)
         body = Group(model.get_layer("body").trainable_variables)
-        model.compile(Tempo(lambda: keras.optimizers.Adam(5e-3), [body, head]), loss=...)
+        model.compile(GroupedOptimizer(lambda: keras.optimizers.Adam(5e-3), [body, head]), loss=...)
     """
 
     def __init__(
@@ -206,10 +206,10 @@ class Tempo(keras.optimizers.Optimizer):
 
     def _steps(self, part: Any, group: Group, known: Mapping[int, Any]) -> None:
         self._step(part, [(known[id(v)], v) for v in group.variables])
-        if group.twins:
-            self._step(part, [(known[id(t)], v) for v, t in group.twins])
-            for variable, twin in group.twins:
-                twin.assign(variable.value)
+        if group.shadows:
+            self._step(part, [(known[id(t)], v) for v, t in group.shadows])
+            for variable, shadow in group.shadows:
+                shadow.assign(variable.value)
 
     def _step(self, part: Any, pairs: Sequence[tuple[Any, Any]]) -> None:
         pairs = [(gradient, variable) for gradient, variable in pairs if gradient is not None]
@@ -225,8 +225,8 @@ class Tempo(keras.optimizers.Optimizer):
     def _state(self, part: Any, group: Group) -> list[Any]:
         """All that a group's step changes."""
         counts = [p.iterations for p in self._parts if p is not part] if self._shared_count else []
-        twins = [twin for _, twin in group.twins]
-        return [*group.variables, *twins, *part.variables, *counts]
+        shadows = [shadow for _, shadow in group.shadows]
+        return [*group.variables, *shadows, *part.variables, *counts]
 
 
 def _known(

@@ -7,11 +7,11 @@ from typing import Any
 import keras
 from keras import ops
 
-from bench.models.optimizers.grouped import Tempo
+from bench.models.optimizers.grouped import GroupedOptimizer
 
 
-class TempoModel(keras.Model):
-    """A model whose gradients are worked out only where `Tempo` asks for them.
+class GroupedModel(keras.Model):
+    """A model whose gradients are worked out only where `GroupedOptimizer` asks for them.
 
     Keras works out every gradient at every batch; RopaNet's largest, of its global convolution, is
     asked for at every second. Same steps as `keras.Model`'s with the same optimiser, which it takes
@@ -20,7 +20,9 @@ class TempoModel(keras.Model):
 
     def train_step(self, data: Any, *rest: Any) -> Any:
         """One batch, as Keras' own."""
-        if keras.backend.backend() != "tensorflow" or not isinstance(self.optimizer, Tempo):
+        if keras.backend.backend() != "tensorflow" or not isinstance(
+            self.optimizer, GroupedOptimizer
+        ):
             return super().train_step(data, *rest)
         import tensorflow as tf
 

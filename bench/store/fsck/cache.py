@@ -18,7 +18,7 @@ from bench.data.sizes import DAMAGED
 from bench.files.checksums import file_checksum
 from bench.store.features import FORMAT, FeatureKey, FeatureStore
 from bench.store.fsck.findings import Finding, Repair, Say, foreign, is_left, leftover, removal
-from bench.store.fsck.results import Known
+from bench.store.fsck.results import StoreReferences
 from bench.store.weights import checksum_path, weights_path
 from bench.study.trial import SEMANTICS
 from bench.systems.registry import BACKBONES
@@ -27,7 +27,7 @@ from bench.systems.settings import BackboneSettings
 AGAIN = "the next run that wants it makes it again"
 
 
-def check_cache(cache: Path, known: Known, say: Say) -> Iterator[Finding]:
+def check_cache(cache: Path, known: StoreReferences, say: Say) -> Iterator[Finding]:
     """Look a cache folder over.
 
     Args:
@@ -74,7 +74,7 @@ def _weights_gone(path: Path) -> Repair:
     return Repair(f"removed; {AGAIN}", remove)
 
 
-def _features(cache: Path, known: Known, say: Say) -> Iterator[Finding]:
+def _features(cache: Path, known: StoreReferences, say: Say) -> Iterator[Finding]:
     in_use = known.weights | _current_weights(cache)
     for folder in sorted((cache / "features").glob("*")):
         if not folder.is_dir() or not re.fullmatch(r"\w+-[0-9a-f]{16}", folder.name):
@@ -107,7 +107,7 @@ def _key(folder: Path) -> FeatureKey:
     return key
 
 
-def _stale(key: FeatureKey, known: Known, in_use: set[str]) -> str | None:
+def _stale(key: FeatureKey, known: StoreReferences, in_use: set[str]) -> str | None:
     if key.format != FORMAT:
         return f"are of format {key.format}"
     if not known.fingerprints:
@@ -155,7 +155,7 @@ def _shards(store: FeatureStore, say: Say) -> Iterator[Finding]:
             yield foreign(path, "the features' files")
 
 
-def _sizes(cache: Path, known: Known) -> Iterator[Finding]:
+def _sizes(cache: Path, known: StoreReferences) -> Iterator[Finding]:
     roots = {os.path.realpath(root) for root in known.roots}
     roots |= {os.path.realpath(path) for path in (cache / "phantom").glob("*") if path.is_dir()}
     bases = {base for root in roots for base in (root, *_folders(root))}

@@ -13,7 +13,7 @@ from typing import Any
 from bench.errors import BenchError
 from bench.store.fsck.cache import check_cache
 from bench.store.fsck.findings import Finding, Say
-from bench.store.fsck.results import Known, check_results
+from bench.store.fsck.results import StoreReferences, check_results
 from bench.store.trials import Store
 
 
@@ -86,7 +86,7 @@ def fsck(results: Path, cache: Path, *, repair: bool, say: Say) -> FsckReport:
             where=f"{results}, {cache}",
             fix="name them with --results and --cache",
         )
-    known = Known()
+    known = StoreReferences()
     # The results first: they say what of the cache is in use.
     findings = list(
         chain(check_results(Store(results), known, say), check_cache(cache, known, say))

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
-from bench.files.checksums import check_files, read_sealed
-from bench.files.locks import is_held
+from bench.files.checksums import check_files, read_with_checksum
+from bench.files.locks import is_locked
 from bench.store.fsck.findings import Finding, Repair, Say, foreign, is_left, leftover
 from bench.store.searches import read_search
-from bench.store.trials import Store, move_aside
+from bench.store.trials import Store, quarantine
 
 OLD_FILES = frozenset(
     ("history.parquet", "predictions.parquet", "landmarks.parquet", "gate.parquet")
@@ -24,7 +24,7 @@ _IDENTITY = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass
-class Known:
+class StoreReferences:
     """What the results folder refers to, gathered while it is looked over.
 
     Args:
@@ -48,7 +48,7 @@ class Known:
     without_checksums: int = 0
 
 
-def check_results(store: Store, known: Known, say: Say) -> Iterator[Finding]:
+def check_results(store: Store, known: StoreReferences, say: Say) -> Iterator[Finding]:
     """Look a results folder over.
 
     Args:
@@ -62,7 +62,7 @@ def check_results(store: Store, known: Known, say: Say) -> Iterator[Finding]:
             yield leftover(path) if _is_draft(path) else foreign(path, "the studies' records")
             continue
         try:
-            study = read_sealed(path)
+            study = read_with_checksum(path)
             _learn(study, known)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             yield Finding(
@@ -79,7 +79,7 @@ def check_results(store: Store, known: Known, say: Say) -> Iterator[Finding]:
         yield from _missing(store, path, study, known)
 
 
-def _learn(study: dict[str, Any], known: Known) -> None:
+def _learn(study: dict[str, Any], known: StoreReferences) -> None:
     for arm in study["arms"]:
         for seed, identity in arm["trials"].items():
             known.names[str(identity)] = f"{study['name']}: {arm['name']}, seed {seed}"
@@ -88,7 +88,7 @@ def _learn(study: dict[str, Any], known: Known) -> None:
         known.roots.add(Path(study["data"]["root"]))
 
 
-def _trials(store: Store, known: Known, say: Say) -> Iterator[Finding]:
+def _trials(store: Store, known: StoreReferences, say: Say) -> Iterator[Finding]:
     kept = sorted(store.trials.glob("*")) if store.trials.is_dir() else []
     old = sorted((store.root / "superseded").glob("*"))
     for done, path in enumerate([*kept, *old], start=1):
@@ -102,7 +102,7 @@ def _trials(store: Store, known: Known, say: Say) -> Iterator[Finding]:
         say("trials", done, len(kept) + len(old))
 
 
-def _trial(store: Store, identity: str, known: Known) -> Iterator[Finding]:
+def _trial(store: Store, identity: str, known: StoreReferences) -> Iterator[Finding]:
     folder = store.trials / identity
     known.trials += 1
     try:
@@ -135,9 +135,9 @@ def _trial(store: Store, identity: str, known: Known) -> Iterator[Finding]:
 
 def _superseded(store: Store, folder: Path) -> Iterator[Finding]:
     try:
-        check_files(folder, read_sealed(folder / "trial.json").get("files", {}), ())
+        check_files(folder, read_with_checksum(folder / "trial.json").get("files", {}), ())
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        repair = Repair("moved to damaged/", lambda: move_aside(folder, store.root / "damaged"))
+        repair = Repair("moved to damaged/", lambda: quarantine(folder, store.root / "damaged"))
         yield Finding("damaged superseded trial", folder, str(error), repair)
 
 
@@ -159,7 +159,7 @@ def _drafts(store: Store) -> Iterator[Finding]:
 
 def _is_whole(draft: Path, identity: str) -> bool:
     try:
-        plain = read_sealed(draft / "trial.json")
+        plain = read_with_checksum(draft / "trial.json")
         check_files(draft, plain["files"], (path.name for path in draft.glob("*.parquet")))
     except (OSError, ValueError, KeyError, TypeError):
         return False
@@ -185,7 +185,7 @@ def _failures(store: Store) -> Iterator[Finding]:
                 yield leftover(path) if _is_draft(path) else foreign(path, "the failed attempts")
                 continue
             try:
-                read_sealed(path)
+                read_with_checksum(path)
             except (OSError, ValueError) as error:
                 what = f"cannot be read: {error}"
                 yield Finding("damaged failure record", path, what, _aside(store, path))
@@ -202,11 +202,11 @@ def _claims_and_checkpoints(store: Store) -> Iterator[Finding]:
     for path in sorted((store.root / "claims").glob("*")):
         if not _IDENTITY.fullmatch(path.name.partition(".")[0]):
             yield foreign(path, "the claims")
-        elif is_left(path) and not is_held(path):
+        elif is_left(path) and not is_locked(path):
             yield leftover(path)
 
 
-def _searches(store: Store, known: Known) -> Iterator[Finding]:
+def _searches(store: Store, known: StoreReferences) -> Iterator[Finding]:
     """What was proposed, event by event; a last line that was cut off counts as not written."""
     for path in sorted((store.root / "searches").glob("*")):
         if not (path.suffix == ".jsonl" and _IDENTITY.fullmatch(path.name.partition(".")[0])):
@@ -224,7 +224,9 @@ def _searches(store: Store, known: Known) -> Iterator[Finding]:
             yield Finding("damaged search", path, what, _aside(store, path))
 
 
-def _missing(store: Store, path: Path, study: dict[str, Any], known: Known) -> Iterator[Finding]:
+def _missing(
+    store: Store, path: Path, study: dict[str, Any], known: StoreReferences
+) -> Iterator[Finding]:
     named = [str(identity) for arm in study["arms"] for identity in arm["trials"].values()]
     lost = [i for i in named if not store.has(i) and not store.failure_paths(i)]
     if lost or known.damaged.intersection(named):
@@ -247,4 +249,4 @@ def _is_draft(path: Path) -> bool:
 
 def _aside(store: Store, path: Path) -> Repair:
     place = store.root / "damaged" / path.parent.relative_to(store.root)
-    return Repair(f"moved to {place.name}/ in damaged/", lambda: move_aside(path, place))
+    return Repair(f"moved to {place.name}/ in damaged/", lambda: quarantine(path, place))

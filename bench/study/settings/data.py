@@ -10,7 +10,7 @@ from bench.systems.settings import Settings
 
 
 class PhantomSource(Settings):
-    """Drawn garments in DeepFashion's layout; never presented as DeepFashion.
+    """Generated garments in DeepFashion's layout; never presented as DeepFashion.
 
     Args:
         images: How many photographs are drawn.

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from bench.systems.registry import BALANCING
-from bench.systems.settings import ADDED, Precision, Settings, ignored, one_of
+from bench.systems.settings import ADDED, Precision, Settings, one_of, unused_setting
 
 
 class Augmentation(Settings):
@@ -61,9 +61,11 @@ class TrainSpec(Settings):
         if strength is None:
             return self
         if BALANCING[self.balancing].strength is None:
-            raise ignored(path, f"balancing {self.balancing} has no strength and would ignore it")
+            raise unused_setting(
+                path, f"balancing {self.balancing} has no strength and would ignore it"
+            )
         if self.balancing == "effective_number" and strength >= 1:
-            raise ignored(path, "beta of the effective number must be below 1")
+            raise unused_setting(path, "beta of the effective number must be below 1")
         return self
 
     @property
@@ -122,7 +124,7 @@ class LandmarkSpec(Settings):
             untrained = LandmarkSpec.model_construct(update_ratio=0)
             for name in type(self).model_fields:
                 if getattr(self, name) != getattr(untrained, name):
-                    raise ignored(
+                    raise unused_setting(
                         f"landmarks.{name}",
                         "nothing is trained on landmarks at landmarks.update_ratio 0, which would "
                         f"ignore landmarks.{name}",

@@ -8,7 +8,7 @@ from keras import Model, layers, ops
 
 from bench.data.manifest import LANDMARKS, VISIBLE
 from bench.models.landmark_pooling import LandmarkPooling
-from bench.models.network import Network, Stem, output_layer
+from bench.models.network import BuiltModel, ModelInputs, output_layer
 from bench.study.trial import TrialSpec
 from bench.systems.settings import FashionNet
 
@@ -16,17 +16,17 @@ STATES = 3
 """States of a landmark: visible, occluded, outside the image; DeepFashion's flags in order."""
 
 
-def build(spec: TrialSpec, stem: Stem, classes: int) -> Network:
+def build(spec: TrialSpec, inputs: ModelInputs, classes: int) -> BuiltModel:
     """The pose, the local and the global branch, and their fusion.
 
     Args:
         spec: The trial.
-        stem: What to build on; a map of 28 x 28 x 512 as described.
+        inputs: What to build on; a map of 28 x 28 x 512 as described.
         classes: Number of categories, 50 in the paper.
     """
     settings = spec.model
     assert isinstance(settings, FashionNet)
-    features = stem.features
+    features = inputs.features
 
     pose_maps = _conv5("pose", features, settings)
     pose = layers.Flatten(name="pose_flat")(_pooled("pose_pool", pose_maps, settings))
@@ -59,9 +59,9 @@ def build(spec: TrialSpec, stem: Stem, classes: int) -> Network:
         "points": points,
         "visibility": visibility,
     }
-    if stem.attributes and settings.reads_attributes:
-        outputs["attributes"] = output_layer("attributes", stem.attributes)(fused)
-    return Network(Model(stem.input, outputs, name="fashionnet"), features, gate=gate)
+    if inputs.attributes and settings.reads_attributes:
+        outputs["attributes"] = output_layer("attributes", inputs.attributes)(fused)
+    return BuiltModel(Model(inputs.input, outputs, name="fashionnet"), features, gate=gate)
 
 
 def _around_landmarks(features: Any, points: Any, visibility: Any, settings: FashionNet) -> Any:

@@ -11,8 +11,8 @@ from keras import layers, ops
 from bench.data.manifest import LANDMARKS
 from bench.models.convolutions import same_convolution, upsampling_convolution
 from bench.models.landmark_pooling import LandmarkPooling, soft_arg_max
-from bench.models.network import Network, Stem, output_layer
-from bench.models.optimizers.grouped_model import TempoModel
+from bench.models.network import BuiltModel, ModelInputs, output_layer
+from bench.models.optimizers.grouped_model import GroupedModel
 from bench.study.settings.training import LandmarkSpec
 from bench.study.trial import TrialSpec
 from bench.systems.registry import GATES, POOLINGS, load
@@ -22,17 +22,17 @@ LOCAL_WINDOW = 3
 """Samples on a side of the window around a landmark, where the settings leave it out."""
 
 
-def build(spec: TrialSpec, stem: Stem, classes: int) -> Network:
+def build(spec: TrialSpec, inputs: ModelInputs, classes: int) -> BuiltModel:
     """The three branches and their fusion.
 
     Args:
         spec: The trial.
-        stem: What to build on; a map of 8 x 8 x 2048 in the paper.
+        inputs: What to build on; a map of 8 x 8 x 2048 in the paper.
         classes: Number of categories, 50 in the paper.
     """
     settings, supervision = spec.model, spec.landmarks
     assert isinstance(settings, RopaNet) and supervision is not None
-    features = stem.features
+    features = inputs.features
 
     mask_layers = _mask_layers(settings, features.shape[-1])
     mask = _chain(mask_layers, features)
@@ -46,10 +46,10 @@ def build(spec: TrialSpec, stem: Stem, classes: int) -> Network:
     seen_layers, seen_mask, gate = mask_layers, mask, None
     if supervision.steps == "separate":
         # The same mask once more, so that each loss has a gradient of its own in it.
-        seen_layers = _mask_layers(settings, features.shape[-1], twin="twin_")
+        seen_layers = _mask_layers(settings, features.shape[-1], shadow="shadow_")
         seen_mask = _chain(seen_layers, features)
-        for layer, twin in zip(mask_layers, seen_layers, strict=True):
-            twin.set_weights(layer.get_weights())
+        for layer, shadow in zip(mask_layers, seen_layers, strict=True):
+            shadow.set_weights(layer.get_weights())
     if settings.local == "landmark_pooling":
         points = _places(by_landmark, side, supervision)
         local_layers, local = _around_landmarks(settings, features, points)
@@ -61,14 +61,14 @@ def build(spec: TrialSpec, stem: Stem, classes: int) -> Network:
     global_layers = _global_branch(settings, features.shape[1:])
     fused = layers.Concatenate(name="fusion")([local, _chain(global_layers, features)])
     head = output_layer("category", classes)
-    model = TempoModel(
-        stem.input, {"category": head(fused), "landmarks": by_landmark}, name="ropanet"
+    model = GroupedModel(
+        inputs.input, {"category": head(fused), "landmarks": by_landmark}, name="ropanet"
     )
     landmark_layers = [*mask_layers, *stages]
     if not supervision.trained:
         for layer in landmark_layers:
             layer.trainable = False
-    return Network(
+    return BuiltModel(
         model,
         features,
         groups={
@@ -77,7 +77,7 @@ def build(spec: TrialSpec, stem: Stem, classes: int) -> Network:
             "global": _variables(global_layers),
             "local": _variables(local_layers),
         },
-        twins=tuple(
+        shadows=tuple(
             zip(_variables(mask_layers), _variables(seen_layers), strict=True)
             if seen_layers is not mask_layers
             else ()
@@ -130,11 +130,11 @@ class MeanPenalty(keras.layers.Layer):
         return input_shape
 
 
-def _mask_layers(settings: RopaNet, channels: int, twin: str = "") -> list[Any]:
+def _mask_layers(settings: RopaNet, channels: int, shadow: str = "") -> list[Any]:
     """From the feature map to the mask: a 1 x 1 convolution, behind more where asked for."""
     before = [
         layers.Conv2D(
-            channels, 3, padding="same", activation="relu", name=f"{twin}landmark_conv_{index}"
+            channels, 3, padding="same", activation="relu", name=f"{shadow}landmark_conv_{index}"
         )
         for index in range(1, settings.gate_depth + 1)
     ]
@@ -142,7 +142,7 @@ def _mask_layers(settings: RopaNet, channels: int, twin: str = "") -> list[Any]:
     return [
         *before,
         layers.Conv2D(
-            channels, 1, activation="sigmoid", bias_initializer=bias, name=f"{twin}landmark_mask"
+            channels, 1, activation="sigmoid", bias_initializer=bias, name=f"{shadow}landmark_mask"
         ),
     ]
 
