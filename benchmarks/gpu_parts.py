@@ -26,12 +26,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.models.backbones import inception_v3
 from bench.models.losses import LandmarkLoss
 from bench.models.network import ModelInputs, seed_layers
-from bench.models.optimizers.grouped import GroupedOptimizer, update_groups
+from bench.models.optimizers.grouped import GroupedOptimizer
 from bench.study.cost import BACKWARD, backbone_flops, head_flops
-from bench.study.settings.training import LandmarkSpec, TrainSpec
-from bench.study.trial import TrialSpec
 from bench.systems.ropanet.network import build
-from bench.systems.settings import BackboneSettings, RopaNet, UpsamplingStage
+from bench.systems.ropanet.settings import LandmarkSpec, RopaNet, UpsamplingStage
+from bench.systems.settings import BackboneSettings
 
 CLASSES = 50
 
@@ -212,13 +211,13 @@ def _ropanet(size: Size, precision: str) -> tuple[Any, float]:
         small = BackboneSettings(name="small", weights="none")
         model = RopaNet(backbone=small, upsampling=stages, global_filters=32)
         side, channels = 6, 128
-    spec = TrialSpec(model=model, landmarks=LandmarkSpec(), train=TrainSpec())
     maps = keras.Input((side, side, channels))
-    network = _of_precision(precision, lambda: build(spec, ModelInputs(maps, maps), CLASSES))
+    network = _of_precision(
+        precision, lambda: build(model, LandmarkSpec(), ModelInputs(maps, maps, CLASSES))
+    )
     seed_layers(network.model.layers, 0)
-    groups = update_groups(dict(network.groups), [], network.shadows, ratio=2, next_batch=False)
     network.model.compile(
-        GroupedOptimizer(lambda: keras.optimizers.Adam(5e-4), groups),
+        GroupedOptimizer(lambda: keras.optimizers.Adam(5e-4), network.groups),
         loss={
             "category": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             "landmarks": LandmarkLoss(),
@@ -232,7 +231,7 @@ def _ropanet(size: Size, precision: str) -> tuple[Any, float]:
 
 def _maps(network: Any, batch: int, draw: np.random.Generator) -> tuple[Any, dict[str, Any]]:
     """Maps of which a class' own pattern is a part, and where its landmarks lie."""
-    shape, side = network.model.input_shape[1:], network.landmark_side
+    shape, side = network.model.input_shape[1:], network.supervision.side
     fixed = np.random.default_rng(5)
     patterns = fixed.random((CLASSES, shape[-1]), np.float32)
     pixels = fixed.integers(0, side * side, (CLASSES, 8))

@@ -20,10 +20,12 @@ from typing import Any
 import numpy as np
 from studies import keras_own, trials_of
 
+from bench.data.ground_truth import ground_truth
 from bench.data.manifest import Manifest
 from bench.data.trial_split import split_of
 from bench.errors import BenchError
-from bench.models.network import BuiltModel, ModelInputs, seed_layers
+from bench.models.network import BuiltModel, ModelInputs
+from bench.models.supervision import Supervision
 from bench.store.plan import PlannedTrial
 from bench.study.trial import TrialSpec
 from bench.systems.registry import BALANCING, load
@@ -63,11 +65,10 @@ def train_plain(spec: TrialSpec, manifest: Manifest, cache: Path) -> PlainTrial:
     keras.utils.set_random_seed(spec.seed)
     split = split_of(spec, manifest)
     network = build(spec, manifest, split.train, cache)
-    side = network.landmark_side
-    training = images_of(spec, manifest, split.train, side, shuffle=True)
-    validation = images_of(spec, manifest, split.val, side)
+    training = images_of(spec, manifest, split.train, network.supervision, shuffle=True)
+    validation = images_of(spec, manifest, split.val, network.supervision)
     network.model.fit(training, validation_data=validation, epochs=train.epochs, verbose=0)
-    test = images_of(spec, manifest, split.test, side)
+    test = images_of(spec, manifest, split.test, network.supervision)
     metrics = network.model.evaluate(test, verbose=0, return_dict=True)
     return PlainTrial(
         # Keras puts the output's name in front where a model has several.
@@ -100,11 +101,11 @@ def build(spec: TrialSpec, manifest: Manifest, trained_on: np.ndarray, cache: Pa
     classes = len(manifest.class_names)
     counts = np.bincount(manifest.category[trained_on], minlength=classes)
     with keras_own():
-        built = load(spec.model.build)(spec, ModelInputs(backbone.input, backbone.output), classes)
+        inputs = ModelInputs(backbone.input, backbone.output, classes)
+        built = load(spec.model.network)(spec.model, spec.supervision, inputs)
         network = replace(built, model=keras.Model(built.model.input, built.model.output))
-        compile_network(network, spec, load(BALANCING["none"].build)(counts, 0.0), classes)
-    below = {id(layer) for layer in backbone.layers}
-    seed_layers((layer for layer in network.model.layers if id(layer) not in below), spec.seed)
+        compile_network(network, spec.train, load(BALANCING["none"].build)(counts, 0.0), classes)
+    network.start(spec.seed, backbone.layers)
     return network
 
 
@@ -112,7 +113,7 @@ def images_of(
     spec: TrialSpec,
     manifest: Manifest,
     rows: np.ndarray,
-    landmark_side: int | None,
+    supervision: Supervision,
     shuffle: bool = False,
 ) -> Any:
     """A `tf.data` pipeline from JPEG files to batches.
@@ -121,19 +122,16 @@ def images_of(
         spec: The trial.
         manifest: The data.
         rows: Rows of it.
-        landmark_side: Side of the landmark maps in pixels; None for a model without.
+        supervision: What the network is trained to predict beside the category.
         shuffle: Whether each epoch has an order of its own.
     """
     import tensorflow as tf
 
-    from bench.systems.ropanet.targets import pixel_targets
-    from bench.train.batches import annotation_of
-
     size = spec.model.backbone.side
-    targets = {"category": manifest.category[rows].astype(np.int32)}
-    if landmark_side is not None and spec.landmarks is not None:
-        annotation = annotation_of(manifest, rows)
-        targets["landmarks"] = pixel_targets(annotation, landmark_side, spec.landmarks)
+    targets = {
+        "category": manifest.category[rows].astype(np.int32),
+        **supervision.targets(ground_truth(manifest, rows)),
+    }
 
     def read(path: Any, target: Any) -> Any:
         image = tf.io.decode_jpeg(tf.io.read_file(path), channels=3)

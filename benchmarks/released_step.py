@@ -51,8 +51,8 @@ class ReleasedTraining:
         Returns:
             The landmark loss and the classification loss.
         """
-        groups = self.network.groups
-        side = self.network.landmark_side
+        groups = {group.name: group.variables for group in self.network.groups}
+        side = self.network.supervision.side
         with tf.GradientTape(persistent=True) as tape:
             said = self.network.model(images, training=True)
             targets = tf.one_hot(pixels, side * side)
@@ -86,7 +86,8 @@ def released_training(spec: TrialSpec, backbone: Any, classes: int) -> ReleasedT
         backbone: Frozen Keras model from images to feature maps.
         classes: Number of categories.
     """
-    network = load(spec.model.build)(spec, ModelInputs(backbone.input, backbone.output), classes)
+    inputs = ModelInputs(backbone.input, backbone.output, classes)
+    network = load(spec.model.network)(spec.model, spec.supervision, inputs)
     optimiser = keras.optimizers.Adam(spec.train.learning_rate)
     optimiser.build(network.model.trainable_variables)
     return ReleasedTraining(network, optimiser)

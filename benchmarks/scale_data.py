@@ -20,9 +20,11 @@ import numpy as np
 from bench.data.manifest import Manifest
 from bench.store.features import SHARD_ROWS, FeatureStore, feature_key
 from bench.study.settings.data import DataSpec
-from bench.study.settings.training import LandmarkSpec, TrainSpec
+from bench.study.settings.training import TrainSpec
 from bench.study.trial import TrialSpec
-from bench.systems.settings import BackboneSettings, RopaNet, RopaNetBaseline, UpsamplingStage
+from bench.systems.baseline.settings import RopaNetBaseline
+from bench.systems.ropanet.settings import LandmarkSpec, RopaNet, UpsamplingStage
+from bench.systems.settings import BackboneSettings
 
 CLASSES, TEST = 50, 100
 SHAPE = (6, 6, 128)

@@ -25,6 +25,7 @@ from released_step import BATCH as RELEASED_BATCH
 from released_step import released_training
 from studies import keras_own
 
+from bench.data.ground_truth import ground_truth
 from bench.data.images import decode_batch
 from bench.data.manifest import Manifest
 from bench.data.sources import open_source
@@ -33,12 +34,12 @@ from bench.models.losses import LandmarkLoss
 from bench.models.network import BuiltModel, ModelInputs
 from bench.store.features import FeatureStore, feature_key
 from bench.study.settings.data import DataSpec, PhantomSource
-from bench.study.settings.training import LandmarkSpec, TrainSpec
+from bench.study.settings.training import TrainSpec
 from bench.study.trial import TrialSpec
 from bench.systems.registry import BALANCING, load
+from bench.systems.ropanet.settings import LandmarkSpec, RopaNet
 from bench.systems.ropanet.targets import pixel_targets
-from bench.systems.settings import BackboneSettings, RopaNet
-from bench.train.batches import annotation_of
+from bench.systems.settings import BackboneSettings
 from bench.train.compiled import Compiled
 from bench.train.extract import open_backbone
 from bench.train.fitting import compile_network
@@ -104,8 +105,8 @@ def train_plain(spec: TrialSpec, manifest: Manifest, cache: Path) -> dict[str, A
         network = network_of(spec, len(manifest.class_names))
     key = feature_key(spec.model.backbone, cache, manifest.fingerprint)
     maps = FeatureStore(cache, key).reader().gather(rows)
-    side = network.landmark_side
-    pixels = pixel_targets(annotation_of(manifest, rows), side, spec.landmarks)
+    side = network.supervision.side
+    pixels = pixel_targets(ground_truth(manifest, rows), side, spec.landmarks)
 
     def dense(features: Any, category: Any, pixel: Any) -> Any:
         # one_hot gives zeros for the -1 of a landmark that is not trained, and so no loss.
@@ -137,8 +138,8 @@ def train_released(spec: TrialSpec, manifest: Manifest, cache: Path) -> dict[str
     backbone = open_backbone(spec.model.backbone, cache)
     with keras_own():
         training = released_training(spec, backbone, len(manifest.class_names))
-    side = training.network.landmark_side
-    pixels = np.maximum(pixel_targets(annotation_of(manifest, rows), side, spec.landmarks), 0)
+    side = training.network.supervision.side
+    pixels = np.maximum(pixel_targets(ground_truth(manifest, rows), side, spec.landmarks), 0)
     ends = []
     for begin in range(0, len(rows), RELEASED_BATCH):
         part = slice(begin, begin + RELEASED_BATCH)
@@ -153,7 +154,8 @@ def network_of(spec: TrialSpec, classes: int) -> BuiltModel:
     """RopaNet on feature maps, as the bench builds it."""
     features = keras.Input(MAP, name="features")
     with computing_in(spec.train.precision):
-        return load(spec.model.build)(spec, ModelInputs(features, features), classes)
+        inputs = ModelInputs(features, features, classes)
+        return load(spec.model.network)(spec.model, spec.supervision, inputs)
 
 
 def profile_step(spec: TrialSpec, classes: int) -> dict[str, Any]:
@@ -161,7 +163,9 @@ def profile_step(spec: TrialSpec, classes: int) -> dict[str, Any]:
     batch, network = spec.train.batch_size, network_of(spec, classes)
     rates = matrix_rates()
     rows, plain_flop = [], 0.0
-    seldom = {id(v) for name in ("head", "global", "local") for v in network.groups[name]}
+    seldom = {
+        id(v) for group in network.groups if group.name != "landmark" for v in group.variables
+    }
     for layer in profile(network.model, batch, seldom, spec.landmarks.update_ratio):
         plain_flop += layer.plain_flop
         if layer.seconds > 1e-3:
@@ -219,7 +223,7 @@ def _graded(loss: Any, target: Any, logits: Any) -> Any:
 
 def _optimiser_seconds(network: BuiltModel, spec: TrialSpec, classes: int) -> float:
     counts = np.ones(classes, np.int64)
-    compile_network(network, spec, load(BALANCING["none"].build)(counts, 0.0), classes)
+    compile_network(network, spec.train, load(BALANCING["none"].build)(counts, 0.0), classes)
     optimiser, variables = network.model.optimizer, network.model.trainable_variables
     optimiser.build(variables)
     gradients = [tf.random.normal(v.shape, stddev=1e-3) for v in variables]

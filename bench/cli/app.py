@@ -449,11 +449,10 @@ def schema() -> None:
 def ledger(as_json: AsJson = False) -> None:
     """Show the decisions that the paper leaves open, and the setting that carries each."""
     from bench.cli.render import print_ledger
-    from bench.systems.ledger import fashionnet_decisions
-    from bench.systems.ledger import ledger as rows
+    from bench.systems.ledger import decisions
 
     if as_json:
-        _print_json([row.__dict__ for row in (*rows(), *fashionnet_decisions())])
+        _print_json([row.__dict__ for rows in decisions().values() for row in rows])
     else:
         print_ledger(out)
 
@@ -570,7 +569,7 @@ def _request(
     settings: list[str] | None,
 ) -> StudyRequest:
     from bench.engine.request import StudyRequest
-    from bench.study.study import PROFILES
+    from bench.study.presets import PROFILES
 
     if profile is not None and profile not in PROFILES:
         raise BenchError(f"no profile `{profile}`", fix=f"profiles: {', '.join(PROFILES)}")

@@ -19,10 +19,10 @@ from bench.data.attributes import data_identity
 from bench.data.issues import printable
 from bench.store.plan import FeatureNeed, PlannedTrial, cost_of, data_label, feature_needs
 from bench.store.trials import CRASHED, DIVERGED, Store
+from bench.study.presets import profile_settings
 from bench.study.space import feature_specs
-from bench.study.study import profile_settings
 from bench.study.trial import trial_id
-from bench.systems.ledger import LedgerRow, fashionnet_decisions, ledger
+from bench.systems.ledger import LedgerRow, decisions
 from bench.tuning.winners import expected_trials, search_plans, searched_trials, tuning_cost
 
 if TYPE_CHECKING:
@@ -355,11 +355,13 @@ def print_verified(console: Console, found: Sequence[Verification]) -> None:
 
 
 def print_ledger(console: Console) -> None:
-    """Print the ledger for a person, then what FashionNet's descriptions leave open."""
-    _print_rows(console, ledger())
+    """Print the paper's ledger for a person, then what other systems' descriptions leave open."""
+    first, *others = decisions().values()
+    _print_rows(console, first)
     console.print("\nA setting without `as released` is the same in as_published and as_released.")
-    console.print("\n[bold]FashionNet[/]: what its descriptions leave open\n")
-    _print_rows(console, fashionnet_decisions())
+    for rows in others:
+        console.print(f"\n[bold]{rows[0].system}[/]: what its descriptions leave open\n")
+        _print_rows(console, rows)
 
 
 def _print_rows(console: Console, rows: Sequence[LedgerRow]) -> None:

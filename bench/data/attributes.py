@@ -19,7 +19,8 @@ from bench.data.issues import IssueLog, printable
 from bench.data.manifest import Manifest
 from bench.data.tree import match_names
 from bench.errors import BenchError
-from bench.study.trial import TrialSpec, file_digest
+from bench.files.checksums import file_digest
+from bench.study.trial import TrialSpec
 
 ATTRIBUTE_TYPES = {1: "texture", 2: "fabric", 3: "shape", 4: "part", 5: "style"}
 """Types of attributes by DeepFashion's number."""
@@ -46,6 +47,11 @@ class Attributes:
     types: np.ndarray
     answers: np.ndarray
     left_out: int
+
+    def counts(self, rows: np.ndarray) -> np.ndarray:
+        """`(2, len(names))` how many of some images are known to lack, and to have, each."""
+        answers = self.answers[rows]
+        return np.stack([(answers == NO).sum(axis=0), (answers == YES).sum(axis=0)])
 
 
 def attribute_files(root: Path) -> tuple[Path, Path] | None:

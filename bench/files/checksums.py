@@ -9,8 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+from bench.errors import BenchError
 
 CHECKSUM_KEY = "own_sha256"
 """The key of a record that holds the checksum of all the others."""
@@ -20,6 +23,27 @@ def file_checksum(path: Path) -> str:
     """SHA-256 of a file's bytes, as hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """The same, of a file that is asked for again and again: read once while it does not change.
+
+    Raises:
+        BenchError: There is no such file.
+    """
+    if not path.is_file():
+        raise BenchError(
+            f"no weights file at {path}",
+            fix="give the path of a Keras weights file (.weights.h5 or .h5), or a named set",
+        )
+    stat = path.stat()
+    return _digest(path.resolve(), stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _digest(path: Path, size: int, mtime_ns: int) -> str:
+    del size, mtime_ns  # they tell a changed file from the one that was read
+    return file_checksum(path)
 
 
 def folder_checksums(folder: Path) -> dict[str, str]:

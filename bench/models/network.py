@@ -1,29 +1,35 @@
-"""What a builder is given to build on, and what it hands to the training loop."""
+"""What a system's builder is given to build on, and what it hands to the training loop."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from keras import layers, ops
 
+from bench.models.optimizers.grouped import Group
+from bench.models.supervision import Supervision
+
 
 @dataclass(frozen=True)
 class ModelInputs:
-    """What a model's branches stand on.
+    """What a model's branches stand on, and what the data decides of it.
 
     Args:
         input: The model's input: feature maps `(n, h, w, c)` of a frozen backbone, or images.
         features: The feature map, a symbolic tensor; the input itself over a frozen backbone.
-        attributes: How many attributes the data has; 0 without.
+        classes: Number of categories.
+        attribute_counts: `(2, attributes)` training images without and with each attribute; None
+            where the data has none, or the system is not trained on them.
     """
 
     input: Any
     features: Any
-    attributes: int = 0
+    classes: int
+    attribute_counts: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -31,29 +37,41 @@ class BuiltModel:
     """A model, and what the loop needs to know of it.
 
     Args:
-        model: Keras model to a dict of logits: `category` `(n, classes)`; with RopaNet's landmark
-            branch `landmarks` `(n, 8, side * side)`, where pixel (row, column) has index
-            `row * side + column`; with FashionNet's pose branch `visibility` `(n, 8, 3)` and, no
-            logits, `points` `(n, 8, 2)`, (x, y) as shares of the image's sides; with an attribute
-            head `attributes` `(n, attributes)`.
+        model: Keras model to a dict of outputs: `category`, logits `(n, classes)`, and those that
+            `supervision` knows.
         features: The feature map, a symbolic tensor of `model`.
-        groups: Trainable variables of the landmark branch and of the parts beside it, by the
-            names `landmark`, `head`, `global`, `local`, in the order of the released code's
-            steps; empty for a model that one optimiser trains as a whole. Variables in no group
-            (a backbone's) are trained with the head.
-        shadows: Pairs of a landmark variable and its shadow, through which the classification loss
-            reaches the mask where the two losses take steps of their own (ledger row 9).
-        landmark_side: Side of the landmark maps in pixels, None without such maps.
-        gate: What the local branch's feature map is multiplied with, a symbolic tensor of
-            `model`; None without a gate.
+        supervision: What it is trained to predict beside the category.
+        groups: Trainable variables by the batches at which they are updated; empty for a model
+            that one optimiser trains as a whole.
+        shared_count: Whether the groups' optimisers share one step count.
+        gate: What the local branch's feature map is multiplied with, a symbolic tensor of `model`;
+            None without a gate.
     """
 
     model: Any
     features: Any
-    groups: dict[str, tuple[Any, ...]] = field(default_factory=dict)
-    shadows: tuple[tuple[Any, Any], ...] = ()
-    landmark_side: int | None = None
+    supervision: Supervision
+    groups: tuple[Group, ...] = ()
+    shared_count: bool = False
     gate: Any = None
+
+    @property
+    def shadows(self) -> list[tuple[Any, Any]]:
+        """Pairs of a variable and its shadow (`bench.models.optimizers.grouped.Group`)."""
+        return [pair for group in self.groups for pair in group.shadows]
+
+    def start(self, seed: int, below: Iterable[Any] = ()) -> None:
+        """Put the initial weights to those of a seed, but for those of a backbone.
+
+        Args:
+            seed: The trial's seed.
+            below: The backbone's layers.
+        """
+        known = {id(layer) for layer in below}
+        seed_layers((layer for layer in self.model.layers if id(layer) not in known), seed)
+        for variable, shadow in self.shadows:
+            # A copy: on JAX, two variables of one buffer cannot be given to a step.
+            shadow.assign(ops.copy(variable.value))
 
 
 def output_layer(name: str, units: int, activation: str | None = None) -> Any:
@@ -61,8 +79,8 @@ def output_layer(name: str, units: int, activation: str | None = None) -> Any:
     return layers.Dense(units, activation=activation, dtype="float32", name=name)
 
 
-def answers(model: Any, images: Any) -> dict[str, np.ndarray]:
-    """What a model with named outputs says of a batch.
+def predict(model: Any, images: Any) -> dict[str, np.ndarray]:
+    """What a model with named outputs predicts for a batch.
 
     Called directly: Keras' `predict` on the JAX backend gives the weights' memory away, and they
     are shared with the network in training.
@@ -71,8 +89,10 @@ def answers(model: Any, images: Any) -> dict[str, np.ndarray]:
         model: The model.
         images: A batch of its input.
     """
-    said = model(ops.convert_to_tensor(images), training=False)
-    return {name: ops.convert_to_numpy(ops.cast(value, "float32")) for name, value in said.items()}
+    outputs = model(ops.convert_to_tensor(images), training=False)
+    return {
+        name: ops.convert_to_numpy(ops.cast(value, "float32")) for name, value in outputs.items()
+    }
 
 
 def seed_layers(layers: Iterable[Any], seed: int) -> None:

@@ -8,6 +8,7 @@ from importlib import resources
 
 from bench.data.categories import categories
 from bench.files.yaml import parse_yaml
+from bench.systems.packaged import packaged
 
 
 @dataclass(frozen=True)
@@ -60,12 +61,19 @@ class PublishedTable:
 @cache
 def published() -> dict[str, PublishedTable]:
     """All published tables, by key."""
-    file = resources.files("bench") / "paper" / "published.yaml"
+    file = resources.files("bench.paper") / "published.yaml"
     plain = parse_yaml(file.read_text(encoding="utf-8"), "bench/paper/published.yaml").value
-    return {key: _table(key, table) for key, table in plain.items()}
+    of_systems = packaged("published.yaml").values()
+    return {
+        key: _table(
+            key, table, [*(rows.get(key, {}) for rows in of_systems), table.get("rows", {})]
+        )
+        for key, table in plain.items()
+    }
 
 
-def _table(key: str, plain: dict) -> PublishedTable:
+def _table(key: str, plain: dict, rows_of: list[dict]) -> PublishedTable:
+    """A table of its own rows, and before them those of the systems that are trained here."""
     scale = 100.0 if plain["unit"] == "percent" else 1.0
     rows = tuple(
         PublishedRow(
@@ -75,7 +83,8 @@ def _table(key: str, plain: dict) -> PublishedTable:
             size=row.get("size"),
             quoted_from=row.get("quoted_from"),
         )
-        for name, row in plain["rows"].items()
+        for each in rows_of
+        for name, row in each.items()
     )
     return PublishedTable(
         key=key,

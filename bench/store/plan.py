@@ -20,8 +20,8 @@ from bench.store.trials import Store
 from bench.store.weights import weights_path
 from bench.study.cost import backbone_flops, trial_bytes, trial_flops
 from bench.study.design import Design
+from bench.study.presets import profile_settings
 from bench.study.settings.data import DataSpec
-from bench.study.study import profile_settings
 from bench.study.trial import SEMANTICS, TrialSpec, trial_id
 from bench.systems.registry import BACKBONES
 from bench.systems.settings import BackboneSettings
@@ -87,7 +87,7 @@ def feature_needs(specs: Iterable[TrialSpec], manifest: Manifest, cache: Path) -
     rows: dict[BackboneSettings, set[int]] = {}
     seen: set[tuple[Any, bool, DataSpec, str]] = set()
     for spec in specs:
-        backbone = getattr(spec.model, "backbone", None)
+        backbone = spec.model.feature_extractor
         asked = (backbone, spec.model.has_landmarks, spec.data, spec.eval.split)
         if asked in seen:
             continue

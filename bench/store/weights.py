@@ -9,8 +9,8 @@ import os
 from pathlib import Path
 
 from bench.errors import BenchError
-from bench.files.checksums import file_checksum
-from bench.study.trial import SEMANTICS, file_digest
+from bench.files.checksums import file_checksum, file_digest
+from bench.study.trial import SEMANTICS
 from bench.systems.registry import BACKBONES
 from bench.systems.settings import BackboneSettings
 

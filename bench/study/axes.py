@@ -10,7 +10,8 @@ from bench.errors import BenchError
 from bench.files.yaml import Located, nearest
 from bench.study.conditions import Condition, parse_condition
 from bench.study.overlays import Overlay, flatten
-from bench.study.study import Study, presets
+from bench.study.presets import presets
+from bench.study.study import Study
 from bench.systems.ledger import ledger
 
 At = tuple[str | int, ...]
@@ -67,7 +68,8 @@ def parse_axis(name: str, plain: Any, source: Located, at: At, known: frozenset[
     _check_name(name, source, at)
     when = None
     if isinstance(plain, dict) and set(plain) == {"when", "levels"}:
-        when = parse_condition(str(plain["when"]), str(source.where((*at, "when"))), known)
+        given = plain["when"] if isinstance(plain["when"], dict) else str(plain["when"])
+        when = parse_condition(given, str(source.where((*at, "when"))), known)
         plain, at = plain["levels"], (*at, "levels")
     if not plain:
         raise BenchError(

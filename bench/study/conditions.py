@@ -1,20 +1,27 @@
-"""Conditions on settings, such as `model.gate != 'none' and train.epochs > 3`; never Python's eval.
+"""Conditions on settings: a mapping such as `{model.gate: [sigmoid, residual]}`, or an expression.
 
-An expression is parsed into a tree whose every node is on a short list: settings by dotted path,
-numbers, words in quotes, lists, comparisons, `in`, `and`, `or`, `not` and arithmetic on numbers.
+A mapping names settings and the value, or list of values, that each must have; it is the form of
+every condition in a study, that of a tuning's dimensions among them. `{not: {...}}` turns one round,
+and `{any: [{...}, {...}]}` holds where one of several does.
+
+An expression such as `model.gate != 'none' and train.epochs > 3` says what a mapping cannot, and is
+never Python's eval: it is parsed into a tree whose every node is on a short list (settings by dotted
+path, numbers, words in quotes, lists, comparisons, `in`, `and`, `or`, `not`, arithmetic on numbers).
 Whatever else it holds, calls and subscripts among them, is an error with its place.
 """
 
 from __future__ import annotations
 
 import ast
+import json
 import operator
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from bench.errors import BenchError
+from bench.files.yaml import nearest
 
 LONGEST = 500
 """Characters of an expression."""
@@ -80,17 +87,66 @@ class Condition:
             ) from None
 
 
-def parse_condition(text: str, where: str, known: frozenset[str]) -> Condition:
+def parse_condition(
+    given: str | Mapping[str, Any], where: str, known: frozenset[str]
+) -> Condition:
     """Parse a condition.
 
     Args:
-        text: The expression.
+        given: A mapping, or an expression.
         where: Its place, for errors.
         known: Dotted paths of the settings that there are.
 
     Raises:
-        BenchError: It is not an expression of the kind allowed here, or names no setting.
+        BenchError: It is no condition of the kind allowed here, or names no setting.
     """
+    if isinstance(given, str):
+        return _parse_expression(given, where, known)
+    paths: set[str] = set()
+    holds = _mapping(given, where, known, paths)
+    return Condition(json.dumps(given), frozenset(paths), where, holds)
+
+
+def _mapping(given: Any, where: str, known: frozenset[str], paths: set[str]) -> _Value:
+    if not isinstance(given, Mapping) or not given:
+        raise BenchError(
+            f"`{given!r:.60}` is not a condition",
+            where=where,
+            fix="write a mapping such as {model.gate: [sigmoid, residual]}",
+        )
+    parts: list[_Value] = []
+    for key, wanted in given.items():
+        if key == "not":
+            parts.append(_negated(_mapping(wanted, where, known, paths)))
+        elif key == "any":
+            options = wanted if isinstance(wanted, list) else [wanted]
+            parts.append(_one_of([_mapping(one, where, known, paths) for one in options]))
+        elif key in known:
+            paths.add(key)
+            parts.append(_has(key, wanted if isinstance(wanted, list) else [wanted]))
+        else:
+            meant = nearest(str(key), known)
+            raise BenchError(
+                f"`{key!s:.60}` is no setting",
+                where=where,
+                fix=f"did you mean `{meant}`?" if meant else "see `bench schema`",
+            )
+    return lambda lookup: all(part(lookup) for part in parts)
+
+
+def _has(path: str, values: list[Any]) -> _Value:
+    return lambda lookup: lookup(path) in values
+
+
+def _negated(part: _Value) -> _Value:
+    return lambda lookup: not part(lookup)
+
+
+def _one_of(parts: list[_Value]) -> _Value:
+    return lambda lookup: any(part(lookup) for part in parts)
+
+
+def _parse_expression(text: str, where: str, known: frozenset[str]) -> Condition:
     if len(text) > LONGEST:
         raise BenchError(f"a condition has at most {LONGEST} characters", where=where)
     try:

@@ -12,8 +12,8 @@ from pydantic.fields import FieldInfo
 from bench.errors import BenchError
 from bench.files.yaml import nearest
 from bench.study.overlays import Overlay
-from bench.study.trial import TrialSpec
-from bench.systems.settings import ModelSettings
+from bench.study.trial import TrialSpec, system_settings
+from bench.systems.settings import SystemSettings
 
 
 def explain(
@@ -81,7 +81,7 @@ def known_settings() -> frozenset[str]:
 
 
 def _model_kinds() -> list[str]:
-    return [kind.model_fields["kind"].default for kind in _types(ModelSettings)]
+    return list(system_settings())
 
 
 def settings_of(plain: dict[str, Any]) -> list[str]:
@@ -100,8 +100,10 @@ def _fields(model: type[BaseModel], plain: Any, before: str) -> Iterator[str]:
 
 
 def _model_of(info: FieldInfo, value: Any) -> type[BaseModel] | None:
-    """The settings class that a field holds; in a union, the one of the value's kind."""
+    """The settings class that a field holds; of several kinds, the one of the value's kind."""
     kinds = [t for t in _types(info.annotation) if isinstance(t, type) and issubclass(t, BaseModel)]
+    if kinds == [SystemSettings]:
+        kinds = list(system_settings().values())
     if len(kinds) < 2:
         return kinds[0] if kinds and info.annotation is not tuple else None
     kind = value.get("kind") if isinstance(value, dict) else None

@@ -6,13 +6,11 @@ else a network does is small beside them. Nothing is built and Keras is not impo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from bench.study.trial import TrialSpec
 from bench.systems.registry import BACKBONES
-from bench.systems.settings import BackboneSettings, FashionNet, RopaNet, RopaNetBaseline
-
-LANDMARKS = 8
+from bench.systems.settings import LANDMARKS, BackboneSettings, SystemSettings
 
 BACKWARD = 2.0
 """A layer's backward pass, as a multiple of its forward pass: one product for the gradient of its
@@ -26,65 +24,21 @@ def backbone_flops(backbone: BackboneSettings) -> float:
     return entry.flops * (entry.map_side(backbone.side) / own) ** 2
 
 
-def head_flops(model: RopaNet | RopaNetBaseline | FashionNet, classes: int) -> float:
+def head_flops(model: SystemSettings, classes: int) -> float:
     """Operations of one feature map, forward, through everything above the backbone.
 
     Args:
-        model: Model settings.
+        model: Settings of the system.
         classes: Number of categories.
+
+    Raises:
+        BenchError: The system does not say what it costs.
     """
-    entry = BACKBONES[model.backbone.name]
-    side, channels = entry.map_side(model.backbone.side), entry.channels
-    if isinstance(model, RopaNetBaseline):
-        return 2.0 * channels * classes
-    if isinstance(model, FashionNet):
-        return 2.0 * sum(_fashionnet_products(model, side, channels, classes))
-    return 2.0 * sum(_products(model, side, channels, classes))
-
-
-def _products(model: RopaNet, side: int, channels: int, classes: int) -> Iterator[float]:
-    """Multiplications of each part of RopaNet."""
-    area = side * side
-    yield area * channels * channels * (9 * model.gate_depth + 1)
-    if model.gate == "random" and model.local == "gate":
-        yield area * channels * channels
-    here, depth = side, channels
-    for stage in model.upsampling:
-        yield here * here * depth * stage.filters * stage.kernel**2
-        here, depth = (here - 1) * stage.stride + max(stage.kernel, stage.stride), stage.filters
-    width = channels
-    for _ in range(model.local_depth):
-        filters = model.local_filters or channels
-        yield area * width * filters * (model.local_kernel or 3) ** 2
-        width = filters
-    yield (1 if model.local == "gate" else LANDMARKS) * width * model.branch_units
-    width = channels
-    for _ in range(model.global_depth):
-        yield area * width * model.global_filters * model.global_kernel**2
-        width = model.global_filters
-    yield width * model.branch_units
-    yield 2 * model.branch_units * classes
-
-
-def _fashionnet_products(
-    model: FashionNet, side: int, channels: int, classes: int
-) -> Iterator[float]:
-    """Multiplications of each part of FashionNet; its attributes, of the data, are left out."""
-    side = -(-side // model.branch_pooling)
-    flat = (-(-side // model.branch_pooling)) ** 2 * model.conv5_filters
-    for units in (model.pose_units, model.global_units):
-        width = channels
-        for _ in range(model.conv5_depth):
-            yield side**2 * width * model.conv5_filters * 9
-            width = model.conv5_filters
-        yield flat * units
-    # The second of the pose branch's layers, then places and three states of each landmark.
-    yield model.pose_units * (model.pose_units + LANDMARKS * (2 + 3))
-    if model.local == "gate":
-        yield side**2 * model.conv5_filters * channels
-    yield (1 if model.local == "gate" else LANDMARKS) * channels * model.local_units
-    yield (model.local_units + model.global_units) * model.fusion_units
-    yield model.fusion_units * classes
+    backbone = model.feature_extractor
+    if backbone is None:
+        return model.head_flops(0, 0, classes)
+    entry = BACKBONES[backbone.name]
+    return model.head_flops(entry.map_side(backbone.side), entry.channels, classes)
 
 
 def trial_flops(spec: TrialSpec, images: Mapping[str, int], classes: int) -> float:
@@ -98,17 +52,16 @@ def trial_flops(spec: TrialSpec, images: Mapping[str, int], classes: int) -> flo
         images: `train`, `val` and `test` images.
         classes: Number of categories.
     """
-    model, train = spec.model, spec.train
-    if train is None or not isinstance(model, RopaNet | RopaNetBaseline | FashionNet):
-        return 0.0
-    forward = head_flops(model, classes)
+    forward = head_flops(spec.model, classes)
     step = (1 + BACKWARD) * forward
-    if not model.backbone.frozen:
-        body = backbone_flops(model.backbone)
+    backbone = spec.model.feature_extractor
+    if backbone is not None and not backbone.frozen:
+        body = backbone_flops(backbone)
         forward += body
-        step += body * (1 + BACKWARD if model.backbone.trainable == "all" else 1)
+        step += body * (1 + BACKWARD if backbone.trainable == "all" else 1)
     epoch = images["train"] * step + images["val"] * forward
-    return train.epochs * epoch + images["test"] * forward
+    epochs = spec.train.epochs if spec.train is not None else 0
+    return epochs * epoch + images["test"] * forward
 
 
 def trial_bytes(spec: TrialSpec, images: Mapping[str, int], classes: int) -> float:

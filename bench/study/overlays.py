@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.files.yaml import Located
-from bench.study.study import presets, profile_settings, shipped
+from bench.study.presets import presets, profile_settings, source_settings
 from bench.systems.ledger import as_released
 
 
@@ -118,7 +118,7 @@ def base_overlays(
         yield Overlay(as_released(), None, ())
     if data_source is not None:
         yield Overlay({"data.source": data_source}, None, ())
-        yield Overlay(flatten(shipped("sources.yaml")[data_source["kind"]]), None, ())
+        yield Overlay(flatten(source_settings(data_source["kind"])), None, ())
 
 
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:

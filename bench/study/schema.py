@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from bench.study.study import Study, presets
+from bench.study.presets import presets
+from bench.study.study import Study
 from bench.study.trial import TrialSpec
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -49,7 +50,7 @@ def study_schema() -> dict[str, Any]:
     properties = schema["properties"]
     properties["base"] = {"anyOf": [{"enum": names}, base], "description": "A preset, or more."}
     properties["axes"] = {"$ref": "#/$defs/Axes"}
-    overlay = definitions["Overlay"]["properties"]
+    overlay = definitions["ProfileOverlay"]["properties"]
     overlay["base"] = {"$ref": "#/$defs/Overrides"}
     overlay["axes"] = {"$ref": "#/$defs/Axes"}
     definitions["Setting"] = {"enum": list(leaves)}
@@ -77,7 +78,7 @@ def _conditional(levels: dict[str, Any]) -> dict[str, Any]:
     """An axis that exists only where a condition holds."""
     return {
         "type": "object",
-        "properties": {"when": {"type": "string"}, "levels": levels},
+        "properties": {"when": {"type": ["object", "string"]}, "levels": levels},
         "required": ["when", "levels"],
         "additionalProperties": False,
     }

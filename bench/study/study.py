@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,11 +10,10 @@ from pydantic import AfterValidator, Field, StrictInt, StrictStr, ValidationErro
 from pydantic_core import PydanticCustomError
 
 from bench.errors import BenchError
-from bench.files.yaml import Located, load_yaml, nearest, parse_yaml
+from bench.files.yaml import Located, load_yaml, nearest
 from bench.study.tuning import Choice, FloatRange, IntRange, Tuning, TuningOverlay
 from bench.systems.settings import Settings
 
-PROFILES = ("smoke", "laptop", "paper")
 Levels = list[Any] | dict[str, Any]
 
 
@@ -106,8 +103,8 @@ class Study(Settings):
             having two levels, with and without; `ledger` goes from as published to as released
             one row at a time, in both directions, and has no axes of its own; `{kind: fractional,
             runs: N}` and `{kind: random, arms: N}` take a part of a grid too large to run.
-        where: Conditions that a cell must fulfil to be an arm, such as
-            `model.gate != 'none' or model.gate_bias == 0`.
+        where: Conditions that a cell must fulfil to be an arm, such as `{model.gate: [sigmoid,
+            residual]}` or `model.gate != 'none' or model.gate_bias == 0`.
         control: Axis -> level of the arm that the others are compared with; the first level of
             every axis that it leaves out.
         seeds: How many (0, 1, ...), or a list.
@@ -123,7 +120,7 @@ class Study(Settings):
     base: StrictStr | dict[str, Any] = "ropanet"
     axes: dict[str, Levels] = {}
     design: DesignChoice = "factorial"
-    where: list[StrictStr] = []
+    where: list[StrictStr | dict[str, Any]] = []
     control: dict[str, Any] = {}
     seeds: Seeds
     reproduces: list[Literal["table_1", "table_2"]] = []
@@ -203,22 +200,3 @@ def _keys(value: Any) -> set[Any]:
 def seed_list(seeds: int | list[int]) -> list[int]:
     """Seeds as a list: `3` stands for 0, 1, 2."""
     return list(range(seeds)) if isinstance(seeds, int) else list(seeds)
-
-
-@cache
-def shipped(name: str) -> Any:
-    """A YAML file of `bench/study`, parsed."""
-    file = resources.files("bench.study") / name
-    return parse_yaml(file.read_text(encoding="utf-8"), f"bench/study/{name}").value
-
-
-def presets() -> dict[str, dict[str, Any]]:
-    """The shipped bases, by name."""
-    plain: dict[str, dict[str, Any]] = shipped("presets.yaml")
-    return plain
-
-
-def profile_settings(profile: str) -> dict[str, Any]:
-    """A shipped profile: `description`, `every` (all presets) and `presets` (by preset)."""
-    plain: dict[str, Any] = shipped(f"profiles/{profile}.yaml")
-    return plain

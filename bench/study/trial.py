@@ -4,29 +4,47 @@ from __future__ import annotations
 
 import hashlib
 import json
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, GetCoreSchemaHandler, model_validator
+from pydantic_core import core_schema
 
-from bench.errors import BenchError
+from bench.files.checksums import file_digest
 from bench.study.settings.data import DataSpec
-from bench.study.settings.training import EvalSpec, LandmarkSpec, PoseSpec, TrainSpec
-from bench.systems.registry import BACKBONES, GATES
-from bench.systems.settings import (
-    ADDED,
-    ModelSettings,
-    Prior,
-    RopaNet,
-    Settings,
-    as_identified,
-    unused_setting,
-)
+from bench.study.settings.training import EvalSpec, TrainSpec
+from bench.systems.fashionnet.settings import PoseSpec
+from bench.systems.registry import BACKBONES, SYSTEMS, load, load_plugins
+from bench.systems.ropanet.settings import LandmarkSpec
+from bench.systems.settings import ADDED, Settings, SystemSettings, as_identified, unused_setting
 
 SEMANTICS = 4
 """Raised by hand whenever the same spec would give other numbers than before, be it through other
 phantom weights, which are made anew with it."""
+
+SUPERVISIONS = ("landmarks", "pose")
+"""Fields of a trial that say how a system is supervised beside the category. A system that needs
+none of them, and is supervised all the same, has its own among its settings."""
+
+
+def system_settings() -> dict[str, type[SystemSettings]]:
+    """The settings' class of every system, plug-ins among them, by its `kind`.
+
+    Raises:
+        BenchError: A plug-in cannot be imported.
+    """
+    load_plugins()
+    return {kind: load(system.settings) for kind, system in SYSTEMS.items()}  # type: ignore[misc]
+
+
+class _AnySystem:
+    """Validates settings as those of the registered system that their `kind` names."""
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        choices = {kind: handler.generate_schema(cls) for kind, cls in system_settings().items()}
+        return core_schema.tagged_union_schema(choices, discriminator="kind")
 
 
 class TrialSpec(Settings):
@@ -34,54 +52,76 @@ class TrialSpec(Settings):
 
     Args:
         data: Images.
-        model: Model and its settings.
-        landmarks: Supervision of RopaNet's landmark branch; null for a model without one.
-        pose: Supervision of FashionNet; null for another model.
-        train: Training; null for a model that is not trained.
+        model: The system and its settings.
+        landmarks: Supervision of RopaNet's landmark branch; null for a system without one.
+        pose: Supervision of FashionNet; null for another system.
+        train: Training; null for a system that is not trained.
         eval: Scoring.
         seed: Seed of the initial weights and of the order of the images.
     """
 
+    # Built when it is first used: plug-ins are imported then, and not by whoever imports this.
+    model_config = ConfigDict(defer_build=True)
+
     data: DataSpec = DataSpec()
-    model: ModelSettings
+    model: Annotated[SystemSettings, _AnySystem()]
     landmarks: LandmarkSpec | None = None
     pose: Annotated[PoseSpec | None, ADDED] = None
     train: TrainSpec | None
     eval: EvalSpec = EvalSpec()
     seed: int = Field(default=0, ge=0, lt=2**31)
 
+    @property
+    def supervision(self) -> Settings | None:
+        """How the system is supervised beside the category; None where a trial does not say."""
+        name = self.model.supervision
+        return None if name is None else getattr(self, name)
+
     @model_validator(mode="after")
     def _nothing_ignored(self) -> TrialSpec:
-        kind, train = self.model.kind, self.train
-        needed = self.model.supervision
-        if needed is not None and getattr(self, needed) is None:
-            raise unused_setting(
-                needed, f"the model {kind} has a landmark branch and needs {needed}"
-            )
-        if self.pose is not None and needed != "pose":
-            raise unused_setting(
-                "pose", f"the model {kind} has no pose branch and would ignore pose"
-            )
-        if self.landmarks is not None:
-            self._landmarks_have_effect(self.landmarks)
+        self._supervision_has_effect()
         if self.eval.split == "validation" and self.data.validation_size == 0:
             raise unused_setting(
                 "eval.split",
                 "eval.split: validation scores the validation images, and data.validation_size "
                 "is 0",
             )
-        if isinstance(self.model, Prior):
-            if train is not None:
+        if not self.model.trained:
+            self._nothing_is_trained()
+        else:
+            self._training_has_effect()
+        return self
+
+    def _supervision_has_effect(self) -> None:
+        kind, needed = self.model.kind, self.model.supervision
+        if needed is not None and getattr(self, needed) is None:
+            raise unused_setting(
+                needed, f"the model {kind} has a landmark branch and needs {needed}"
+            )
+        for name in SUPERVISIONS:
+            if name != needed and getattr(self, name) is not None:
                 raise unused_setting(
-                    "train", f"the model {kind} is not trained: leave `train` null"
+                    name, f"the model {kind} is not trained on {name} and would ignore {name}"
                 )
-            if self.eval.protocol == "last_batch":
-                raise unused_setting(
-                    "eval.protocol", f"the model {kind} has no batches: only whole_split"
-                )
-            return self
+        if needed is not None:
+            optimizer = self.train.optimizer if self.train is not None else None
+            self.model.check_supervision(getattr(self, needed), optimizer)
+
+    def _nothing_is_trained(self) -> None:
+        kind = self.model.kind
+        if self.train is not None:
+            raise unused_setting("train", f"the model {kind} is not trained: leave `train` null")
+        if self.eval.protocol == "last_batch":
+            raise unused_setting(
+                "eval.protocol", f"the model {kind} has no batches: only whole_split"
+            )
+
+    def _training_has_effect(self) -> None:
+        train, backbone = self.train, self.model.feature_extractor
         if train is None:
-            raise unused_setting("train", f"the model {kind} is trained: `train` must not be null")
+            raise unused_setting(
+                "train", f"the model {self.model.kind} is trained: `train` must not be null"
+            )
         for name in ("patience", "selection"):
             watched = getattr(train, name) not in (None, "last")
             if watched and self.data.validation_size == 0:
@@ -89,51 +129,12 @@ class TrialSpec(Settings):
                     f"train.{name}",
                     f"train.{name} watches the validation loss, and data.validation_size is 0",
                 )
-        if train.augmentation is not None and self.model.backbone.frozen:
+        if train.augmentation is not None and (backbone is None or backbone.frozen):
             raise unused_setting(
                 "train.augmentation",
                 "a frozen backbone is applied once to each image as it is and would ignore "
                 "train.augmentation: set model.backbone.trainable",
             )
-        return self
-
-    def _landmarks_have_effect(self, landmarks: LandmarkSpec) -> None:
-        model, kind = self.model, self.model.kind
-        if not isinstance(model, RopaNet):
-            raise unused_setting(
-                "landmarks", f"the model {kind} has no landmark maps and would ignore landmarks"
-            )
-        if model.local == "landmark_pooling":
-            self._points_can_be_pooled_at(landmarks)
-        if landmarks.steps == "separate" and not GATES[model.gate].trained_by_classification:
-            raise unused_setting(
-                "landmarks.steps",
-                f"the classification loss does not reach the mask through the gate {model.gate}, "
-                "which would ignore landmarks.steps: separate",
-            )
-        if landmarks.counters == "shared" and self.train and self.train.optimizer != "adam":
-            raise unused_setting(
-                "landmarks.counters",
-                f"{self.train.optimizer} does not use its step count and would ignore "
-                "landmarks.counters: shared",
-            )
-        if model.gate_sparsity and not landmarks.trained:
-            raise unused_setting(
-                "model.gate_sparsity",
-                "the mask is not trained at landmarks.update_ratio 0, which would ignore "
-                "model.gate_sparsity",
-            )
-
-    @staticmethod
-    def _points_can_be_pooled_at(landmarks: LandmarkSpec) -> None:
-        needed = {"steps": "joint", "rescaling": "own_size"}
-        for name, value in needed.items():
-            if getattr(landmarks, name) != value:
-                raise unused_setting(
-                    f"landmarks.{name}",
-                    "pooling around landmarks (model.local) takes places on the feature map from "
-                    f"one landmark branch, and needs landmarks.{name}: {value}",
-                )
 
 
 def canonical(spec: TrialSpec) -> dict[str, Any]:
@@ -168,8 +169,7 @@ def compiled_parts(spec: TrialSpec) -> dict[str, Any]:
     train = plain["train"] or {}
     return {
         "model": plain["model"],
-        "landmarks": plain["landmarks"],
-        "pose": plain.get("pose"),
+        **{name: plain.get(name) for name in SUPERVISIONS},
         "train": {name: value for name, value in train.items() if name not in NOT_COMPILED},
     }
 
@@ -184,24 +184,3 @@ def trial_id(spec: TrialSpec, fingerprint: str) -> str:
     content = {"spec": canonical(spec), "data": fingerprint, "semantics": SEMANTICS}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file, as hexadecimal digits.
-
-    Raises:
-        BenchError: There is no such file.
-    """
-    if not path.is_file():
-        raise BenchError(
-            f"no weights file at {path}",
-            fix="give the path of a Keras weights file (.weights.h5 or .h5), or a named set",
-        )
-    stat = path.stat()
-    return _digest(path.resolve(), stat.st_size, stat.st_mtime_ns)
-
-
-@lru_cache(maxsize=64)
-def _digest(path: Path, size: int, mtime_ns: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

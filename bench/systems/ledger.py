@@ -1,17 +1,17 @@
-"""The ledger: every decision that the paper leaves open, with the setting that carries it.
+"""The ledger: every decision that a paper leaves open, with the setting that carries it.
 
-FashionNet, the paper's rival, has a list of its own: no code of it is gone by here, so that its
-rows have one side and no part in the preset `as_released`.
+A system's rows are in its folder. RopaNet's have two sides, as published and as released; of the
+others no code was consulted, so that their rows have one side and no part in `as_released`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
-from importlib import resources
 from typing import Any
 
-from bench.files.yaml import parse_yaml
+from bench.systems.packaged import packaged
+from bench.systems.registry import SYSTEMS
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class LedgerRow:
         code: What the released code does; a dash where there is none.
         default: What the bench does where the paper is silent.
         settings: Dotted paths of the settings that carry it; empty for one that is fixed.
+        system: Title of the system whose decision it is.
         released: Dotted path -> what the released code does; empty where it does as published.
         unverified: Whether the code's side could not be checked; such a row is a level of its own
             and no part of the preset `as_released`.
-        system: Whose decision it is.
     """
 
     row: int
@@ -37,9 +37,9 @@ class LedgerRow:
     code: str
     default: str
     settings: tuple[str, ...]
+    system: str
     released: dict[str, Any] = field(default_factory=dict)
     unverified: bool = False
-    system: str = "RopaNet"
 
     @property
     def name(self) -> str:
@@ -49,23 +49,21 @@ class LedgerRow:
 
 @cache
 def ledger() -> tuple[LedgerRow, ...]:
-    """All rows, in order."""
-    return _rows("ropanet")
+    """The paper's own rows, RopaNet's, in order; each with the released code's side."""
+    return decisions()["ropanet"]
 
 
-@cache
-def fashionnet_decisions() -> tuple[LedgerRow, ...]:
-    """What the descriptions of FashionNet leave open (Liu et al. 2016, §4), in order."""
-    return tuple(replace(row, system="FashionNet") for row in _rows("fashionnet"))
+def decisions() -> dict[str, tuple[LedgerRow, ...]]:
+    """What the descriptions of every system leave open, in order, by system."""
+    found = {kind: _rows(kind, plain) for kind, plain in packaged("ledger.yaml").items()}
+    return dict(sorted(found.items(), key=lambda item: item[0] != "ropanet"))
 
 
-def _rows(system: str) -> tuple[LedgerRow, ...]:
-    file = resources.files("bench.systems") / system / "ledger.yaml"
-    plain = parse_yaml(
-        file.read_text(encoding="utf-8"), f"bench/systems/{system}/ledger.yaml"
-    ).value
+def _rows(kind: str, plain: list[dict[str, Any]]) -> tuple[LedgerRow, ...]:
+    title = SYSTEMS[kind].title
     return tuple(
-        LedgerRow(**{"code": "–"} | row | {"settings": tuple(row["settings"])}) for row in plain
+        LedgerRow(**{"code": "–", "system": title} | row | {"settings": tuple(row["settings"])})
+        for row in plain
     )
 
 

@@ -1,9 +1,9 @@
 """Names of what can be chosen, and where each is built.
 
-Light by design: a line names the code ("module:function") without importing it, so that the spec,
-`bench schema` and `bench plan` know every choice and never wait for Keras. A new backbone, gate,
-pooling or balancing rule is one function in its own module and one line here, or one line in a
-plug-in (docs/extending.md).
+Light by design: a line names the code ("module:function") without importing it, so that a trial's
+settings, `bench schema` and `bench plan` know every choice and never wait for Keras. A new system
+is one folder and one line here; a new backbone, gate, pooling or balancing rule is one function in
+its own module and one line here. Either may stand in a plug-in (docs/extending.md).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
@@ -239,16 +240,50 @@ BALANCING: dict[str, BalancingRule] = {
 }
 """Class balancing, which the paper asks for (§6) and does not have."""
 
+
+@dataclass(frozen=True)
+class System:
+    """A system that can be trained, or at least measured.
+
+    Args:
+        title: Its name in tables and in the ledger.
+        settings: `"module:class"` of its settings (`bench.systems.settings.SystemSettings`).
+        package: Package with its `preset.yaml` and, where there are any, its `ledger.yaml` and
+            `published.yaml`.
+    """
+
+    title: str
+    settings: str
+    package: str
+
+
+SYSTEMS: dict[str, System] = {
+    "fashionnet": System(
+        "FashionNet", "bench.systems.fashionnet.settings:FashionNet", "bench.systems.fashionnet"
+    ),
+    "ropanet_baseline": System(
+        "RopaNet-Baseline", "bench.systems.baseline.settings:RopaNetBaseline",
+        "bench.systems.baseline",
+    ),
+    "ropanet": System(
+        "RopaNet", "bench.systems.ropanet.settings:RopaNet", "bench.systems.ropanet"
+    ),
+    "prior": System("Prior", "bench.systems.prior.settings:Prior", "bench.systems.prior"),
+}  # fmt: skip
+"""Systems by their settings' `kind`, in the order of the paper's Table 1."""
+
 PLUGINS = "ROPANET_BENCH_PLUGINS"
 """Environment variable: modules to import, separated by commas, that register more."""
 
 
+@cache
 def load_plugins() -> None:
-    """Import what registers gates, backbones and rules from outside this package.
+    """Import what registers systems, backbones, gates and rules from outside this package, once.
 
-    Installed distributions are found by their entry points in the group `ropanet_bench`; a module
-    that is not installed is named in the environment variable `ROPANET_BENCH_PLUGINS`, which a
-    run's workers inherit.
+    Called where a trial's settings are first read or described, so that what reads a store or
+    audits a paper imports no stranger's module. Installed distributions are found by their entry
+    points in the group `ropanet_bench`; a module that is not installed is named in the environment
+    variable `ROPANET_BENCH_PLUGINS`, which a run's workers inherit.
 
     Raises:
         BenchError: A plug-in cannot be imported.

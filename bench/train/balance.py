@@ -86,23 +86,6 @@ def logit_adjustment(counts: np.ndarray, strength: float) -> Balance:
     return Balance(loss=AdjustedCrossEntropy(strength * np.log(frequency)))
 
 
-def attribute_weights(answers: np.ndarray, rule: str) -> np.ndarray:
-    """Weight of a negative and of a positive answer of each attribute (Liu et al. 2016, §4).
-
-    Args:
-        answers: `(training images, attributes)` of -1 no, 0 unknown, 1 yes.
-        rule: `ratio`: twice the share of the other answer, so that both weigh alike in sum and a
-            balanced attribute has weight 1; or `none`: 1.
-
-    Returns:
-        `(2, attributes)` float32.
-    """
-    if rule == "none":
-        return np.ones((2, answers.shape[1]), np.float32)
-    no, yes = (answers < 0).sum(axis=0), (answers > 0).sum(axis=0)
-    return (2.0 * np.stack([yes, no]) / np.maximum(no + yes, 1)).astype(np.float32)
-
-
 def cross_entropy() -> Any:
     """The classification loss without a rule that changes it."""
     return keras.losses.SparseCategoricalCrossentropy(from_logits=True)

@@ -11,43 +11,13 @@ from typing import Any
 import keras
 import numpy as np
 
+from bench.data.ground_truth import GroundTruth, ground_truth
 from bench.data.manifest import Manifest
+from bench.models.supervision import Supervision
 from bench.store.features import FeatureReader
-from bench.study.settings.training import Augmentation, LandmarkSpec, PoseSpec
-from bench.systems.ropanet.targets import Annotation, pixel_targets, pose_targets
+from bench.study.settings.training import Augmentation
 from bench.train.augment import augment
 from bench.train.balance import Balance, draw
-
-POSE_HEADS = ("points", "visibility")
-"""Heads of the pose branch; the others recognise what is worn."""
-
-
-@dataclass(frozen=True)
-class LandmarkMaps:
-    """How landmarks become targets.
-
-    Args:
-        side: Side of the landmark maps in pixels.
-        spec: How landmarks are supervised.
-    """
-
-    side: int
-    spec: LandmarkSpec
-
-
-@dataclass(frozen=True)
-class Pose:
-    """What FashionNet is trained to say beside the category.
-
-    Args:
-        spec: How it is supervised.
-        attributes: `(images of the manifest, attributes)` int8, -1 no, 0 unknown, 1 yes; None
-            where none are predicted.
-    """
-
-    spec: PoseSpec
-    attributes: np.ndarray | None = None
-
 
 ANSWERED_BYTES = 32_000_000
 """What a model is given and says of the images that it answers at once, at most."""
@@ -79,8 +49,8 @@ class Batches(keras.utils.PyDataset):
         rows: Rows of the manifest.
         manifest: Labels and landmarks.
         batch_size: Images a batch.
-        maps: How landmarks become targets; None for no landmark maps.
-        pose: What FashionNet is trained to say; None for another model.
+        supervision: What the system is trained to predict beside the category.
+        attributes: `(images of the manifest, attributes)` int8; None where none are trained on.
     """
 
     def __init__(
@@ -90,16 +60,16 @@ class Batches(keras.utils.PyDataset):
         manifest: Manifest,
         *,
         batch_size: int,
-        maps: LandmarkMaps | None,
-        pose: Pose | None = None,
+        supervision: Supervision,
+        attributes: np.ndarray | None = None,
     ) -> None:
         super().__init__(workers=1)
         self._source = source
         self._rows = np.asarray(rows)
         self._manifest = manifest
         self.batch_size = batch_size
-        self._maps = maps
-        self._pose = pose
+        self._supervision = supervision
+        self._attributes = attributes
 
     @property
     def num_batches(self) -> int:
@@ -112,30 +82,27 @@ class Batches(keras.utils.PyDataset):
     def _batch(self, chosen: Any, index: int) -> tuple[Any, ...]:
         rows = self._rows[chosen]
         images = self._source.reader.gather(rows)
-        annotation = annotation_of(self._manifest, rows)
+        truth = self._truth(rows)
         if self._source.scale is not None:
-            images, annotation = self._changed(images / np.float32(255), annotation, index)
+            images, truth = self._changed(images / np.float32(255), truth, index)
             images = self._source.scale(images)
-        return images, *self._weighted(self._targets(rows, annotation))
+        return images, *self._weighted(self._targets(rows, truth))
 
-    def _targets(self, rows: np.ndarray, annotation: Annotation) -> dict[str, np.ndarray]:
-        targets = {"category": self._manifest.category[rows].astype(np.int32)}
-        if self._maps is not None:
-            targets["landmarks"] = pixel_targets(annotation, self._maps.side, self._maps.spec)
-        if self._pose is not None:
-            targets["points"], targets["visibility"] = pose_targets(annotation, self._pose.spec)
-            if self._pose.attributes is not None:
-                targets["attributes"] = self._pose.attributes[rows]
-        return targets
+    def _truth(self, rows: np.ndarray) -> GroundTruth:
+        return ground_truth(self._manifest, rows, self._attributes)
+
+    def _targets(self, rows: np.ndarray, truth: GroundTruth) -> dict[str, np.ndarray]:
+        category = self._manifest.category[rows].astype(np.int32)
+        return {"category": category, **self._supervision.targets(truth)}
 
     def _chosen(self, index: int) -> Any:
         return slice(index * self.batch_size, (index + 1) * self.batch_size)
 
     def _changed(
-        self, images: np.ndarray, annotation: Annotation, index: int
-    ) -> tuple[np.ndarray, Annotation]:
+        self, images: np.ndarray, truth: GroundTruth, index: int
+    ) -> tuple[np.ndarray, GroundTruth]:
         del index
-        return images, annotation
+        return images, truth
 
     def _weighted(self, targets: dict[str, np.ndarray]) -> tuple[Any, ...]:
         return (targets,)
@@ -162,8 +129,7 @@ class Batches(keras.utils.PyDataset):
 
     def all_targets(self) -> tuple[Any, ...]:
         """Targets, and weights where there are any, of the whole split in this epoch."""
-        annotation = annotation_of(self._manifest, self._rows)
-        return self._weighted(self._targets(self._rows, annotation))
+        return self._weighted(self._targets(self._rows, self._truth(self._rows)))
 
     def in_order(self, model: Any) -> Iterator[tuple[Any, ...]]:
         """Images and targets for a model to answer: each image once, in the split's order.
@@ -237,33 +203,22 @@ class TrainingBatches(Batches):
         return self._order[super()._chosen(index)]
 
     def _changed(
-        self, images: np.ndarray, annotation: Annotation, index: int
-    ) -> tuple[np.ndarray, Annotation]:
+        self, images: np.ndarray, truth: GroundTruth, index: int
+    ) -> tuple[np.ndarray, GroundTruth]:
         if self._augmentation is None:
-            return images, annotation
+            return images, truth
         rng = np.random.default_rng([self._seed, self._epoch, index])
-        return augment(images, annotation, self._augmentation, rng)
+        return augment(images, truth, self._augmentation, rng)
 
     def _weighted(self, targets: dict[str, np.ndarray]) -> tuple[Any, ...]:
         weights = self._balance.class_weights
-        if weights is None and self._pose is None:
+        of_output = self._supervision.output_weights(self.epoch)
+        if weights is None and of_output is None:
             return (targets,)
         of_image = {name: np.ones(len(values), np.float32) for name, values in targets.items()}
         if weights is not None:
             of_image["category"] = weights[targets["category"]].astype(np.float32)
-        if self._pose is not None:
-            # As weights of images, so that each epoch has its own without a new compilation.
-            phase = self._pose.spec.phase(self.epoch)
-            for name in targets:
-                of_image[name] *= phase.landmarks if name in POSE_HEADS else phase.recognition
+        for name, weight in (of_output or {}).items():
+            if name in targets:
+                of_image[name] *= weight
         return targets, of_image
-
-
-def annotation_of(manifest: Manifest, rows: np.ndarray) -> Annotation:
-    """The landmarks of some images."""
-    return Annotation(
-        manifest.landmarks[rows],
-        manifest.visibility[rows],
-        manifest.clothes_type[rows],
-        manifest.image_size[rows],
-    )

@@ -23,7 +23,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from bench.models.network import BuiltModel, seed_layers, seeded_weights
+from bench.models.network import BuiltModel, seeded_weights
 from bench.study.trial import TrialSpec, compiled_parts
 from bench.train.balance import Balance
 from bench.train.batches import Batches, TrainingBatches
@@ -37,7 +37,7 @@ MOST_LOSSES = 2
 
 
 def shape_of(
-    spec: TrialSpec, balance: Balance, counts: np.ndarray, attribute_weights: np.ndarray | None
+    spec: TrialSpec, balance: Balance, counts: np.ndarray, attribute_counts: np.ndarray | None
 ) -> str:
     """What trials must have alike to share a compiled network, as a digest.
 
@@ -45,7 +45,8 @@ def shape_of(
         spec: The trial.
         balance: What its balancing rule changes.
         counts: `(classes,)` training images of each class.
-        attribute_weights: Weights of the attribute loss; None without one.
+        attribute_counts: `(2, attributes)` training images without and with each attribute; None
+            without attributes.
     """
     parts = compiled_parts(spec)
     if balance.loss is None:
@@ -54,8 +55,8 @@ def shape_of(
         counts = np.zeros_like(counts)
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
     digest.update(np.asarray(counts, np.int64).tobytes())
-    if attribute_weights is not None:
-        digest.update(np.asarray(attribute_weights, np.float32).tobytes())
+    if attribute_counts is not None:
+        digest.update(np.asarray(attribute_counts, np.int64).tobytes())
     return digest.hexdigest()
 
 
@@ -85,9 +86,7 @@ class _Kept:
         assert spec.train is not None, "the spec admits no trained model without training"
         for variable, value in zip(_variables(self.network), self.begun, strict=True):
             variable.assign(value)
-        seed_layers(self.network.model.layers, spec.seed)
-        for variable, shadow in self.network.shadows:
-            shadow.assign(keras.ops.copy(variable.value))
+        self.network.start(spec.seed)
         for variable in _learning_rates(self.network):
             variable.assign(spec.train.learning_rate)
 

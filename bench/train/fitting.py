@@ -9,12 +9,10 @@ import keras
 import numpy as np
 
 from bench.metrics.values import GateStatistics
-from bench.models.losses import AttributeLoss, LandmarkLoss, LocationLoss, VisibilityLoss
-from bench.models.network import BuiltModel, answers
+from bench.models.network import BuiltModel, predict
 from bench.models.optimizers.adam import OnePassAdam
-from bench.models.optimizers.grouped import GroupedOptimizer, update_groups
+from bench.models.optimizers.grouped import GroupedOptimizer
 from bench.study.settings.training import TrainSpec
-from bench.study.trial import TrialSpec
 from bench.train.balance import Balance, cross_entropy
 from bench.train.checkpoint import Checkpoints, CheckpointWriter, read_checkpoint, restore
 from bench.train.compiled import Compiled
@@ -25,43 +23,25 @@ JIT_COMPILE = keras.backend.backend() == "jax"
 OPTIMISERS = {"adam": OnePassAdam, "sgd": keras.optimizers.SGD}
 
 
-def compile_network(
-    network: BuiltModel,
-    spec: TrialSpec,
-    balance: Balance,
-    classes: int,
-    attribute_weights: np.ndarray | None = None,
-) -> None:
+def compile_network(network: BuiltModel, train: TrainSpec, balance: Balance, classes: int) -> None:
     """Give a network its losses, optimiser and metrics.
 
     Args:
         network: The network.
-        spec: The trial.
+        train: Training settings.
         balance: What the balancing rule changes.
         classes: Number of categories.
-        attribute_weights: `(2, attributes)` for the attribute loss; None without one.
     """
-    loss: dict[str, Any] = {"category": balance.loss or cross_entropy()}
-    weights = {"category": 1.0}
-    if spec.landmarks is not None and spec.landmarks.trained:
-        loss["landmarks"] = LandmarkLoss()
-        weights["landmarks"] = spec.landmarks.weight
-    if spec.pose is not None:
-        loss |= {"points": LocationLoss(), "visibility": VisibilityLoss()}
-        weights["points"] = spec.pose.location_weight
-        weights["visibility"] = spec.pose.visibility_weight
-        if attribute_weights is not None:
-            loss["attributes"] = AttributeLoss(attribute_weights)
-            weights["attributes"] = spec.pose.attribute_weight
+    losses = {"category": (balance.loss or cross_entropy(), 1.0), **network.supervision.losses()}
     top = [
         keras.metrics.SparseTopKCategoricalAccuracy(k, name=f"top_{k}")
         for k in (3, 5)
         if k <= classes
     ]
     network.model.compile(
-        _optimiser(network, spec),
-        loss=loss,
-        loss_weights=weights,
+        _optimiser(network, train),
+        loss={name: loss for name, (loss, _) in losses.items()},
+        loss_weights={name: weight for name, (_, weight) in losses.items()},
         metrics={
             "category": [
                 keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
@@ -74,29 +54,17 @@ def compile_network(
     )
 
 
-def _optimiser(network: BuiltModel, spec: TrialSpec) -> Any:
-    train, landmarks = spec.train, spec.landmarks
-    assert train is not None, "the spec admits no trained model without training"
-
+def _optimiser(network: BuiltModel, train: TrainSpec) -> Any:
     def make() -> Any:
         return OPTIMISERS[train.optimizer](learning_rate=train.learning_rate)
 
-    if landmarks is None:
+    if not network.groups:
         return make()
-    grouped = [*network.groups.values(), tuple(shadow for _, shadow in network.shadows)]
-    known = {id(variable) for variables in grouped for variable in variables}
-    groups = update_groups(
-        dict(network.groups),
-        [v for v in network.model.trainable_variables if id(v) not in known],
-        network.shadows,
-        ratio=landmarks.update_ratio,
-        next_batch=landmarks.interleaving == "next_batch",
-    )
-    return GroupedOptimizer(make, groups, shared_count=landmarks.counters == "shared")
+    return GroupedOptimizer(make, network.groups, shared_count=network.shared_count)
 
 
 class EpochCount(keras.callbacks.Callback):
-    """Tells the training batches which epoch begins, for FashionNet's alternating weighting.
+    """Tells the training batches which epoch begins, for weights that alternate with the epoch.
 
     Args:
         batches: `bench.train.batches.TrainingBatches`.
@@ -171,8 +139,8 @@ class GateHistory(keras.callbacks.Callback):
         _ = self.model  # on JAX, asking for it puts the trained weights into the variables
         statistics = GateStatistics()
         for images, *_ in self._batches.in_order(self._gate):
-            said = answers(self._gate, images)
-            statistics.add(said["gate"], said["features"])
+            predicted = predict(self._gate, images)
+            statistics.add(predicted["gate"], predicted["features"])
         if logs is not None:
             logs.update({f"val_{name}": value for name, value in statistics.result().items()})
 

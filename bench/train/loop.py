@@ -10,7 +10,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ import numpy as np
 
 import bench
 from bench.data.attributes import Attributes, data_identity, load_attributes
+from bench.data.ground_truth import ground_truth
 from bench.data.manifest import Manifest
 from bench.data.split import Split
 from bench.data.trial_split import split_of
@@ -28,14 +29,15 @@ from bench.metrics.values import (
     normalised_error,
     scored,
 )
-from bench.models.network import BuiltModel, ModelInputs, seed_layers
+from bench.models.network import BuiltModel, ModelInputs
 from bench.store.features import FeatureReader, FeatureStore, feature_key, weights_digest
 from bench.store.record import AttributeRecord, GateRecord, Landmarks, Predictions, TrialRecord
 from bench.study.trial import SEMANTICS, TrialSpec, trial_id
 from bench.systems.registry import BALANCING, load
-from bench.systems.settings import Prior
+from bench.systems.settings import BackboneSettings
 
 if TYPE_CHECKING:
+    from bench.train.balance import Balance
     from bench.train.batches import Source
     from bench.train.checkpoint import Checkpoints
     from bench.train.compiled import Compiled
@@ -83,17 +85,13 @@ def run_trial(
     started = time.perf_counter()
     split = split_of(spec, manifest)
     unreadable: list[dict[str, str]] = []
-    if isinstance(spec.model, Prior):
-        outcome = _answer_prior(manifest, split)
-    else:
-        attributes = load_attributes(manifest) if spec.model.reads_attributes else None
-        backbone = spec.model.backbone
-        key = feature_key(backbone, context.cache, manifest.fingerprint)
-        reader = FeatureStore(context.cache, key).reader()
-        split, unreadable = _readable(split, reader, manifest)
-        data = _Data(manifest, split, _source(spec, reader), attributes)
+    if spec.model.trained:
+        data, unreadable = _opened(spec, split, context)
+        split = data.split
         outcome = _train(spec, data, context, progress)
-        outcome.environment["backbone_weights"] = weights_digest(backbone, context.cache)
+    else:
+        answer = load(spec.model.network)(manifest.category[split.train], len(manifest.class_names))
+        outcome = _Outcome(np.tile(answer, (len(split.test), 1)))
     labels = manifest.category[split.test].astype(np.int64)
     images = manifest.paths[split.test]
     batch_size = spec.train.batch_size if spec.train else 1
@@ -106,18 +104,7 @@ def run_trial(
         metrics=metrics,
         history=outcome.history,
         predictions=Predictions(images, labels, outcome.probabilities.astype(np.float32)),
-        landmarks=(
-            None
-            if outcome.landmarks is None
-            else Landmarks(
-                images,
-                manifest.visibility[split.test],
-                manifest.landmarks[split.test],
-                outcome.landmarks,
-                outcome.soft,
-                manifest.image_size[split.test],
-            )
-        ),
+        landmarks=outcome.landmarks,
         attributes=outcome.attributes,
         gate=None if outcome.gate is None else GateRecord(images, *outcome.gate),
         timings=outcome.timings | {"total": time.perf_counter() - started},
@@ -127,29 +114,65 @@ def run_trial(
 
 @dataclass(frozen=True)
 class _Outcome:
+    """What training and testing gave; all but the probabilities only of a trained system."""
+
     probabilities: np.ndarray
-    metrics: dict[str, float]
-    history: list[tuple[int, str, str, float]]
-    landmarks: np.ndarray | None
-    timings: dict[str, float]
-    environment: dict[str, Any]
-    gate: PassedByImage | None = None
-    soft: np.ndarray | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    history: list[tuple[int, str, str, float]] = field(default_factory=list)
+    landmarks: Landmarks | None = None
     attributes: AttributeRecord | None = None
+    gate: PassedByImage | None = None
+    timings: dict[str, float] = field(default_factory=dict)
+    environment: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class _Data:
+    """What a system is trained and tested on."""
+
     manifest: Manifest
     split: Split
     source: Source
     attributes: Attributes | None
 
+    @property
+    def classes(self) -> int:
+        return len(self.manifest.class_names)
 
-def _answer_prior(manifest: Manifest, split: Split) -> _Outcome:
-    answer = load(Prior.build)(manifest.category[split.train], len(manifest.class_names))
-    probabilities = np.tile(answer, (len(split.test), 1))
-    return _Outcome(probabilities, {}, [], None, {}, {})
+    @property
+    def counts(self) -> np.ndarray:
+        """`(classes,)` training images of each class."""
+        return np.bincount(self.manifest.category[self.split.train], minlength=self.classes)
+
+    @property
+    def attribute_counts(self) -> np.ndarray | None:
+        return None if self.attributes is None else self.attributes.counts(self.split.train)
+
+
+def _opened(
+    spec: TrialSpec, split: Split, context: TrialContext
+) -> tuple[_Data, list[dict[str, str]]]:
+    """The features and attributes of a trial's images, and the images that cannot be read."""
+    from bench.train.batches import Source
+    from bench.train.extract import scaling_of
+
+    manifest, backbone = context.manifest, _backbone(spec)
+    attributes = load_attributes(manifest) if spec.model.reads_attributes else None
+    key = feature_key(backbone, context.cache, manifest.fingerprint)
+    reader = FeatureStore(context.cache, key).reader()
+    split, unreadable = _readable(split, reader, manifest)
+    source = Source(reader, None if backbone.frozen else scaling_of(backbone))
+    return _Data(manifest, split, source, attributes), unreadable
+
+
+def _backbone(spec: TrialSpec) -> BackboneSettings:
+    backbone = spec.model.feature_extractor
+    if backbone is None:
+        raise BenchError(
+            f"the system {spec.model.kind} is trained, and has no backbone",
+            fix="give its settings a `backbone`",
+        )
+    return backbone
 
 
 def _train(
@@ -157,54 +180,27 @@ def _train(
 ) -> _Outcome:
     import keras
 
-    from bench.train.balance import Balance, attribute_weights
-    from bench.train.batches import Batches, LandmarkMaps, Pose, TrainingBatches, annotation_of
-    from bench.train.compiled import shape_of
+    from bench.train.batches import Batches, TrainingBatches
     from bench.train.evaluate import evaluate
-    from bench.train.fitting import compile_network, fit, history_rows
-    from bench.train.precision import computing_in
+    from bench.train.fitting import fit, history_rows
 
-    manifest, split, source, attributes = data.manifest, data.split, data.source, data.attributes
-    train = spec.train
+    manifest, split, train = data.manifest, data.split, spec.train
     assert train is not None, "the spec admits no trained model without training"
-    classes = len(manifest.class_names)
+    balance: Balance = load(BALANCING[train.balancing].build)(data.counts, train.strength)
     # A backbone that is trained is a network of its trial's own.
-    compiled = context.compiled if source.of_maps else None
-    counts = np.bincount(manifest.category[split.train], minlength=classes)
-    balance: Balance = load(BALANCING[train.balancing].build)(counts, train.strength)
-    pose, of_attributes = None, None
-    if spec.pose is not None:
-        pose = Pose(spec.pose, None if attributes is None else attributes.answers)
-        if attributes is not None:
-            of_attributes = attribute_weights(
-                attributes.answers[split.train], spec.pose.attribute_balance
-            )
+    compiled = context.compiled if data.source.of_maps else None
+    network = _network(spec, data, balance, context.cache, compiled)
 
-    def build() -> BuiltModel:
-        keras.backend.clear_session(free_memory=compiled is None)
-        keras.utils.set_random_seed(spec.seed)
-        with computing_in(train.precision):
-            inputs, backbone_layers = _stem(spec, source, context.cache)
-            if attributes is not None:
-                inputs = replace(inputs, attributes=len(attributes.names))
-            built: BuiltModel = load(spec.model.build)(spec, inputs, classes)
-        _begin(built, backbone_layers, spec.seed)
-        compile_network(built, spec, balance, classes, of_attributes)
-        return built
+    def batches(rows: np.ndarray) -> Batches:
+        return Batches(data.source, rows, manifest, **common)
 
-    if compiled is None:
-        network = build()
-    else:
-        shape = shape_of(spec, balance, counts, of_attributes)
-        network = compiled.network(shape, spec, build)
-    maps = None
-    if network.landmark_side is not None and spec.landmarks is not None:
-        maps = LandmarkMaps(network.landmark_side, spec.landmarks)
-    common: dict[str, Any] = {"batch_size": train.batch_size, "maps": maps, "pose": pose}
-
-    validation = Batches(source, split.val, manifest, **common) if len(split.val) else None
+    common: dict[str, Any] = {
+        "batch_size": train.batch_size,
+        "supervision": network.supervision,
+        "attributes": None if data.attributes is None else data.attributes.answers,
+    }
     training = TrainingBatches(
-        source,
+        data.source,
         split.train,
         manifest,
         seed=spec.seed,
@@ -216,7 +212,7 @@ def _train(
     logs = fit(
         network,
         training,
-        validation,
+        batches(split.val) if len(split.val) else None,
         train,
         trial=trial_id(spec, data_identity(spec, manifest)),
         compiled=compiled,
@@ -224,77 +220,104 @@ def _train(
         progress=progress,
     )
     trained = time.perf_counter()
-    answer = evaluate(network, Batches(source, split.test, manifest, **common))
-    metrics = dict(answer.metrics)
-    test = annotation_of(manifest, split.test)
-    landmarks, soft = answer.places(test, maps)
-    if landmarks is not None:
-        metrics["landmark_ne"] = normalised_error(landmarks, test.landmarks, test.visibility)
+    result = evaluate(network, batches(split.test))
+    landmarks, metrics = _landmark_record(network, result.observed, manifest, split)
     shadows = sum(int(np.prod(shadow.shape)) for _, shadow in network.shadows)
     return _Outcome(
-        answer.probabilities,
-        metrics,
+        result.probabilities,
+        result.metrics | metrics,
         history_rows(logs),
         landmarks,
+        _attribute_record(network.supervision.attributes(result.observed), data),
+        result.gate,
         {"train": trained - begun, "test": time.perf_counter() - trained},
         {
             "keras": keras.__version__,
             "backend": keras.backend.backend(),
             "parameters": int(network.model.count_params()) - shadows,
+            "backbone_weights": weights_digest(_backbone(spec), context.cache),
         },
-        answer.gate,
-        soft,
-        _attribute_record(answer.attributes, attributes, manifest, split),
     )
 
 
-def _attribute_record(
-    logits: np.ndarray | None, attributes: Attributes | None, manifest: Manifest, split: Split
-) -> AttributeRecord | None:
-    if logits is None or attributes is None:
-        return None
-    return AttributeRecord(
-        manifest.paths[split.test],
-        attributes.names,
-        attributes.types,
-        attributes.answers[split.test],
-        logits.astype(np.float16),
-    )
+def _network(
+    spec: TrialSpec, data: _Data, balance: Balance, cache: Path, compiled: Compiled | None
+) -> BuiltModel:
+    """The trial's network at its beginning: its own, or one of the same shape that is kept."""
+    import keras
+
+    from bench.train.compiled import shape_of
+    from bench.train.fitting import compile_network
+    from bench.train.precision import computing_in
+
+    train = spec.train
+    assert train is not None, "the spec admits no trained model without training"
+
+    def build() -> BuiltModel:
+        keras.backend.clear_session(free_memory=compiled is None)
+        keras.utils.set_random_seed(spec.seed)
+        with computing_in(train.precision):
+            inputs, below = _inputs(spec, data, cache)
+            built: BuiltModel = load(spec.model.network)(spec.model, spec.supervision, inputs)
+        built.start(spec.seed, below)
+        compile_network(built, train, balance, data.classes)
+        return built
+
+    if compiled is None:
+        return build()
+    shape = shape_of(spec, balance, data.counts, data.attribute_counts)
+    return compiled.network(shape, spec, build)
 
 
-def _stem(spec: TrialSpec, source: Source, cache: Path) -> tuple[ModelInputs, list[Any]]:
+def _inputs(spec: TrialSpec, data: _Data, cache: Path) -> tuple[ModelInputs, list[Any]]:
     """What the model is built on, maps or the backbone itself; and the backbone's layers."""
     import keras
 
     from bench.models.backbones import train_last
     from bench.train.extract import open_backbone
 
-    backbone = spec.model.backbone  # type: ignore[union-attr]
+    backbone = _backbone(spec)
     if backbone.frozen:
-        features = keras.Input(source.reader.shape, name="features")
-        return ModelInputs(features, features), []
+        features = keras.Input(data.source.reader.shape, name="features")
+        return ModelInputs(features, features, data.classes, data.attribute_counts), []
     model = open_backbone(backbone, cache)
     train_last(model, backbone.trainable)
-    return ModelInputs(model.input, model.output), list(model.layers)
+    inputs = ModelInputs(model.input, model.output, data.classes, data.attribute_counts)
+    return inputs, list(model.layers)
 
 
-def _begin(network: BuiltModel, backbone_layers: list[Any], seed: int) -> None:
-    """Initial weights of everything above the backbone."""
-    import keras
+def _landmark_record(
+    network: BuiltModel, observed: dict[str, np.ndarray], manifest: Manifest, split: Split
+) -> tuple[Landmarks | None, dict[str, float]]:
+    """Where the test images' landmarks are predicted, and how far off."""
+    truth = ground_truth(manifest, split.test)
+    places = network.supervision.places(observed, truth)
+    if places is None:
+        return None, {}
+    predicted, soft = places
+    record = Landmarks(
+        manifest.paths[split.test],
+        truth.visibility,
+        truth.landmarks,
+        predicted,
+        soft,
+        truth.image_size,
+    )
+    error = normalised_error(predicted, truth.landmarks, truth.visibility)
+    return record, {"landmark_ne": error}
 
-    below = {id(layer) for layer in backbone_layers}
-    seed_layers((layer for layer in network.model.layers if id(layer) not in below), seed)
-    for variable, shadow in network.shadows:
-        # A copy: on JAX, two variables of one buffer cannot be given to a step.
-        shadow.assign(keras.ops.copy(variable.value))
 
-
-def _source(spec: TrialSpec, reader: FeatureReader) -> Source:
-    from bench.train.batches import Source
-    from bench.train.extract import scaling_of
-
-    backbone = spec.model.backbone  # type: ignore[union-attr]
-    return Source(reader, None if backbone.frozen else scaling_of(backbone))
+def _attribute_record(logits: np.ndarray | None, data: _Data) -> AttributeRecord | None:
+    attributes, test = data.attributes, data.split.test
+    if logits is None or attributes is None:
+        return None
+    return AttributeRecord(
+        data.manifest.paths[test],
+        attributes.names,
+        attributes.types,
+        attributes.answers[test],
+        logits.astype(np.float16),
+    )
 
 
 def _readable(

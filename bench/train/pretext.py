@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from bench.data.ground_truth import GroundTruth
 from bench.data.manifest import LANDMARKS
 from bench.data.phantom import PretextSet, pretext_set
 from bench.models.backbones import small
 from bench.models.losses import LandmarkLoss
 from bench.store.weights import write_checksum
-from bench.study.settings.training import LandmarkSpec
-from bench.systems.ropanet.targets import Annotation, pixel_targets
+from bench.systems.ropanet.settings import LandmarkSpec
+from bench.systems.ropanet.targets import pixel_targets
 
 IMAGES = 2560
 SIDE = 96
@@ -80,12 +81,12 @@ def _train(data: PretextSet, epoch_done: Callable[[int], None]) -> Any:
         jit_compile=JIT_COMPILE,
     )
     unknown = np.zeros(len(data.images), np.int64)
-    annotation = Annotation(data.landmarks, data.visibility, unknown, unknown)
+    truth = GroundTruth(data.landmarks, data.visibility, unknown, unknown)
     model.fit(
         data.images.astype(np.float32) / 255.0,
         {
             "pattern": data.attributes,
-            "places": pixel_targets(annotation, PLACES, LandmarkSpec()),
+            "places": pixel_targets(truth, PLACES, LandmarkSpec()),
         },
         batch_size=BATCH,
         epochs=EPOCHS,

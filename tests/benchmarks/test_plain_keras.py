@@ -8,15 +8,17 @@ import numpy as np
 import plain_keras
 import pytest
 
+from bench.data.ground_truth import ground_truth
 from bench.data.manifest import Manifest
 from bench.data.sources import open_source
 from bench.data.trial_split import split_of
 from bench.study.settings.data import DataSpec, PhantomSource
-from bench.study.settings.training import LandmarkSpec, TrainSpec
+from bench.study.settings.training import TrainSpec
 from bench.study.trial import TrialSpec
+from bench.systems.ropanet.settings import LandmarkSpec, RopaNet, UpsamplingStage
+from bench.systems.ropanet.supervision import LandmarkSupervision
 from bench.systems.ropanet.targets import pixel_targets
-from bench.systems.settings import BackboneSettings, RopaNet, UpsamplingStage
-from bench.train.batches import annotation_of
+from bench.systems.settings import BackboneSettings
 from bench.train.extract import extract
 from bench.train.loop import TrialContext, run_trial
 
@@ -42,15 +44,16 @@ def manifest(phantom: Path) -> Manifest:
 
 def test_its_images_are_the_splits_in_order(manifest: Manifest) -> None:
     rows = split_of(SPEC, manifest).test
+    supervision = LandmarkSupervision(SPEC.landmarks, 24)
 
-    batches = list(plain_keras.images_of(SPEC, manifest, rows, 24).as_numpy_iterator())
+    batches = list(plain_keras.images_of(SPEC, manifest, rows, supervision).as_numpy_iterator())
 
     images = np.concatenate([images for images, _ in batches])
     assert images.shape == (64, 96, 96, 3) and 0.5 < images.max() <= 1
     category = np.concatenate([targets["category"] for _, targets in batches])
     assert category.tolist() == manifest.category[rows].tolist()
     pixels = np.concatenate([targets["landmarks"] for _, targets in batches])
-    expected = pixel_targets(annotation_of(manifest, rows), 24, SPEC.landmarks)
+    expected = pixel_targets(ground_truth(manifest, rows), 24, SPEC.landmarks)
     assert np.array_equal(pixels, expected)
 
 

@@ -10,10 +10,11 @@ import released_step
 from bench.models.backbones import small
 from bench.models.network import ModelInputs
 from bench.study.cost import head_flops
-from bench.study.settings.training import LandmarkSpec, TrainSpec
+from bench.study.settings.training import TrainSpec
 from bench.study.trial import TrialSpec
 from bench.systems.registry import load
-from bench.systems.settings import BackboneSettings, RopaNet, UpsamplingStage
+from bench.systems.ropanet.settings import LandmarkSpec, RopaNet, UpsamplingStage
+from bench.systems.settings import BackboneSettings
 
 CLASSES = 50
 SPEC = TrialSpec(
@@ -36,7 +37,7 @@ def test_the_released_step_trains_the_landmark_branch_on_each_batch_and_the_rest
 
     moved, losses = [], []
     for _ in range(20):
-        before = {name: _copy(group) for name, group in training.network.groups.items()}
+        before = {group.name: _copy(group.variables) for group in training.network.groups}
         losses.append(training.step(*batch))
         moved.append([name for name, group in before.items() if _differ(training, name, group)])
 
@@ -48,7 +49,8 @@ def test_the_released_step_trains_the_landmark_branch_on_each_batch_and_the_rest
 
 def test_layers_are_counted_as_the_plan_counts_them():
     features = keras.Input((4, 4, 128))
-    network = load(SPEC.model.build)(SPEC, ModelInputs(features, features), CLASSES)
+    inputs = ModelInputs(features, features, CLASSES)
+    network = load(SPEC.model.network)(SPEC.model, SPEC.supervision, inputs)
 
     counted = sum(layer_profile.layer_flop(layer) for layer in network.model.layers)
 
@@ -60,5 +62,6 @@ def _copy(group: tuple) -> list[np.ndarray]:
 
 
 def _differ(training: released_step.ReleasedTraining, name: str, before: list[np.ndarray]) -> bool:
-    after = _copy(training.network.groups[name])
+    (group,) = (group for group in training.network.groups if group.name == name)
+    after = _copy(group.variables)
     return any(not np.array_equal(one, other) for one, other in zip(before, after, strict=True))

@@ -14,7 +14,7 @@ SETTINGS = {"model.gate": "none", "train.epochs": 3, "train.learning_rate": 0.01
             "train.patience": None}  # fmt: skip
 
 
-def holds(text: str, **changes: Any) -> bool:
+def holds(text: Any, **changes: Any) -> bool:
     values = SETTINGS | {k.replace("__", "."): v for k, v in changes.items()}
     return parse_condition(text, "study.yaml:1:1", known_settings()).holds(values.get)
 
@@ -66,3 +66,28 @@ def test_whatever_else_is_one_error_with_its_place(text: str) -> None:
 def test_what_cannot_be_answered_says_for_which_values(text: str) -> None:
     with pytest.raises(BenchError, match="cannot be answered"):
         holds(text)
+
+
+@pytest.mark.parametrize(
+    ("mapping", "expected"),
+    [
+        ({"model.gate": "none"}, True),
+        ({"model.gate": ["sigmoid", "none"], "train.epochs": 3}, True),
+        ({"model.gate": ["sigmoid", "none"], "train.epochs": 4}, False),
+        ({"not": {"model.gate": "none", "train.epochs": 4}}, True),
+        ({"not": {"model.gate": "none", "train.epochs": 3}}, False),
+        ({"any": [{"train.epochs": 4}, {"train.patience": None}]}, True),
+        ({"any": [{"train.epochs": 4}, {"not": {"train.patience": None}}]}, False),
+    ],
+)
+def test_a_mapping_is_a_condition_too(mapping: Any, expected: bool) -> None:
+    assert holds(mapping) is expected
+
+
+@pytest.mark.parametrize(
+    "mapping",
+    [{}, {"model.gat": "none"}, {"not": "none"}, {"any": ["none"]}, {"not": {}}, {"any": [[]]}],
+)
+def test_a_mapping_that_is_none_is_one_error_with_its_place(mapping: Any) -> None:
+    with pytest.raises(BenchError, match=r"study\.yaml:1:1"):
+        holds(mapping)

@@ -10,16 +10,13 @@ import pytest
 
 from bench.models.network import ModelInputs
 from bench.study.cost import head_flops, trial_flops
-from bench.study.settings.training import LandmarkSpec, PoseSpec, TrainSpec
+from bench.study.settings.training import TrainSpec
 from bench.study.trial import TrialSpec
+from bench.systems.baseline.settings import RopaNetBaseline
+from bench.systems.fashionnet.settings import FashionNet, PoseSpec
 from bench.systems.registry import load
-from bench.systems.settings import (
-    BackboneSettings,
-    FashionNet,
-    RopaNet,
-    RopaNetBaseline,
-    UpsamplingStage,
-)
+from bench.systems.ropanet.settings import LandmarkSpec, RopaNet, UpsamplingStage
+from bench.systems.settings import BackboneSettings
 
 SMALL = BackboneSettings(name="small", weights="none", input_size=64)
 STAGES = (UpsamplingStage(filters=6, kernel=3, stride=1), UpsamplingStage(filters=8))
@@ -34,7 +31,8 @@ def spec(model: Any) -> TrialSpec:
 def counted(model: Any, classes: int) -> int:
     """Operations of every layer with a kernel, from the shapes of the network built."""
     features = keras.Input((4, 4, 128))
-    network = load(model.build)(spec(model), ModelInputs(features, features), classes)
+    supervision = spec(model).supervision
+    network = load(model.network)(model, supervision, ModelInputs(features, features, classes))
     total = 0
     for layer in network.model.layers:
         kernel = getattr(layer, "kernel", None)

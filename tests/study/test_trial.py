@@ -9,7 +9,9 @@ from pydantic import ValidationError
 
 from bench.study.overlays import base_overlays, put, stacked
 from bench.study.trial import TrialSpec, canonical, trial_id
-from bench.systems.settings import ADDED, FashionNet, RopaNet
+from bench.systems.fashionnet.settings import FashionNet
+from bench.systems.ropanet.settings import RopaNet
+from bench.systems.settings import ADDED
 
 
 def spec(preset: str, profile: str, **settings: Any) -> TrialSpec:

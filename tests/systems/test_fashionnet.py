@@ -17,10 +17,11 @@ from bench.models.losses import (
     VisibilityLoss,
 )
 from bench.models.network import ModelInputs
-from bench.study.settings.training import LandmarkSpec, PoseSpec, TrainSpec
+from bench.study.settings.training import TrainSpec
 from bench.study.trial import TrialSpec
+from bench.systems.fashionnet.settings import FashionNet, PoseSpec
 from bench.systems.registry import load
-from bench.systems.settings import FashionNet, RopaNet, UpsamplingStage
+from bench.systems.ropanet.settings import LandmarkSpec, RopaNet, UpsamplingStage
 
 CLASSES, ATTRIBUTES, CELLS = 7, 5, 8
 FEATURES = np.random.default_rng(0).random((3, CELLS, CELLS, 10)).astype("f4")
@@ -40,7 +41,9 @@ def fashionnet(**settings: Any) -> Any:
 def build(spec: TrialSpec) -> Any:
     keras.utils.set_random_seed(1)
     features = keras.Input(FEATURES.shape[1:])
-    return load(spec.model.build)(spec, ModelInputs(features, features, ATTRIBUTES), CLASSES)
+    counts = np.ones((2, ATTRIBUTES), int)
+    inputs = ModelInputs(features, features, CLASSES, counts)
+    return load(spec.model.network)(spec.model, spec.supervision, inputs)
 
 
 def reached(network: Any, output: str) -> set[str]:

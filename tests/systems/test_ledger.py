@@ -20,7 +20,7 @@ from bench.study.study import Study
 from bench.study.trial import TrialSpec
 from bench.systems.ledger import as_released, ledger
 from bench.systems.registry import load
-from bench.systems.settings import RopaNet
+from bench.systems.ropanet.settings import RopaNet
 from bench.train.extract import scaling_of
 
 
@@ -116,11 +116,11 @@ def test_rows_5_and_7_the_upsampling_path_and_the_wide_convolution() -> None:
         assert isinstance(model, RopaNet)
         assert [stage.filters for stage in model.upsampling] == [256, 128, 64, 32, 16, 8]
         features = keras.Input((8, 8, 2048))
-        network = load(model.build)(trial, ModelInputs(features, features), 50)
+        network = load(model.network)(model, trial.landmarks, ModelInputs(features, features, 50))
         wide = network.model.get_layer("global_conv_1")
         assert tuple(wide.kernel.shape) == (5, 5, 2048, 2048)  # 104.9 M weights
         assert wide.activation is keras.activations.tanh
-        assert network.landmark_side == 300
+        assert network.supervision.side == 300
 
 
 def test_row_18_by_image_one_products_photographs_fall_on_both_sides(phantom: Path) -> None:

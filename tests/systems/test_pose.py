@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from bench.analysis.landmarks import distances
-from bench.data.attributes import data_identity, load_attributes
+from bench.data.attributes import Attributes, data_identity, load_attributes
+from bench.data.ground_truth import GroundTruth
 from bench.data.phantom_attributes import PHANTOM_ATTRIBUTES
 from bench.data.sources import open_source
 from bench.data.trial_split import split_of
@@ -17,10 +18,9 @@ from bench.models.losses import NO_PLACE, NO_STATE
 from bench.store.record import TrialRecord
 from bench.store.trials import Store
 from bench.study.overlays import base_overlays, put, stacked
-from bench.study.settings.training import Phase, PoseSpec
 from bench.study.trial import TrialSpec
-from bench.systems.ropanet.targets import Annotation, pose_targets
-from bench.train.balance import attribute_weights
+from bench.systems.fashionnet.settings import Phase, PoseSpec
+from bench.systems.fashionnet.supervision import attribute_weights, pose_targets
 from bench.train.extract import extract
 from bench.train.loop import TrialContext, run_trial
 
@@ -49,7 +49,7 @@ def test_places_of_visible_landmarks_are_trained_and_states_of_all() -> None:
     landmarks = np.full((1, 8, 2), np.nan, np.float32)
     landmarks[0, 4:] = [[0.25, 0.05], [0.95, 0.15], [0.0, 1.0], [0.55, 0.85]]
     visibility = np.array([[-1, -1, -1, -1, 0, 1, 2, 0]])
-    trousers = Annotation(landmarks, visibility, np.array([2]), np.array([[300, 150]]))
+    trousers = GroundTruth(landmarks, visibility, np.array([2]), np.array([[300, 150]]))
     places, states = pose_targets(trousers, PoseSpec())
     trained = [4, 7]
     np.testing.assert_array_equal(places[0, trained], landmarks[0, trained])
@@ -74,12 +74,13 @@ def test_phases_follow_each_other_over_and_over_landmarks_first() -> None:
 
 def test_positive_and_negative_answers_weigh_alike_in_sum() -> None:
     answers = np.array([[1, 1, -1], [-1, 1, 0], [-1, -1, 0], [-1, -1, 0]], np.int8)
-    weights = attribute_weights(answers, "ratio")
+    counts = Attributes((), np.array([]), answers, 0).counts(np.arange(4))
+    weights = attribute_weights(counts, "ratio")
     np.testing.assert_allclose(weights, [[0.5, 1, 0], [1.5, 1, 2]])
     for index in (0, 1):
         no, yes = (answers[:, index] == -1).sum(), (answers[:, index] == 1).sum()
         assert weights[0, index] * no == pytest.approx(weights[1, index] * yes)
-    assert (attribute_weights(answers, "none") == 1).all()
+    assert (attribute_weights(counts, "none") == 1).all()
 
 
 def test_the_first_epoch_is_weighted_by_the_first_phase_and_the_next_by_the_next(

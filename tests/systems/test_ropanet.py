@@ -11,11 +11,9 @@ import tensorflow as tf
 
 from bench.models.losses import NO_PIXEL, LandmarkLoss
 from bench.models.network import ModelInputs, seed_layers
-from bench.study.settings.training import LandmarkSpec, TrainSpec
-from bench.study.trial import TrialSpec
 from bench.systems.registry import GATES
 from bench.systems.ropanet.network import build
-from bench.systems.settings import PAPER_UPSAMPLING, RopaNet, UpsamplingStage
+from bench.systems.ropanet.settings import PAPER_UPSAMPLING, LandmarkSpec, RopaNet, UpsamplingStage
 
 STAGES = (UpsamplingStage(filters=6), UpsamplingStage(filters=8))
 FEATURES = np.random.default_rng(0).random((3, 4, 4, 10)).astype("f4")
@@ -28,9 +26,14 @@ def ropanet(gate: str = "sigmoid", supervision: Any = None, **settings: Any) -> 
 
 
 def network(model: RopaNet, shape: tuple[int, ...], classes: int, supervision: Any = None) -> Any:
-    spec = TrialSpec(model=model, landmarks=supervision or LandmarkSpec(), train=TrainSpec())
     features = keras.Input(shape)
-    return build(spec, ModelInputs(features, features), classes)
+    inputs = ModelInputs(features, features, classes)
+    return build(model, supervision or LandmarkSpec(), inputs)
+
+
+def groups_of(network: Any) -> dict[str, Any]:
+    """Variables by the name of their group."""
+    return {group.name: group.variables for group in network.groups}
 
 
 def mask_gradient(network: Any, output: str) -> np.ndarray | None:
@@ -56,7 +59,7 @@ def test_the_papers_upsampling_ends_at_300_pixels() -> None:
         for i, stage in enumerate(PAPER_UPSAMPLING)
     )
     settings = RopaNet(upsampling=narrow, global_filters=1)
-    assert network(settings, (8, 8, 4), 5).landmark_side == 300
+    assert network(settings, (8, 8, 4), 5).supervision.side == 300
 
 
 @pytest.mark.parametrize(("gate", "reached"), [("sigmoid", True), ("residual", True),
@@ -93,7 +96,7 @@ def test_a_random_gate_is_frozen() -> None:
 
 
 def test_the_landmark_group_is_the_mask_and_the_transpose_convolutions() -> None:
-    groups = ropanet("sigmoid").groups
+    groups = groups_of(ropanet("sigmoid"))
     names = {variable.path.split("/")[-2] for variable in groups["landmark"]}
     assert names == {"landmark_mask", "landmark_up_1", "landmark_up_2"}
 
@@ -144,9 +147,27 @@ def test_absent_landmarks_have_no_loss_and_no_gradient() -> None:
 
 def test_every_trainable_variable_is_in_one_group() -> None:
     said = ropanet()
-    grouped = [id(v) for variables in said.groups.values() for v in variables]
+    grouped = [id(v) for variables in groups_of(said).values() for v in variables]
     assert sorted(grouped) == sorted(id(v) for v in said.model.trainable_variables)
-    assert list(said.groups) == ["landmark", "head", "global", "local"]
+    assert list(groups_of(said)) == ["landmark", "head", "global", "local"]
+
+
+@pytest.mark.parametrize(
+    ("supervision", "landmark", "rest"),
+    [
+        ({"update_ratio": 2}, [1, 2, 3, 4, 5, 6, 7], [2, 4, 6]),
+        ({"update_ratio": 2, "interleaving": "next_batch"}, [1, 2, 4, 5, 7], [3, 6]),
+        ({"update_ratio": 1}, [1, 2, 3, 4, 5, 6, 7], [1, 2, 3, 4, 5, 6, 7]),
+        ({"update_ratio": 0}, None, [1, 2, 3, 4, 5, 6, 7]),
+    ],
+)
+def test_the_landmark_update_ratio_says_at_which_batches_a_group_is_updated(
+    supervision: dict[str, Any], landmark: list[int] | None, rest: list[int]
+) -> None:
+    groups = ropanet(supervision=LandmarkSpec(**supervision)).groups
+    due = {group.name: [b for b in range(1, 8) if group.is_due(b)] for group in groups}
+    assert due.pop("landmark", None) == landmark
+    assert due == dict.fromkeys(("head", "global", "local"), rest)
 
 
 def kernels(said: Any, prefix: str) -> list[tuple[int, ...]]:
@@ -179,7 +200,7 @@ def test_the_gates_depth_and_initial_bias_shape_the_mask() -> None:
 
     deep = ropanet(gate_depth=2)
     assert kernels(deep, "landmark_conv") == [(3, 3, 10, 10)] * 2
-    names = {v.path.split("/")[-2] for v in deep.groups["landmark"]}
+    names = {v.path.split("/")[-2] for v in groups_of(deep)["landmark"]}
     assert {"landmark_conv_1", "landmark_conv_2", "landmark_mask"} <= names
     assert (
         mask_of(gate_bias=4.0).mean()
@@ -219,7 +240,7 @@ def test_separate_steps_give_each_loss_a_gradient_of_its_own_in_the_mask() -> No
 
 def test_without_landmark_training_the_branch_is_frozen() -> None:
     said = ropanet(supervision=LandmarkSpec(update_ratio=0))
-    assert said.groups["landmark"] == ()
+    assert "landmark" not in groups_of(said)
     assert not any("landmark" in v.path for v in said.model.trainable_variables)
 
 

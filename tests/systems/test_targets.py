@@ -8,21 +8,22 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.data.ground_truth import GroundTruth
 from bench.models.losses import NO_PIXEL
-from bench.study.settings.training import LandmarkSpec
-from bench.systems.ropanet.targets import Annotation, meaning_of_position, pixel_targets, places_of
+from bench.systems.ropanet.settings import LandmarkSpec
+from bench.systems.ropanet.targets import meaning_of_position, pixel_targets, places_of
 
 SIDE = 10
 
 
-def trousers(**changes: Any) -> Annotation:
+def trousers(**changes: Any) -> GroundTruth:
     """Lower clothes: waistline visible and occluded, hem outside and visible; 300 x 150 pixels."""
     landmarks = np.full((1, 8, 2), np.nan, np.float32)
     landmarks[0, 4:] = [[0.25, 0.05], [0.95, 0.15], [0.0, 1.0], [0.55, 0.85]]
     visibility = np.array([[-1, -1, -1, -1, 0, 1, 2, 0]])
     plain = {"landmarks": landmarks, "visibility": visibility, "clothes_type": np.array([2]),
              "image_size": np.array([[300, 150]])}  # fmt: skip
-    return Annotation(**plain | changes)
+    return GroundTruth(**plain | changes)
 
 
 def targets(**spec: Any) -> list[int]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from bench.data.ground_truth import GroundTruth
 from bench.study.settings.training import Augmentation
-from bench.systems.ropanet.targets import Annotation
 from bench.train.augment import augment, crop, flip
 
 
-def marked(x: float, y: float, landmark: int = 0) -> tuple[np.ndarray, Annotation]:
+def marked(x: float, y: float, landmark: int = 0) -> tuple[np.ndarray, GroundTruth]:
     """A dark image with one bright place, which is a landmark."""
     images = np.zeros((1, 40, 40, 3), np.float32)
     images[0, int(y * 40) - 1 : int(y * 40) + 2, int(x * 40) - 1 : int(x * 40) + 2] = 1
@@ -17,7 +17,7 @@ def marked(x: float, y: float, landmark: int = 0) -> tuple[np.ndarray, Annotatio
     landmarks[0, landmark] = [x, y]
     visibility = np.full((1, 8), -1)
     visibility[0, landmark] = 0
-    return images, Annotation(landmarks, visibility, np.array([1]), np.array([[300, 200]]))
+    return images, GroundTruth(landmarks, visibility, np.array([1]), np.array([[300, 200]]))
 
 
 def brightest(image: np.ndarray) -> np.ndarray:
@@ -45,7 +45,7 @@ def test_a_crop_moves_landmarks_and_puts_those_cut_off_outside() -> None:
 def test_each_change_is_drawn_from_the_seed_and_can_be_turned_off() -> None:
     images, annotation = marked(0.4, 0.6)
     images = np.repeat(images, 64, axis=0)
-    many = Annotation(*(np.repeat(v, 64, axis=0) for v in vars(annotation).values()))
+    many = GroundTruth(*(np.repeat(v, 64, axis=0) for v in vars(annotation).values()))
     one, _ = augment(images, many, Augmentation(), np.random.default_rng(1))
     two, _ = augment(images, many, Augmentation(), np.random.default_rng(1))
     np.testing.assert_array_equal(one, two)

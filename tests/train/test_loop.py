@@ -14,7 +14,8 @@ from bench.store.features import FeatureStore, feature_key
 from bench.store.record import TrialRecord
 from bench.study.trial import TrialSpec, trial_id
 from bench.systems.registry import BALANCING, load
-from bench.train.batches import LandmarkMaps, Source, TrainingBatches
+from bench.systems.ropanet.supervision import LandmarkSupervision
+from bench.train.batches import Source, TrainingBatches
 from bench.train.loop import TrialContext, run_trial
 from tests.train.smoke import prepare, smoke_spec
 
@@ -109,8 +110,8 @@ def batches_of(context: TrialContext, trial: TrialSpec) -> TrainingBatches:
     balance = load(BALANCING[trial.train.balancing].build)(counts, trial.train.strength)
     return TrainingBatches(
         Source(FeatureStore(context.cache, key).reader()), rows, context.manifest,
-        batch_size=trial.train.batch_size, maps=LandmarkMaps(16, trial.landmarks), seed=0,
-        balance=balance, augmentation=None,
+        batch_size=trial.train.batch_size, balance=balance, seed=0,
+        supervision=LandmarkSupervision(trial.landmarks, 16), augmentation=None,
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The tempo optimiser: groups of variables that are updated at tempos of their own (§4.5).
+"""The grouped optimizer: groups of variables that are updated at rates of their own (§4.5).
 
 RopaNet's landmark branch is updated at every batch and the rest at every r-th (ledger row 9), each
 group by an optimiser with its own moments and step count (row 10).
@@ -26,6 +26,7 @@ class Group:
 
     Args:
         variables: Trainable variables.
+        name: What they are, for a reader.
         period: Length of the cycle, in batches.
         turns: Remainders at which the group takes a step.
         shadows: Pairs of a variable of the group and its shadow: another trainable variable, always
@@ -34,6 +35,7 @@ class Group:
     """
 
     variables: Sequence[Any]
+    name: str = ""
     period: int = 1
     turns: tuple[int, ...] = (0,)
     shadows: Sequence[tuple[Any, Any]] = ()
@@ -48,42 +50,8 @@ class Group:
         return batch % self.period in {turn % self.period for turn in self.turns}
 
 
-def update_groups(
-    groups: dict[str, Sequence[Any]],
-    others: Sequence[Any],
-    shadows: Sequence[tuple[Any, Any]],
-    *,
-    ratio: int,
-    next_batch: bool,
-) -> list[Group]:
-    """The groups of RopaNet's schedule (ledger row 9), in the order of their steps.
-
-    Args:
-        groups: `landmark`, `head`, `global` and `local` variables.
-        others: Trainable variables beside them, which are updated with the head.
-        shadows: Twins of landmark variables.
-        ratio: Landmark update ratio r; 0 leaves the landmark branch alone.
-        next_batch: Whether the rest is updated on the batch after r landmark batches, which the
-            landmark branch skips, and not on each r-th of them.
-    """
-    period = max(ratio, 1) + (1 if next_batch else 0)
-    rest = {"period": period, "turns": (0,)}
-    landmark = Group(groups["landmark"], shadows=shadows)
-    if next_batch:
-        landmark = Group(
-            groups["landmark"], period=period, turns=tuple(range(1, period)), shadows=shadows
-        )
-    laid = [
-        landmark,
-        Group([*groups["head"], *others], **rest),  # type: ignore[arg-type]
-        Group(groups["global"], **rest),  # type: ignore[arg-type]
-        Group(groups["local"], **rest),  # type: ignore[arg-type]
-    ]
-    return [group for group in laid if group.variables]
-
-
 class GroupedOptimizer(keras.optimizers.Optimizer):
-    """Updates each group of variables at its own tempo, under plain `fit`, compiled or not.
+    """Updates each group of variables at its own rate, under plain `fit`, compiled or not.
 
     A group takes the gradients of the batches that are its turn and skips the others; its moments
     and its step count do not move on a skipped batch. Works on any Keras backend: on JAX, which has
@@ -108,7 +76,7 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
         groups: Sequence[Group],
         *,
         shared_count: bool = False,
-        name: str = "tempo",
+        name: str = "grouped",
     ) -> None:
         parts = [make() for _ in groups]
         super().__init__(learning_rate=float(parts[0].learning_rate), name=name)

@@ -5,22 +5,21 @@ from __future__ import annotations
 import keras
 
 from bench.models.network import BuiltModel, ModelInputs, output_layer
-from bench.study.trial import TrialSpec
+from bench.models.supervision import Supervision
+from bench.systems.baseline.settings import RopaNetBaseline
 from bench.systems.registry import POOLINGS, load
-from bench.systems.settings import RopaNetBaseline
 
 
-def build(spec: TrialSpec, inputs: ModelInputs, classes: int) -> BuiltModel:
+def build(settings: RopaNetBaseline, supervision: None, inputs: ModelInputs) -> BuiltModel:
     """Global pooling and one fully connected layer.
 
     Args:
-        spec: The trial.
+        settings: The system's settings.
+        supervision: None: it predicts the category alone.
         inputs: What to build on.
-        classes: Number of categories.
     """
-    settings = spec.model
-    assert isinstance(settings, RopaNetBaseline)
+    del supervision
     pooled = load(POOLINGS[settings.pooling])("pool")(inputs.features)
-    category = output_layer("category", classes)(pooled)
+    category = output_layer("category", inputs.classes)(pooled)
     model = keras.Model(inputs.input, {"category": category}, name="ropanet_baseline")
-    return BuiltModel(model, inputs.features)
+    return BuiltModel(model, inputs.features, Supervision())

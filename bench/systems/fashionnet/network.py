@@ -9,23 +9,21 @@ from keras import Model, layers, ops
 from bench.data.manifest import LANDMARKS, VISIBLE
 from bench.models.landmark_pooling import LandmarkPooling
 from bench.models.network import BuiltModel, ModelInputs, output_layer
-from bench.study.trial import TrialSpec
-from bench.systems.settings import FashionNet
+from bench.systems.fashionnet.settings import FashionNet, PoseSpec
+from bench.systems.fashionnet.supervision import PoseSupervision
 
 STATES = 3
 """States of a landmark: visible, occluded, outside the image; DeepFashion's flags in order."""
 
 
-def build(spec: TrialSpec, inputs: ModelInputs, classes: int) -> BuiltModel:
+def build(settings: FashionNet, supervision: PoseSpec, inputs: ModelInputs) -> BuiltModel:
     """The pose, the local and the global branch, and their fusion.
 
     Args:
-        spec: The trial.
-        inputs: What to build on; a map of 28 x 28 x 512 as described.
-        classes: Number of categories, 50 in the paper.
+        settings: The system's settings.
+        supervision: How it is supervised.
+        inputs: What to build on; a map of 28 x 28 x 512 as described, and 50 categories.
     """
-    settings = spec.model
-    assert isinstance(settings, FashionNet)
     features = inputs.features
 
     pose_maps = _conv5("pose", features, settings)
@@ -55,13 +53,15 @@ def build(spec: TrialSpec, inputs: ModelInputs, classes: int) -> BuiltModel:
     fused = layers.Concatenate(name="fusion")([local, seen_whole])
     fused = _connected("fusion_units", fused, settings.fusion_units, settings)
     outputs = {
-        "category": output_layer("category", classes)(fused),
+        "category": output_layer("category", inputs.classes)(fused),
         "points": points,
         "visibility": visibility,
     }
-    if inputs.attributes and settings.reads_attributes:
-        outputs["attributes"] = output_layer("attributes", inputs.attributes)(fused)
-    return BuiltModel(Model(inputs.input, outputs, name="fashionnet"), features, gate=gate)
+    counts = inputs.attribute_counts if settings.reads_attributes else None
+    if counts is not None:
+        outputs["attributes"] = output_layer("attributes", counts.shape[1])(fused)
+    model = Model(inputs.input, outputs, name="fashionnet")
+    return BuiltModel(model, features, PoseSupervision(supervision, counts), gate=gate)
 
 
 def _around_landmarks(features: Any, points: Any, visibility: Any, settings: FashionNet) -> Any:

@@ -12,26 +12,24 @@ from bench.data.manifest import LANDMARKS
 from bench.models.convolutions import same_convolution, upsampling_convolution
 from bench.models.landmark_pooling import LandmarkPooling, soft_arg_max
 from bench.models.network import BuiltModel, ModelInputs, output_layer
+from bench.models.optimizers.grouped import Group
 from bench.models.optimizers.grouped_model import GroupedModel
-from bench.study.settings.training import LandmarkSpec
-from bench.study.trial import TrialSpec
 from bench.systems.registry import GATES, POOLINGS, load
-from bench.systems.settings import RopaNet
+from bench.systems.ropanet.settings import LandmarkSpec, RopaNet
+from bench.systems.ropanet.supervision import LandmarkSupervision
 
 LOCAL_WINDOW = 3
 """Samples on a side of the window around a landmark, where the settings leave it out."""
 
 
-def build(spec: TrialSpec, inputs: ModelInputs, classes: int) -> BuiltModel:
+def build(settings: RopaNet, supervision: LandmarkSpec, inputs: ModelInputs) -> BuiltModel:
     """The three branches and their fusion.
 
     Args:
-        spec: The trial.
-        inputs: What to build on; a map of 8 x 8 x 2048 in the paper.
-        classes: Number of categories, 50 in the paper.
+        settings: The system's settings.
+        supervision: How the landmark branch is supervised.
+        inputs: What to build on; a map of 8 x 8 x 2048 and 50 categories in the paper.
     """
-    settings, supervision = spec.model, spec.landmarks
-    assert isinstance(settings, RopaNet) and supervision is not None
     features = inputs.features
 
     mask_layers = _mask_layers(settings, features.shape[-1])
@@ -43,12 +41,13 @@ def build(spec: TrialSpec, inputs: ModelInputs, classes: int) -> BuiltModel:
         layers.Reshape((side * side, len(LANDMARKS)), name="landmark_pixels")(maps)
     )
 
-    seen_layers, seen_mask, gate = mask_layers, mask, None
+    shadow_layers: list[Any] = []
+    gate, seen_mask = None, mask
     if supervision.steps == "separate":
         # The same mask once more, so that each loss has a gradient of its own in it.
-        seen_layers = _mask_layers(settings, features.shape[-1], shadow="shadow_")
-        seen_mask = _chain(seen_layers, features)
-        for layer, shadow in zip(mask_layers, seen_layers, strict=True):
+        shadow_layers = _mask_layers(settings, features.shape[-1], shadow="shadow_")
+        seen_mask = _chain(shadow_layers, features)
+        for layer, shadow in zip(mask_layers, shadow_layers, strict=True):
             shadow.set_weights(layer.get_weights())
     if settings.local == "landmark_pooling":
         points = _places(by_landmark, side, supervision)
@@ -60,7 +59,7 @@ def build(spec: TrialSpec, inputs: ModelInputs, classes: int) -> BuiltModel:
         local = _chain(local_layers, gated)
     global_layers = _global_branch(settings, features.shape[1:])
     fused = layers.Concatenate(name="fusion")([local, _chain(global_layers, features)])
-    head = output_layer("category", classes)
+    head = output_layer("category", inputs.classes)
     model = GroupedModel(
         inputs.input, {"category": head(fused), "landmarks": by_landmark}, name="ropanet"
     )
@@ -68,23 +67,50 @@ def build(spec: TrialSpec, inputs: ModelInputs, classes: int) -> BuiltModel:
     if not supervision.trained:
         for layer in landmark_layers:
             layer.trainable = False
+    branches = {
+        "landmark": landmark_layers, "head": [head], "global": global_layers,
+        "local": local_layers,
+    }  # fmt: skip
+    pairs = zip(_variables(mask_layers), _variables(shadow_layers), strict=bool(shadow_layers))
     return BuiltModel(
         model,
         features,
-        groups={
-            "landmark": _variables(landmark_layers),
-            "head": _variables([head]),
-            "global": _variables(global_layers),
-            "local": _variables(local_layers),
-        },
-        shadows=tuple(
-            zip(_variables(mask_layers), _variables(seen_layers), strict=True)
-            if seen_layers is not mask_layers
-            else ()
-        ),
-        landmark_side=side,
+        LandmarkSupervision(supervision, side),
+        groups=_update_groups(supervision, model, branches, list(pairs)),
+        shared_count=supervision.counters == "shared",
         gate=gate,
     )
+
+
+def _update_groups(
+    supervision: LandmarkSpec,
+    model: Any,
+    branches: dict[str, list[Any]],
+    shadows: list[tuple[Any, Any]],
+) -> tuple[Group, ...]:
+    """The variables by the batches at which they are updated, in the order of their steps (row 9).
+
+    Args:
+        supervision: The landmark update ratio, and how it is meant.
+        model: The model.
+        branches: Layers of the `landmark` branch, and of the others that are updated more seldom.
+        shadows: Pairs of a variable of the mask and its shadow.
+    """
+    ratio = max(supervision.update_ratio, 1)
+    landmark: dict[str, Any] = {"shadows": shadows}
+    period = ratio
+    if supervision.interleaving == "next_batch":
+        # The batch after r landmark batches is the others', and the landmark branch skips it.
+        period = ratio + 1
+        landmark |= {"period": period, "turns": tuple(range(1, period))}
+    variables = {name: _variables(layers) for name, layers in branches.items()}
+    known = {id(shadow) for _, shadow in shadows}
+    known |= {id(variable) for of_branch in variables.values() for variable in of_branch}
+    # Beside the branches, those of a backbone that is trained: they are updated with the head.
+    variables["head"] += tuple(v for v in model.trainable_variables if id(v) not in known)
+    groups = [Group(variables.pop("landmark"), "landmark", **landmark)]
+    groups += [Group(of_branch, name, period) for name, of_branch in variables.items()]
+    return tuple(group for group in groups if group.variables)
 
 
 def _gate(settings: RopaNet, features: Any, mask: Any) -> Any:

@@ -1,0 +1,28 @@
+"""The settings of RopaNet-Baseline."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from bench.systems.registry import POOLINGS
+from bench.systems.settings import BackboneSettings, SystemSettings, one_of
+
+
+class RopaNetBaseline(SystemSettings):
+    """RopaNet-Baseline (§4.3): feature map, global average pooling, fully connected, softmax.
+
+    Args:
+        backbone: The feature extractor.
+        pooling: From the map to a vector.
+    """
+
+    network: ClassVar[str] = "bench.systems.baseline.network:build"
+
+    kind: Literal["ropanet_baseline"] = "ropanet_baseline"
+    backbone: BackboneSettings = BackboneSettings()
+    pooling: one_of(POOLINGS) = "average"  # type: ignore[valid-type]
+
+    def head_flops(self, side: int, channels: int, classes: int) -> float:
+        """Those of its one fully connected layer."""
+        del side
+        return 2.0 * channels * classes
