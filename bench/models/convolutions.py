@@ -108,11 +108,11 @@ class BlockwiseConv2DTranspose(keras.layers.Conv2DTranspose):
         kernel = ops.reshape(ops.transpose(self.kernel, (3, 0, 1, 2)), (channels, -1))
         blocks = ops.matmul(ops.reshape(inputs, (-1, channels)), kernel)
         blocks = ops.reshape(blocks, (-1, height, width, rows, columns, self.filters))
-        laid = ops.reshape(
+        placed = ops.reshape(
             ops.transpose(blocks, (0, 1, 3, 2, 4, 5)),
             (-1, height * rows, width * columns, self.filters),
         )
-        return self.activation(laid + self.bias)
+        return self.activation(placed + self.bias)
 
 
 def _meets(offset: int, length: int) -> tuple[tuple[int, int], slice]:

@@ -165,8 +165,8 @@ def _bound(table: TableClaim, row: Row, shares: tuple[Fraction, ...]) -> Iterato
             if excused and not below:
                 verdict = "possible"
             text += (
-                f". On {row.test_size:,} images drawn at random, such answers would score this or "
-                f"{'less' if below else 'more'} {_chance(chance)}: chance "
+                f". On {row.test_size:,} images sampled at random, such answers would score this "
+                f"or {'less' if below else 'more'} {_chance(chance)}: chance "
                 f"{'could' if excused else 'does not'} explain it"
             )
         yield Finding("no-information bound", row.name, metric, verdict, text, table.place)

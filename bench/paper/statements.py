@@ -32,7 +32,7 @@ class Statement(Settings):
 
     Args:
         statement: In words.
-        source: Where it is said.
+        source: Where it is stated.
         value: A value that the text repeats.
         ratio: Two values, the first divided by the second.
         difference: Two values, the first less the second, in the tables' unit.
@@ -87,10 +87,10 @@ def agreement(statement: Statement, operands: Sequence[Figure | int]) -> tuple[V
     centre, low, high = _outcome(statement, operands)
     if centre is None:
         return "cannot tell", "the second value may be 0 or less, and nothing is divided by that"
-    said = Figure(statement.says, "fraction") if isinstance(statement.says, str) else None
+    stated = Figure(statement.says, "fraction") if isinstance(statement.says, str) else None
     exact = Fraction(str(statement.says))
     # Texts round down ("1.6 times" for 1.68) as often as to the nearest.
-    least, most = said.hull if said else (exact, exact)
+    least, most = stated.hull if stated else (exact, exact)
     verdict: Verdict = "impossible"
     note = ""
     if centre == exact or least <= centre < most:
@@ -100,7 +100,7 @@ def agreement(statement: Statement, operands: Sequence[Figure | int]) -> tuple[V
     sign = {"value": "", "ratio": " / ", "difference": " − "}[statement.relation]
     shown = sign.join(f"{o:,}" if isinstance(o, int) else str(o) for o in operands)
     result = f"{shown} = {float(centre):.6g}" if sign else f"the table has {shown}"
-    kind = "as rounded" if said else "exactly"
+    kind = "as rounded" if stated else "exactly"
     return verdict, f"{result}; the text says {statement.says}, {kind}{note}"
 
 

@@ -1,13 +1,13 @@
 """Conditions on settings: a mapping such as `{model.gate: [sigmoid, residual]}`, or an expression.
 
-A mapping names settings and the value, or list of values, that each must have; it is the form of
-every condition in a study, that of a tuning's dimensions among them. `{not: {...}}` turns one round,
-and `{any: [{...}, {...}]}` holds where one of several does.
+A mapping names settings and the value, or list of values, that each must have. It is the form of
+every condition in a study, those of a tuning's dimensions among them. `{not: {...}}` is its
+opposite, and `{any: [{...}, {...}]}` holds where one of several does.
 
-An expression such as `model.gate != 'none' and train.epochs > 3` says what a mapping cannot, and is
-never Python's eval: it is parsed into a tree whose every node is on a short list (settings by dotted
-path, numbers, words in quotes, lists, comparisons, `in`, `and`, `or`, `not`, arithmetic on numbers).
-Whatever else it holds, calls and subscripts among them, is an error with its place.
+An expression such as `model.gate != 'none' and train.epochs > 3` says what a mapping cannot. It is
+never Python's eval: it is parsed into a tree whose every node is on a short list (settings by
+dotted path, numbers, words in quotes, lists, comparisons, `in`, `and`, `or`, `not`, arithmetic on
+numbers). Whatever else it holds, calls and subscripts among them, is an error with its place.
 """
 
 from __future__ import annotations
@@ -87,9 +87,7 @@ class Condition:
             ) from None
 
 
-def parse_condition(
-    given: str | Mapping[str, Any], where: str, known: frozenset[str]
-) -> Condition:
+def parse_condition(given: str | Mapping[str, Any], where: str, known: frozenset[str]) -> Condition:
     """Parse a condition.
 
     Args:

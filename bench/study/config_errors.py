@@ -22,7 +22,7 @@ def explain(
     """The first fault as one message: where, what was found, what was expected, what is nearest.
 
     Args:
-        error: What validation said.
+        error: The validation error.
         plain: The settings that were validated.
         overlays: Where they came from, later ones winning.
     """

@@ -159,11 +159,11 @@ class Design:
             arm = self._arm(cell)
             if len(seen) < COMPARED_ARMS:
                 content = json.dumps(arm.spec.model_dump(mode="json"), sort_keys=True)
-                twin = seen.setdefault(content, arm.name)
-                if twin != arm.name:
+                other = seen.setdefault(content, arm.name)
+                if other != arm.name:
                     last = next(level for level in reversed(cell.levels) if level is not None)
                     raise BenchError(
-                        f"the arms `{twin}` and `{arm.name}` are the same trial",
+                        f"the arms `{other}` and `{arm.name}` are the same trial",
                         where=str(last.overlay.position(())),
                         fix="take one of them out, or let them differ in a setting",
                     )
@@ -176,13 +176,13 @@ class Design:
                 yield arm, seed, arm.trial(seed)
 
     def sampled_arms(self, most: int) -> Iterator[Arm]:
-        """At most so many arms: all of a small design, else cells of it drawn at random."""
+        """At most so many arms: all of a small design, else cells of it sampled at random."""
         if self.arm_count <= most:
             yield from self.arms()
             return
-        drawn = cells.random_cells(self.axes, self._control_cell(), seed=0)
-        held = (self._settled(cell) for cell in drawn)
-        kept = (cell for cell in held if self._fulfils(cell))
+        sampled = cells.random_cells(self.axes, self._control_cell(), seed=0)
+        settled = (self._settled(cell) for cell in sampled)
+        kept = (cell for cell in settled if self._fulfils(cell))
         yield from (self._arm(cell) for cell in itertools.islice(kept, most))
 
     def check(self) -> None:
@@ -214,12 +214,12 @@ class Design:
             for levels, backward in cells.ledger_cells(self.axes, _unverified()):
                 yield _Cell(levels, AS_RELEASED if backward else None)
             return
-        kept = self._distinct(self._laid())
+        kept = self._distinct(self._chosen_cells())
         if isinstance(self.choice, RandomCells):
             kept = itertools.islice(kept, self.choice.arms)
         yield from kept
 
-    def _laid(self) -> Iterator[cells.Cell]:
+    def _chosen_cells(self) -> Iterator[cells.Cell]:
         match self.choice:
             case "one_factor":
                 return cells.one_at_a_time(self.axes, self._control_cell())
@@ -231,16 +231,16 @@ class Design:
                 return cells.random_cells(self.axes, self._control_cell(), seed)
         return cells.all_cells(self.axes)
 
-    def _distinct(self, laid: Iterator[cells.Cell]) -> Iterator[_Cell]:
+    def _distinct(self, cells_of_design: Iterator[cells.Cell]) -> Iterator[_Cell]:
         """Cells that fulfil the conditions, each once."""
-        for levels in laid:
+        for levels in cells_of_design:
             cell = self._settled(levels)
             # Where an axis is not there, its levels all give one cell: the first one stands.
-            twin = any(
+            repeated = any(
                 kept is None and level is not axis.levels[0]
                 for kept, level, axis in zip(cell.levels, levels, self.axes, strict=True)
             )
-            if not twin and self._fulfils(cell):
+            if not repeated and self._fulfils(cell):
                 yield cell
 
     def _settled(self, levels: cells.Cell) -> _Cell:

@@ -1,4 +1,4 @@
-"""Lays a study out: its axes, seeds and conditions under a profile and a data source."""
+"""Resolves a study: its axes, seeds and conditions under a profile and a data source."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def resolve_study(
     data_source: dict[str, Any] | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> Design:
-    """Lay a study out under a profile and a data source.
+    """Resolve a study under a profile and a data source.
 
     Args:
         study: The study.
@@ -57,7 +57,7 @@ def resolve_study(
     if choice == "ledger":
         parsed = _ledger(study, parsed, preset, source)
     _check_choice(choice, parsed, source)
-    laid = Design(
+    design = Design(
         study=study,
         profile=profile,
         choice=choice,
@@ -75,9 +75,9 @@ def resolve_study(
         tuning=_tuning(study, profile, source),
         _control=parse_control(study, parsed, source),
     )
-    laid.check()
-    check_tuning(laid)
-    return laid
+    design.check()
+    check_tuning(design)
+    return design
 
 
 def _tuning(study: Study, profile: str, source: Located) -> Tuning | None:

@@ -80,7 +80,7 @@ def _count(space: Space, left: Sequence[str], values: Values, asked: set[str]) -
 
 
 def with_values(spec: TrialSpec, values: Mapping[str, Any], epochs: int | None = None) -> TrialSpec:
-    """An arm's trial with a point of the space laid over it.
+    """An arm's trial at a point of the space.
 
     Args:
         spec: The arm's trial.

@@ -51,11 +51,11 @@ class Fractional(Settings):
 
 
 class RandomCells(Settings):
-    """Cells of the grid drawn at random without replacement, the control always among them.
+    """Cells of the grid sampled at random without replacement, the control always among them.
 
     Args:
         arms: How many.
-        seed: Seed of the draw.
+        seed: Seed of the sample.
     """
 
     kind: Literal["random"]

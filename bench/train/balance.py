@@ -1,7 +1,7 @@
 """Making up for unequal class frequencies: each rule from its paper, one function a rule.
 
 A rule is called with the number of training images of each class and its strength, and says what
-it changes: the weight of an image's loss, how often a class is drawn, or the loss itself.
+it changes: the weight of an image's loss, how often a class is sampled, or the loss itself.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ class Balance:
 
     Args:
         class_weights: `(classes,)` weight of an image's classification loss; None for 1.
-        draw_shares: `(classes,)` share of an epoch's images that are drawn from each class, with
-            replacement; None to take every image once.
+        sampling_shares: `(classes,)` share of an epoch's images that is sampled from each class,
+            with replacement; None to take every image once.
         loss: Classification loss on logits; None for the cross-entropy.
     """
 
     class_weights: np.ndarray | None = None
-    draw_shares: np.ndarray | None = None
+    sampling_shares: np.ndarray | None = None
     loss: Any = None
 
 
@@ -61,13 +61,13 @@ def effective_number(counts: np.ndarray, strength: float) -> Balance:
 
 
 def over_sampling(counts: np.ndarray, strength: float) -> Balance:
-    """Rare classes are drawn more often (Kang et al. 2020, eq. 1).
+    """Rare classes are sampled more often (Kang et al. 2020, eq. 1).
 
-    A class is drawn with a share proportional to n_c ^ (1 - strength): 0 draws by frequency, 1
+    A class is sampled with a share proportional to n_c ^ (1 - strength): 0 samples by frequency, 1
     all classes alike, 1/2 by the square root. An epoch keeps its number of images.
     """
     shares = np.where(counts > 0, np.maximum(counts, 1.0) ** (1 - strength), 0.0)
-    return Balance(draw_shares=shares / shares.sum())
+    return Balance(sampling_shares=shares / shares.sum())
 
 
 def focal(counts: np.ndarray, strength: float) -> Balance:
@@ -91,13 +91,13 @@ def cross_entropy() -> Any:
     return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
-def draw(labels: np.ndarray, shares: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """An epoch's images, drawn with replacement by their classes' shares.
+def sample(labels: np.ndarray, shares: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """An epoch's images, sampled with replacement by their classes' shares.
 
     Args:
         labels: `(n,)` classes of the training images.
         shares: `(classes,)` shares of the classes.
-        rng: Source of the draw.
+        rng: Source of chance.
 
     Returns:
         `(n,)` indices into `labels`.

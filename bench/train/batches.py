@@ -17,7 +17,7 @@ from bench.models.supervision import Supervision
 from bench.store.features import FeatureReader
 from bench.study.settings.training import Augmentation
 from bench.train.augment import augment
-from bench.train.balance import Balance, draw
+from bench.train.balance import Balance, sample
 
 ANSWERED_BYTES = 32_000_000
 """What a model is given and says of the images that it answers at once, at most."""
@@ -41,35 +41,38 @@ class Source:
         return self.scale is None
 
 
-class Batches(keras.utils.PyDataset):
-    """A split as Keras trains on it, the last batch smaller where it does not divide.
+@dataclass(frozen=True)
+class Examples:
+    """Images with their targets, of which batches are made.
 
     Args:
         source: What the model is fed with.
-        rows: Rows of the manifest.
         manifest: Labels and landmarks.
         batch_size: Images a batch.
         supervision: What the system is trained to predict beside the category.
         attributes: `(images of the manifest, attributes)` int8; None where none are trained on.
     """
 
-    def __init__(
-        self,
-        source: Source,
-        rows: np.ndarray,
-        manifest: Manifest,
-        *,
-        batch_size: int,
-        supervision: Supervision,
-        attributes: np.ndarray | None = None,
-    ) -> None:
+    source: Source
+    manifest: Manifest
+    batch_size: int
+    supervision: Supervision
+    attributes: np.ndarray | None = None
+
+
+class Batches(keras.utils.PyDataset):
+    """A split as Keras trains on it, the last batch smaller where it does not divide.
+
+    Args:
+        examples: What it is a split of.
+        rows: Rows of the manifest.
+    """
+
+    def __init__(self, examples: Examples, rows: np.ndarray) -> None:
         super().__init__(workers=1)
-        self._source = source
+        self._examples, self._source = examples, examples.source
         self._rows = np.asarray(rows)
-        self._manifest = manifest
-        self.batch_size = batch_size
-        self._supervision = supervision
-        self._attributes = attributes
+        self.batch_size = examples.batch_size
 
     @property
     def num_batches(self) -> int:
@@ -89,11 +92,11 @@ class Batches(keras.utils.PyDataset):
         return images, *self._weighted(self._targets(rows, truth))
 
     def _truth(self, rows: np.ndarray) -> GroundTruth:
-        return ground_truth(self._manifest, rows, self._attributes)
+        return ground_truth(self._examples.manifest, rows, self._examples.attributes)
 
     def _targets(self, rows: np.ndarray, truth: GroundTruth) -> dict[str, np.ndarray]:
-        category = self._manifest.category[rows].astype(np.int32)
-        return {"category": category, **self._supervision.targets(truth)}
+        category = self._examples.manifest.category[rows].astype(np.int32)
+        return {"category": category, **self._examples.supervision.targets(truth)}
 
     def _chosen(self, index: int) -> Any:
         return slice(index * self.batch_size, (index + 1) * self.batch_size)
@@ -153,6 +156,8 @@ class TrainingBatches(Batches):
     """A training split: a new order each epoch, balanced, weighted and augmented as asked for.
 
     Args:
+        examples: What it is a split of.
+        rows: Rows of the manifest.
         seed: Seed of the order and of the augmentation.
         balance: What the balancing rule changes.
         augmentation: Random changes of the images; None for none.
@@ -160,13 +165,14 @@ class TrainingBatches(Batches):
 
     def __init__(
         self,
-        *args: Any,
+        examples: Examples,
+        rows: np.ndarray,
+        *,
         seed: int,
         balance: Balance,
         augmentation: Augmentation | None,
-        **options: Any,
     ) -> None:
-        super().__init__(*args, **options)
+        super().__init__(examples, rows)
         self._seed, self._balance, self._augmentation = seed, balance, augmentation
         self._epoch = 0
         self.epoch = 0
@@ -175,7 +181,7 @@ class TrainingBatches(Batches):
         self._order = self._new_order()
 
     def on_epoch_end(self) -> None:
-        """Draw the next epoch's order."""
+        """Make the next epoch's order."""
         self.resume_at(self._epoch + 1)
 
     def resume_at(self, epoch: int) -> None:
@@ -189,9 +195,9 @@ class TrainingBatches(Batches):
 
     def _new_order(self) -> np.ndarray:
         rng = np.random.default_rng([self._seed, self._epoch])
-        shares = self._balance.draw_shares
+        shares = self._balance.sampling_shares
         if shares is not None:
-            return draw(self._manifest.category[self._rows], shares, rng)
+            return sample(self._examples.manifest.category[self._rows], shares, rng)
         return rng.permutation(len(self._rows))
 
     @property
@@ -212,7 +218,7 @@ class TrainingBatches(Batches):
 
     def _weighted(self, targets: dict[str, np.ndarray]) -> tuple[Any, ...]:
         weights = self._balance.class_weights
-        of_output = self._supervision.output_weights(self.epoch)
+        of_output = self._examples.supervision.output_weights(self.epoch)
         if weights is None and of_output is None:
             return (targets,)
         of_image = {name: np.ones(len(values), np.float32) for name, values in targets.items()}

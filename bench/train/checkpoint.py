@@ -1,6 +1,6 @@
 """Where a long trial stands, kept on disk, so that a killed one goes on from its last whole epoch.
 
-Everything random in a trial is drawn from its seed, the epoch and the batch, or by a layer whose
+Everything random in a trial comes from its seed, the epoch and the batch, or by a layer whose
 random state is kept with its weights, so a trial that goes on ends with the weights of one that was
 never disturbed, to the last bit.
 """

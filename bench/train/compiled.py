@@ -6,8 +6,8 @@ next trial's beginning if that trial has the same shape, and it runs a whole epo
 fit into memory in one call. The steps are Keras' own `train_step` and `test_step`, over the same
 batches, by the same kernels: a trial gives the same bytes as through `fit`.
 
-Trials are not laid side by side in larger products: those sum in another order, and what a trial
-gives would depend on its neighbours.
+Trials are not joined into larger products: those sum in another order, and a trial would depend on
+its neighbours.
 """
 
 from __future__ import annotations
@@ -186,9 +186,9 @@ def _all_else_equal(network: BuiltModel, begun: list[np.ndarray]) -> bool:
 
     A random state, or a weight that a layer draws in its own way, differs.
     """
-    drawn = [variable for _, _, variable in seeded_weights(network.model.layers)]
-    drawn += [shadow for _, shadow in network.shadows] + _learning_rates(network)
-    known = {id(variable) for variable in drawn}
+    seeded = [variable for _, _, variable in seeded_weights(network.model.layers)]
+    seeded += [shadow for _, shadow in network.shadows] + _learning_rates(network)
+    known = {id(variable) for variable in seeded}
     return all(
         id(variable) in known or np.array_equal(value, before)
         for variable, value, before in zip(

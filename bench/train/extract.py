@@ -150,7 +150,7 @@ def _applied(settings: BackboneSettings, cache: Path) -> Callable[[np.ndarray], 
 
 
 def open_backbone(settings: BackboneSettings, cache: Path) -> Any:
-    """A backbone with its weights, frozen; random ones are drawn from Keras' global seed.
+    """A backbone with its weights, frozen; random ones come from Keras' global seed.
 
     Raises:
         BenchError: The weights are not to be had, or do not fit.

@@ -199,35 +199,47 @@ def fit(
     if resumed is not None:
         restore(network.model, resumed, best)
         training.resume_at(resumed.epoch)
-    watching: list[Any] = [EpochCount(training)]
-    if validation is not None and network.gate is not None:
-        watching.append(GateHistory(network, validation))
-    watching.append(keras.callbacks.LambdaCallback(on_epoch_end=_stop_at_nan))
-    if train.patience is not None:
-        watching.append(Stopping(train.patience, earlier))
-    if best is not None:
-        watching.append(best)
+    callbacks = _callbacks(network, training, validation, train, earlier)
+    callbacks += [best] if best is not None else []
     if progress is not None:
-        watching.append(
+        callbacks.append(
             keras.callbacks.LambdaCallback(
                 on_epoch_end=lambda epoch, logs: progress(epoch + 1, train.epochs)
             )
         )
     if checkpoints is not None:
-        watching.append(CheckpointWriter(checkpoints, trial, best, earlier))
-    passes: dict[str, Any] = {
-        "validation_data": validation,
+        callbacks.append(CheckpointWriter(checkpoints, trial, best, earlier))
+    options: dict[str, Any] = {
         "epochs": train.epochs,
         "initial_epoch": len(earlier),
-        "callbacks": watching,
+        "callbacks": callbacks,
     }
     whole = None if compiled is None else compiled.whole_epochs(training, validation)
     if whole is not None:
-        history = whole.fit(training, **passes)
+        history = whole.fit(training, validation_data=validation, **options)
     else:
-        history = network.model.fit(training, shuffle=False, verbose=0, **passes).history
+        history = network.model.fit(
+            training, validation_data=validation, shuffle=False, verbose=0, **options
+        ).history
     names = list(history)
     return earlier + [
         dict(zip(names, map(float, values), strict=True))
         for values in zip(*history.values(), strict=True)
     ]
+
+
+def _callbacks(
+    network: BuiltModel,
+    training: Any,
+    validation: Any,
+    train: TrainSpec,
+    earlier: Sequence[dict[str, float]],
+) -> list[Any]:
+    """What every trial is watched by; `earlier` are the logs of the epochs done before."""
+    callbacks: list[Any] = [EpochCount(training)]
+    if validation is not None and network.gate is not None:
+        callbacks.append(GateHistory(network, validation))
+    callbacks.append(keras.callbacks.LambdaCallback(on_epoch_end=_stop_at_nan))
+    if train.patience is not None:
+        callbacks.append(Stopping(train.patience, earlier))
+    return callbacks

@@ -180,7 +180,7 @@ def _train(
 ) -> _Outcome:
     import keras
 
-    from bench.train.batches import Batches, TrainingBatches
+    from bench.train.batches import Batches, Examples, TrainingBatches
     from bench.train.evaluate import evaluate
     from bench.train.fitting import fit, history_rows
 
@@ -191,28 +191,16 @@ def _train(
     compiled = context.compiled if data.source.of_maps else None
     network = _network(spec, data, balance, context.cache, compiled)
 
-    def batches(rows: np.ndarray) -> Batches:
-        return Batches(data.source, rows, manifest, **common)
-
-    common: dict[str, Any] = {
-        "batch_size": train.batch_size,
-        "supervision": network.supervision,
-        "attributes": None if data.attributes is None else data.attributes.answers,
-    }
+    attributes = None if data.attributes is None else data.attributes.answers
+    examples = Examples(data.source, manifest, train.batch_size, network.supervision, attributes)
     training = TrainingBatches(
-        data.source,
-        split.train,
-        manifest,
-        seed=spec.seed,
-        balance=balance,
-        augmentation=train.augmentation,
-        **common,
+        examples, split.train, seed=spec.seed, balance=balance, augmentation=train.augmentation
     )
     begun = time.perf_counter()
     logs = fit(
         network,
         training,
-        batches(split.val) if len(split.val) else None,
+        Batches(examples, split.val) if len(split.val) else None,
         train,
         trial=trial_id(spec, data_identity(spec, manifest)),
         compiled=compiled,
@@ -220,7 +208,7 @@ def _train(
         progress=progress,
     )
     trained = time.perf_counter()
-    result = evaluate(network, batches(split.test))
+    result = evaluate(network, Batches(examples, split.test))
     landmarks, metrics = _landmark_record(network, result.observed, manifest, split)
     shadows = sum(int(np.prod(shadow.shape)) for _, shadow in network.shadows)
     return _Outcome(

@@ -33,11 +33,11 @@ def test_the_effective_number_of_samples_by_hand() -> None:
 
 
 def test_over_sampling_draws_by_a_power_of_the_frequency() -> None:
-    assert rule("over_sampling", 1.0).draw_shares == pytest.approx([1 / 3, 1 / 3, 1 / 3, 0])
+    assert rule("over_sampling", 1.0).sampling_shares == pytest.approx([1 / 3, 1 / 3, 1 / 3, 0])
     roots = np.sqrt([60, 30, 10])
-    assert rule("over_sampling", 0.5).draw_shares[:3] == pytest.approx(roots / roots.sum())
+    assert rule("over_sampling", 0.5).sampling_shares[:3] == pytest.approx(roots / roots.sum())
     labels = np.repeat(np.arange(3), COUNTS[:3])
-    shares = rule("over_sampling", 1.0).draw_shares
+    shares = rule("over_sampling", 1.0).sampling_shares
     drawn = draw(np.tile(labels, 90), shares, np.random.default_rng(0))
     assert len(drawn) == 9000
     found = np.bincount(np.tile(labels, 90)[drawn]) / 9000
@@ -63,4 +63,4 @@ def test_logit_adjustment_adds_the_log_frequency_to_training_logits() -> None:
 
 def test_without_a_rule_nothing_is_changed() -> None:
     balance = rule("none", 0.0)
-    assert balance.class_weights is balance.draw_shares is balance.loss is None
+    assert balance.class_weights is balance.sampling_shares is balance.loss is None

@@ -15,7 +15,7 @@ from bench.store.record import TrialRecord
 from bench.study.trial import TrialSpec, trial_id
 from bench.systems.registry import BALANCING, load
 from bench.systems.ropanet.supervision import LandmarkSupervision
-from bench.train.batches import Source, TrainingBatches
+from bench.train.batches import Examples, Source, TrainingBatches
 from bench.train.loop import TrialContext, run_trial
 from tests.train.smoke import prepare, smoke_spec
 
@@ -108,11 +108,10 @@ def batches_of(context: TrialContext, trial: TrialSpec) -> TrainingBatches:
     rows = split_of(trial, context.manifest).train
     counts = np.bincount(context.manifest.category[rows], minlength=50)
     balance = load(BALANCING[trial.train.balancing].build)(counts, trial.train.strength)
-    return TrainingBatches(
-        Source(FeatureStore(context.cache, key).reader()), rows, context.manifest,
-        batch_size=trial.train.batch_size, balance=balance, seed=0,
-        supervision=LandmarkSupervision(trial.landmarks, 16), augmentation=None,
-    )  # fmt: skip
+    source = Source(FeatureStore(context.cache, key).reader())
+    supervision = LandmarkSupervision(trial.landmarks, 16)
+    examples = Examples(source, context.manifest, trial.train.batch_size, supervision)
+    return TrainingBatches(examples, rows, seed=0, balance=balance, augmentation=None)
 
 
 def test_weights_go_to_the_classification_alone_and_sampling_changes_the_batches(

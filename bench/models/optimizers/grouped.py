@@ -144,9 +144,9 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
 
     def _taken(self, due: Sequence[bool], gradients: Callable[[list[Any]], Sequence[Any]]) -> bool:
         """Take the steps of the groups that are due."""
-        laid = [pair for pair, is_due in zip(self._laid(), due, strict=True) if is_due]
-        known = _known([group for _, group in laid], gradients)
-        for part, group in laid:
+        pairs = [pair for pair, is_due in zip(self._pairs(), due, strict=True) if is_due]
+        known = _known([group for _, group in pairs], gradients)
+        for part, group in pairs:
             self._steps(part, group, known)
         return True
 
@@ -156,7 +156,7 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
         """Take every step and put back those not due: no state changes inside a condition."""
         known = _known(self._groups, gradients)
         for (part, group), turns in zip(
-            self._laid(), zip(*self._patterns, strict=True), strict=True
+            self._pairs(), zip(*self._patterns, strict=True), strict=True
         ):
             if all(turns):
                 self._steps(part, group, known)
@@ -168,7 +168,7 @@ class GroupedOptimizer(keras.optimizers.Optimizer):
             for variable, old in zip(state, before, strict=True):
                 variable.assign(ops.where(due, variable.value, old))
 
-    def _laid(self) -> Iterator[tuple[Any, Group]]:
+    def _pairs(self) -> Iterator[tuple[Any, Group]]:
         """The groups in the order of their steps, each behind its optimiser."""
         return zip(self._parts, self._groups, strict=True)
 

@@ -1,4 +1,4 @@
-"""A model that leaves out the gradients that the tempo optimiser has no use for."""
+"""A model that leaves out the gradients that the grouped optimizer does not need."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class GroupedModel(keras.Model):
 
         x, y, weights = keras.utils.unpack_x_y_sample_weight(data)
         with tf.GradientTape(persistent=True) as tape:
-            said = self(x, training=True)
-            loss = self.compute_loss(x, y, said, weights, training=True)
+            predicted = self(x, training=True)
+            loss = self.compute_loss(x, y, predicted, weights, training=True)
         (tracker,) = (metric for metric in self.metrics if metric.name == "loss")
         tracker.update_state(loss, sample_weight=ops.shape(x)[0])
         self.optimizer.build(self.trainable_variables)
         self.optimizer.apply_due(lambda variables: tape.gradient(loss, variables))
-        return self.compute_metrics(x, y, said, sample_weight=weights)
+        return self.compute_metrics(x, y, predicted, sample_weight=weights)

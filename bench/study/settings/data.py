@@ -13,8 +13,8 @@ class PhantomSource(Settings):
     """Generated garments in DeepFashion's layout; never presented as DeepFashion.
 
     Args:
-        images: How many photographs are drawn.
-        seed: Seed of the drawing.
+        images: How many photographs are generated.
+        seed: Seed of the generator.
     """
 
     kind: Literal["phantom"] = "phantom"
