@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bench.systems.registry import BALANCING, load
-from bench.train.balance import draw
+from bench.train.balance import sample
 
 COUNTS = np.array([60, 30, 10, 0])
 
@@ -38,7 +38,7 @@ def test_over_sampling_draws_by_a_power_of_the_frequency() -> None:
     assert rule("over_sampling", 0.5).sampling_shares[:3] == pytest.approx(roots / roots.sum())
     labels = np.repeat(np.arange(3), COUNTS[:3])
     shares = rule("over_sampling", 1.0).sampling_shares
-    drawn = draw(np.tile(labels, 90), shares, np.random.default_rng(0))
+    drawn = sample(np.tile(labels, 90), shares, np.random.default_rng(0))
     assert len(drawn) == 9000
     found = np.bincount(np.tile(labels, 90)[drawn]) / 9000
     assert found == pytest.approx([1 / 3] * 3, abs=0.02)
