@@ -20,10 +20,10 @@ from bench.cli.commands.status import print_status
 from bench.cli.console import SafeConsole
 from bench.cli.progress import TrialDisplay, phase_bar
 from bench.data.sources import open_source
-from bench.engine.study_status import StudyStatus, TrialFailure
 from bench.errors import BenchError
 from bench.store.plan import data_label
 from bench.store.record import write_json
+from bench.store.status import StudyStatus, TrialFailure
 from bench.store.trials import STUDY_RECORD, Store
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b31m\r\b\u202e[red]x[/] [link=file:///etc/passwd]y[/link]"

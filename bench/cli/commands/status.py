@@ -15,7 +15,7 @@ from bench.cli.options import RESULTS, AsJson, Results
 from bench.cli.render import plain_table
 
 if TYPE_CHECKING:
-    from bench.engine.study_status import StudyStatus
+    from bench.store.status import StudyStatus
 
 app = typer.Typer()
 
@@ -25,7 +25,7 @@ NUMBERS = ("trials", "done", "diverged", "failed", "missing")
 @app.command(epilog="Example:\n\n  bench status --json")
 def status(results: Results = RESULTS, as_json: AsJson = False) -> None:
     """Show the studies in the store: trials done, failed and missing."""
-    from bench.engine.study_status import study_status
+    from bench.store.status import study_status
     from bench.store.trials import Store
 
     studies = study_status(Store(results))
