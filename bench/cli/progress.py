@@ -20,14 +20,14 @@ from rich.progress import (
 from bench.engine.resources import ResourceSplit
 
 ENDS = ("finished", "stored", "diverged", "failed")
-"""Outcomes after which a trial is not run again."""
+"""Ends of a trial; others come again."""
 
 PLAIN_SECONDS = 10.0
-"""Seconds between two lines where there is no terminal."""
+"""Off a terminal, a line at most this often."""
 
 
 def duration(seconds: float) -> str:
-    """Seconds for a person to read: `45 s`, `3 min 20 s`, `2 h 5 min`."""
+    """Seconds as a person says them: `45 s`, `3 min 20 s`, `2 h 5 min`."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -72,7 +72,7 @@ class TrialDisplay:
         console: Where to show it.
         total: Trials to run.
         stored: Trials of the study that are in the store already.
-        names: Trial id -> its name for a person.
+        names: Trial id -> how to name it.
     """
 
     def __init__(self, console: Console, total: int, stored: int, names: dict[str, str]) -> None:
@@ -95,7 +95,7 @@ class TrialDisplay:
             self._bar.stop()
 
     def event(self, trial: str, what: str) -> None:
-        """Count a trial that `started`, or its outcome (`bench.engine.worker.TrialWorker.step`)."""
+        """A trial `started`, or what became of it (`bench.engine.worker.TrialWorker.step`)."""
         if what == "started":
             self._running.add(trial)
         else:
@@ -135,11 +135,11 @@ class TrialDisplay:
 def trial_bar(
     console: Console,
 ) -> Callable[[int, int, dict[str, str], ResourceSplit], TrialDisplay]:
-    """Returns a function that prints how a run's resources are split, and makes its display."""
+    """What shows the trials of a run: says what each may use, then makes its display."""
 
-    def show(total: int, stored: int, names: dict[str, str], split: ResourceSplit) -> TrialDisplay:
-        each = f"{split.cpus} CPU" + (f" and {split.gpus:g} GPU" if split.gpus else "")
-        console.print(f"{total} trials to train, {split.workers} at a time, {each} each")
+    def show(total: int, stored: int, names: dict[str, str], shares: ResourceSplit) -> TrialDisplay:
+        each = f"{shares.cpus} CPU" + (f" and {shares.gpus:g} GPU" if shares.gpus else "")
+        console.print(f"{total} trials to train, {shares.workers} at a time, {each} each")
         return TrialDisplay(console, total, stored, names)
 
     return show
