@@ -4,15 +4,21 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+SCHEMA := ablations/study.schema.json
+
 .PHONY: help setup demo test lint smoke bench lock clean
+.DELETE_ON_ERROR:
 
 help:
+	@echo "make setup   install into $(VENV)/, write the schema that editors check studies with"
 	@echo "make demo    set up, train the mask-gate study on the phantom, write report/"
-	@echo "make test    set up, lint, type-check, test, and run the smoke study"
-	@echo "make bench   measure speed beside the plain alternative"
-	@echo "make lock    pin every dependency anew (needs uv)"
+	@echo "make test    set up, lint, type-check, test, and run every study on a tiny subset"
+	@echo "make lint    set up, lint and type-check"
+	@echo "make bench   measure the speed, and that of the plain alternatives"
+	@echo "make lock    update the pinned dependencies (needs uv)"
+	@echo "make clean   remove build products and caches of tools"
 
-setup: $(VENV)/.ready
+setup: $(VENV)/.ready $(SCHEMA)
 
 $(VENV)/.ready: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info[:2] <= (3, 13); sys.exit(0 if ok else "bench needs Python 3.11, 3.12 or 3.13; found " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12")'
@@ -21,6 +27,10 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
+
+# What a study may say follows from the settings, so this follows the code.
+$(SCHEMA): $(VENV)/.ready $(wildcard bench/study/*.* bench/study/*/*.* bench/systems/*.py bench/systems/*/*.*)
+	$(BIN)/bench schema > $@
 
 demo: setup
 	$(BIN)/bench run ablations/mask_gate.yaml
@@ -35,8 +45,8 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# As a user would: every shipped study on a tiny subset, their report, and a study again, which must
-# train nothing.
+# What a user does: run every shipped study on a tiny subset, report them, and run one again, which
+# must train nothing.
 SMOKE := --profile smoke --results build/smoke/results --cache build/smoke/cache
 smoke: setup
 	rm -rf build/smoke && mkdir -p build/smoke
@@ -45,8 +55,8 @@ smoke: setup
 	$(BIN)/bench run ablations/smoke.yaml $(SMOKE) | grep "Nothing to train"
 	$(BIN)/bench status --results build/smoke/results
 
-# One script a claim; what they measure goes to benchmarks/results/, and all of it onto one page.
-# A script that fails leaves its last results and stops the rest.
+# One script per claim; results go to benchmarks/results/, and all of them onto one page. A script
+# that fails keeps its last results and stops the rest.
 BENCHMARKS := annotations plan report extraction step study overhead sharing scale gpu
 bench: setup
 	for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
@@ -57,4 +67,4 @@ lock:
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 pyproject.toml --group dev -o requirements.lock
 
 clean:
-	rm -rf build .mypy_cache .ruff_cache .pytest_cache *.egg-info
+	rm -rf $(SCHEMA) build .mypy_cache .ruff_cache .pytest_cache *.egg-info

@@ -1,9 +1,13 @@
-"""The console that commands print on: whatever a name holds, a terminal does not act on it."""
+"""Where commands print: whatever a name contains, a terminal does not act on it."""
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Iterator
+from typing import Any
 
+import typer
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
@@ -11,17 +15,27 @@ from bench.errors import readable
 
 
 class SafeConsole(Console):
-    """A console for text from strangers: names of files and folders may hold terminal escapes.
+    """A console for untrusted text: names of files and folders may contain terminal escapes.
 
-    Rich writes its own escapes apart from any text, after this.
+    Rich writes its own escapes separately, after this.
     """
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterator[Segment]:
-        """Segments whose text has no control characters but line breaks."""
+        """Segments whose text has no control characters except line breaks."""
         for segment in super().render(renderable, options):
             if segment.control or segment.text.replace("\n", "").isprintable():
                 yield segment
             else:
                 yield Segment(readable(segment.text), segment.style)
+
+
+# Bound to today's stream: while Ray runs, whatever it prints goes to the log.
+out = SafeConsole(highlight=False, file=sys.stdout)
+err = SafeConsole(stderr=True, highlight=False)
+
+
+def print_json(plain: Any) -> None:
+    """Print plain values as JSON; a path, or whatever else JSON lacks, as text."""
+    typer.echo(json.dumps(plain, indent=1, default=str))

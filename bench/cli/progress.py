@@ -1,4 +1,4 @@
-"""What a long run shows: one quiet live display on a terminal, plain lines elsewhere."""
+"""Progress of a long command: one live display on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ verdict is about the figures, never about who printed them, and every one shows 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import combinations
 from math import ceil, floor
@@ -49,7 +49,14 @@ class Finding:
 
     def to_json(self) -> dict[str, str]:
         """The finding as plain data."""
-        return asdict(self)
+        return {
+            "check": self.check,
+            "row": self.row,
+            "metric": self.metric,
+            "verdict": self.verdict,
+            "calculation": self.calculation,
+            "source": self.source,
+        }
 
 
 def audit(claims: Claims) -> list[Finding]:

@@ -16,10 +16,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bench.cli.commands.status import print_status
 from bench.cli.console import SafeConsole
 from bench.cli.progress import TrialDisplay, phase_bar
-from bench.cli.render import print_status
 from bench.data.sources import open_source
+from bench.engine.status import StudyStatus, TrialFailure
 from bench.errors import BenchError
 from bench.store.plan import data_label
 from bench.store.record import write_json
@@ -57,11 +58,12 @@ def test_what_is_printed_of_a_stranger_is_escaped(console: SafeConsole, tmp_path
     console.print(table)
     print_status(
         console,
-        [{
-            "study": HOSTILE, "profile": HOSTILE, "data": HOSTILE, "trials": 1, "done": 0,
-            "diverged": 0, "failed": 1, "missing": 0,
-            "errors": [{"trial": "0", "name": HOSTILE, "kind": HOSTILE, "error": HOSTILE}],
-        }],
+        [
+            StudyStatus(
+                study=HOSTILE, profile=HOSTILE, data=HOSTILE, trials=1, done=0, missing=0,
+                errors=(TrialFailure("0", HOSTILE, HOSTILE, HOSTILE),),
+            )
+        ],
         tmp_path / HOSTILE.replace("/", "_"),
     )  # fmt: skip
     assert acts(shown(console)) == "" and "\\x1b]0;owned" in shown(console)

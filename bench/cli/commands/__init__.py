@@ -1,0 +1,1 @@
+"""The commands, a file each: options, what a person reads, and the keys of `--json`."""

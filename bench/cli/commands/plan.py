@@ -1,0 +1,152 @@
+"""`bench plan`: what a run would do and cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from bench.cli.console import out, print_json
+from bench.cli.options import (
+    CACHE,
+    RESULTS,
+    AsJson,
+    Cache,
+    Data,
+    Only,
+    Profile,
+    Results,
+    Set,
+    study_request,
+)
+
+if TYPE_CHECKING:
+    from bench.engine.study_plan import StudyPlan
+    from bench.store.plan import Cost, FeatureNeed
+    from bench.tuning.winners import TuningCost
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example:\n\n  bench plan ablations/mask_gate.yaml --data /data/DeepFashion")
+def plan(
+    study: Annotated[Path, typer.Argument(help="A study's YAML file.", show_default=False)],
+    data: Data = None,
+    profile: Profile = None,
+    results: Results = RESULTS,
+    cache: Cache = CACHE,
+    only: Only = None,
+    settings: Set = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a run would do, and do nothing."""
+    from bench.engine.study_plan import plan_study
+
+    found = plan_study(study_request(study, data, profile, results, cache, only, settings))
+    if as_json:
+        print_json(found.to_json())
+    else:
+        print_plan(out, found)
+
+
+def print_plan(console: Console, plan: StudyPlan) -> None:
+    """Print a plan for a person."""
+    study = plan.design.study
+    console.print(f"[bold]{study.name}[/]  {escape(study.title)}")
+    grid = Table.grid(padding=(0, 2))
+    for name, value in (*_design_rows(plan), *_work_rows(plan)):
+        grid.add_row(f"  {name}", escape(value))
+    console.print(grid)
+    table = Table("arm", box=None, padding=(0, 2), header_style="bold")
+    counted = any(arm.trials is not None for arm in plan.arms_shown)
+    if counted:
+        table.add_column("in the store", justify="right")
+    for arm in plan.arms_shown:
+        table.add_row(escape(arm.name), *([f"{arm.stored} of {arm.trials}"] if counted else []))
+    console.print(table)
+    if plan.arms > len(plan.arms_shown):
+        console.print(f"  ... and {plan.arms - len(plan.arms_shown):,} more arms")
+
+
+def _design_rows(plan: StudyPlan) -> Iterator[tuple[str, str]]:
+    design = plan.design
+    yield "data", plan.data
+    yield "profile", f"{design.profile}: {plan.profile_description}"
+    resolution = f", resolution {design.resolution}" if design.resolution else ""
+    yield "design", f"{design.kind}{resolution}, control: {design.control.name}"
+    of_grid = ""
+    if design.kind in ("fractional", "random"):
+        of_grid = f" of a grid of {design.grid_size:,} cells"
+    yield "arms", f"{plan.arms:,}{of_grid}"
+    yield "seeds", f"{len(design.seeds)}"
+    if plan.tuning is not None:
+        yield "tuning", _tuning_text(plan.tuning)
+    counted = ""
+    if plan.stored is not None:
+        counted = f", {plan.stored:,} in the store, {plan.trials - plan.stored:,} to train"
+    yield "trials", f"{plan.trials:,}{counted}"
+
+
+def _work_rows(plan: StudyPlan) -> Iterator[tuple[str, str]]:
+    yield from (_feature_row(need) for need in plan.features)
+    cost = plan.cost
+    if cost is None:
+        return
+    sampled = f" (from {cost.sampled:,} trials chosen at random)" if cost.sampled else ""
+    yield (
+        "operations",
+        f"{_flops(cost.trial_flops)} of training, {_flops(cost.feature_flops)} of "
+        f"features{sampled}",
+    )
+    yield (
+        "disk",
+        f"{_bytes(cost.feature_bytes)} of features, {_bytes(cost.trial_bytes)} of records",
+    )
+    if plan.stored != plan.trials:
+        yield "time", _time_text(cost)
+
+
+def _feature_row(need: FeatureNeed) -> tuple[str, str]:
+    backbone = need.backbone
+    return (
+        f"{'features of' if backbone.frozen else 'pixels for'} {backbone.name}",
+        f"weights {backbone.weights}: {len(need.rows):,} images shared by all trials, "
+        f"{need.missing:,} to extract, {_bytes(need.bytes_to_write)}",
+    )
+
+
+def _time_text(cost: Cost) -> str:
+    from bench.cli.progress import duration
+
+    if cost.seconds is None:
+        return "not known: no finished trial in the store is like these"
+    return (
+        f"about {duration(cost.seconds)} of training, one trial after another, at the rate of "
+        "those in the store"
+    )
+
+
+def _tuning_text(tuning: TuningCost) -> str:
+    budget = (("proposals", tuning.proposals), ("epochs", tuning.epochs))
+    each = " or ".join(f"{number:,} {what}" for what, number in budget if number)
+    return (
+        f"{tuning.algorithm}, {each} per arm, judged by {tuning.metric}: at most "
+        f"{tuning.tuning_trials:,} trials, {tuning.answered:,} proposals answered; then "
+        f"{tuning.winner_trials:,} trials of the winners"
+    )
+
+
+def _flops(count: float) -> str:
+    for power, prefix in ((15, "P"), (12, "T"), (9, "G")):
+        if count >= 10**power:
+            return f"{count / 10**power:,.1f} {prefix}FLOP"
+    return f"{count / 1e6:,.1f} MFLOP"
+
+
+def _bytes(count: float) -> str:
+    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"

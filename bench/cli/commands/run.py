@@ -1,0 +1,199 @@
+"""`bench run`: train what a study lacks in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from bench.cli.commands.mirror import mirror_store
+from bench.cli.console import err, out, print_json
+from bench.cli.options import (
+    CACHE,
+    RESULTS,
+    AsJson,
+    Cache,
+    Data,
+    Only,
+    Profile,
+    Results,
+    Set,
+    Workers,
+    study_request,
+)
+from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    from bench.engine.request import StudyRequest
+    from bench.engine.resources import Resources
+    from bench.engine.run import Result
+
+app = typer.Typer()
+
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="CPU threads per trial; 1 by default, so that a trial gives the same bytes whatever "
+        "runs beside it.",
+    ),
+]
+GpusPerTrial = Annotated[
+    float | None, typer.Option(min=0.0, help="GPUs per trial, fractions allowed.")
+]
+Address = Annotated[str | None, typer.Option(help="Address of a Ray cluster.")]
+Limit = Annotated[int | None, typer.Option(min=0, help="Train at most this many trials.")]
+Rerun = Annotated[bool, typer.Option(help="Train stored trials again.")]
+TrialTimeout = Annotated[
+    float | None,
+    typer.Option(min=1, help="Seconds that a trial may take; a trial that hangs then fails."),
+]
+CheckpointEvery = Annotated[
+    float, typer.Option(min=0, help="Seconds between two checkpoints of a trial in training.")
+]
+Share = Annotated[
+    bool,
+    typer.Option(
+        help="Let trials of one shape share a compiled network: the same bytes, in less time."
+    ),
+]
+Mirror = Annotated[
+    str | None,
+    typer.Option(
+        "--mirror",
+        help="Copy trials from this URL (s3://, ...) before the run, and to it afterwards.",
+    ),
+]
+
+
+@app.command(
+    epilog="Examples:\n\n  bench run ablations/mask_gate.yaml\n\n"
+    "  bench run ablations/mask_gate.yaml --data /data/DeepFashion --gpus-per-trial 0.5\n\n"
+    "  bench run ablations/tables.yaml --only Baseline-1000 --set train.epochs=3\n\n"
+    "  bench run ablations/*.yaml --profile smoke"
+)
+def run(
+    studies: Annotated[list[Path], typer.Argument(help="Studies' YAML files.", show_default=False)],
+    data: Data = None,
+    profile: Profile = None,
+    results: Results = RESULTS,
+    cache: Cache = CACHE,
+    workers: Workers = None,
+    threads: Threads = None,
+    gpus_per_trial: GpusPerTrial = None,
+    address: Address = None,
+    only: Only = None,
+    limit: Limit = None,
+    rerun: Rerun = False,
+    trial_timeout: TrialTimeout = None,
+    checkpoint_every: CheckpointEvery = 60.0,
+    share: Share = True,
+    mirror_url: Mirror = None,
+    settings: Set = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train the trials of one or more studies that are not in the store yet."""
+    from bench.engine.resources import Resources
+
+    if only and len(studies) > 1:
+        raise BenchError(
+            "names arms of one study, and several studies were given",
+            where="--only",
+            fix="run that study alone",
+        )
+    requests = [
+        replace(
+            study_request(study, data, profile, results, cache, only, settings),
+            limit=limit,
+            rerun=rerun,
+            trial_timeout=trial_timeout,
+            checkpoint_seconds=checkpoint_every,
+            reuse_compiled=share,
+        )
+        for study in studies
+    ]
+    resources = Resources(workers, threads, gpus_per_trial, address)
+    with _mirrored(results, mirror_url):
+        found = _run(requests, resources, err if as_json else out)
+    if as_json:
+        print_json([to_json(result) for result in found])
+    else:
+        print_run(out, found, results)
+    if any(result.failed for result in found):
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _mirrored(results: Path, url: str | None) -> Iterator[None]:
+    """Exchange trials with a mirror before and after, if there is one."""
+    if url is None:
+        yield
+        return
+    mirror_store(results, url)
+    try:
+        yield
+    finally:
+        mirror_store(results, url)
+
+
+def _run(requests: Sequence[StudyRequest], resources: Resources, screen: Console) -> list[Result]:
+    from bench.cli.progress import phase_bar, trial_bar
+    from bench.engine.run import run as run_studies
+
+    try:
+        return run_studies(
+            requests,
+            resources,
+            phases=lambda: phase_bar(screen),
+            trials_shown=trial_bar(screen),
+        )
+    except KeyboardInterrupt:
+        err.print(
+            "\nStopped. What is finished is in the store; the same command goes on from there."
+        )
+        raise typer.Exit(130) from None
+
+
+def to_json(result: Result) -> dict[str, Any]:
+    """What became of a study, as plain values."""
+    return {
+        "study": result.study,
+        "profile": result.profile,
+        "stored": result.stored,
+        "finished": result.finished,
+        "diverged": result.diverged,
+        "failed": result.failed,
+        "held_back": result.held_back,
+        "repaired": result.repaired,
+        "seconds": result.seconds,
+    }
+
+
+def print_run(console: Console, found: Sequence[Result], results: Path) -> None:
+    """Print what became of the studies of a run, and what to do next."""
+    from bench.cli.progress import duration
+
+    for result in found:
+        parts = [f"{result.finished} trained", f"{result.stored} in the store already"]
+        if result.diverged:
+            parts.append(f"[yellow]{len(result.diverged)} diverged[/]")
+        if result.failed:
+            parts.append(f"[red]{len(result.failed)} failed[/]")
+        if result.held_back:
+            parts.append(f"{result.held_back} left for later")
+        console.print(f"[bold]{result.study}[/] (profile {result.profile}): {', '.join(parts)}")
+    for shard in found[0].repaired:
+        console.print(f"  a damaged feature file was found and extracted again: {shard}")
+    if not any(result.finished or result.failed or result.held_back for result in found):
+        console.print("Nothing to train: every trial is in the store.")
+    elif found[0].seconds >= 1:
+        console.print(f"In {duration(found[0].seconds)}.")
+    if any(result.failed for result in found):
+        console.print(f"Why: `bench status --results {results}`, and {results / 'failures'}")
+    else:
+        console.print(f"Next: bench report --results {results} --out report/")

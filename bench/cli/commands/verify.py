@@ -1,0 +1,113 @@
+"""`bench verify`: train stored trials again and compare."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from bench.cli.console import err, out, print_json
+from bench.cli.options import CACHE, RESULTS, AsJson, Cache, Data, Results, Workers
+from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    from bench.engine.verify import Verification
+    from bench.store.trials import Store
+
+app = typer.Typer()
+
+COLOURS = {"identical": "green", "within tolerance": "green", "different": "red"}
+
+
+@app.command(
+    epilog="Examples:\n\n  bench verify --sample 5\n\n  bench verify 0123456789abcdef --json\n\n"
+    "Exit code 0 if all are identical or within tolerance, 1 otherwise."
+)
+def verify(
+    trials: Annotated[
+        list[str] | None, typer.Argument(help="Ids of trials.", show_default=False)
+    ] = None,
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="This many trials, chosen at random.")
+    ] = None,
+    data: Data = None,
+    results: Results = RESULTS,
+    cache: Cache = CACHE,
+    workers: Workers = None,
+    tolerance: Annotated[
+        float, typer.Option(min=0, help="Largest difference of a probability that is rounding.")
+    ] = 1e-3,
+    as_json: AsJson = False,
+) -> None:
+    """Train stored trials again and compare: do they reproduce?"""
+    from bench.cli.progress import phase_bar, trial_bar
+    from bench.engine.resources import Resources
+    from bench.engine.verify import CLOSE, IDENTICAL
+    from bench.engine.verify import verify as train_again
+    from bench.store.trials import Store
+
+    store = Store(results)
+    screen = err if as_json else out
+    found = train_again(
+        store,
+        cache,
+        _chosen(store, trials or [], sample),
+        resources=Resources(workers),
+        data=data,
+        tolerance=tolerance,
+        phases=lambda: phase_bar(screen),
+        trials_shown=trial_bar(screen),
+    )
+    if as_json:
+        print_json([to_json(one) for one in found])
+    else:
+        print_verified(out, found)
+    if any(one.verdict not in (IDENTICAL, CLOSE) for one in found):
+        raise typer.Exit(1)
+
+
+def _chosen(store: Store, named: list[str], sample: int | None) -> list[str]:
+    import random
+
+    chosen = list(named)
+    if sample is not None:
+        rest = [identity for identity in store.ids() if identity not in chosen]
+        chosen += random.sample(rest, min(sample, len(rest)))
+    if not chosen:
+        raise BenchError(
+            "no trial was named", where="bench verify", fix="name trials, or add `--sample 5`"
+        )
+    return chosen
+
+
+def to_json(one: Verification) -> dict[str, Any]:
+    """How a stored trial compares with the same trained again, as plain values."""
+    return {
+        "trial": one.trial,
+        "name": one.name,
+        "verdict": one.verdict,
+        "deviation": one.deviation,
+        "where": one.where,
+        "changed": one.changed,
+    }
+
+
+def print_verified(console: Console, found: Sequence[Verification]) -> None:
+    """Print how stored trials compare with the same trained again."""
+    from bench.data.issues import printable
+
+    for one in found:
+        colour = COLOURS.get(one.verdict, "yellow")
+        line = f"[{colour}]{one.verdict}[/] {escape(printable(one.name or one.trial))}"
+        if one.deviation > 0:
+            line += f": a probability differs by {one.deviation:.2g}"
+        console.print(line + (f" ({escape(printable(one.where))})" if one.where else ""))
+        for name, (then, now) in one.changed.items():
+            was, is_now = (escape(printable(str(value))) for value in (then, now))
+            console.print(f"    {name}: {was} then, {is_now} now", soft_wrap=True)
+    counts = Counter(one.verdict for one in found)
+    console.print(", ".join(f"{count} {verdict}" for verdict, count in counts.items()))

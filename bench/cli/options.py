@@ -1,0 +1,83 @@
+"""Options that several commands share, and the request for a study that they make up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    from bench.engine.request import StudyRequest
+
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of the data: DeepFashion's layout, or one folder per class. Without it: the "
+        "phantom.",
+        envvar="BENCH_DATA",
+    ),
+]
+Profile = Annotated[
+    str | None,
+    typer.Option(help="smoke, laptop (default without --data) or paper (default with it)."),
+]
+Results = Annotated[Path, typer.Option(help="Results folder.", envvar="BENCH_RESULTS")]
+Cache = Annotated[
+    Path, typer.Option(help="Folder for the phantom, weights, features.", envvar="BENCH_CACHE")
+]
+Only = Annotated[list[str] | None, typer.Option(help="Use only this arm; repeat for more.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="PATH=VALUE, overrides the study's setting; repeat for more."),
+]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Trials at the same time; as many as fit by default.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+RESULTS, CACHE = Path("results"), Path(".cache")
+
+
+def study_request(
+    study: Path,
+    data: Path | None,
+    profile: str | None,
+    results: Path,
+    cache: Path,
+    only: list[str] | None,
+    settings: list[str] | None,
+) -> StudyRequest:
+    """What the user asked for, from the options that `run` and `plan` share.
+
+    Raises:
+        BenchError: There is no such profile, or a `--set` is not PATH=VALUE.
+    """
+    from bench.engine.request import StudyRequest
+    from bench.study.presets import PROFILES
+
+    if profile is not None and profile not in PROFILES:
+        raise BenchError(f"no profile `{profile}`", fix=f"profiles: {', '.join(PROFILES)}")
+    return StudyRequest(
+        study=study,
+        data=data,
+        profile=profile,
+        results=results,
+        cache=cache,
+        only=tuple(only or ()),
+        settings=_settings(settings or []),
+    )
+
+
+def _settings(pairs: list[str]) -> dict[str, Any]:
+    from bench.files.yaml import parse_yaml
+
+    settings = {}
+    for pair in pairs:
+        path, equals, value = pair.partition("=")
+        if not equals or not path:
+            raise BenchError(f"found `{pair}`", where="--set", fix="write PATH=VALUE")
+        settings[path] = parse_yaml(value, "--set").value
+    return settings

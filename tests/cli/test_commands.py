@@ -1,0 +1,91 @@
+"""The commands as a whole: where they come from, and what a notebook gets in place of `--json`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from bench import __version__
+from bench.cli import commands
+from bench.cli.app import COMMANDS, app
+from bench.engine.request import StudyRequest
+from bench.engine.status import study_status
+from bench.engine.study_plan import plan_study
+from bench.files.yaml import load_yaml
+from bench.store.trials import Store
+
+STORE = Path(__file__).parents[1] / "golden" / "store"
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, cache: Path) -> Path:
+    """A cache with the smoke profile's phantom that a test may write to."""
+    return Path(shutil.copytree(cache, tmp_path / ".cache"))
+
+
+def invoke(*words: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", "from bench.cli import main; main()", *words],
+        capture_output=True, text=True, check=True, timeout=240,
+    )  # fmt: skip
+    return done.stdout
+
+
+def test_every_file_of_commands_is_a_command_in_the_order_listed() -> None:
+    files = {path.stem for path in Path(commands.__file__).parent.glob("[!_]*.py")}
+    assert files == set(COMMANDS)
+    assert list(get_command(app).commands) == list(COMMANDS)  # type: ignore[attr-defined]
+    shown = CliRunner().invoke(app, ["--help"]).output
+    places = [shown.index(f" {name} ") for name in COMMANDS]
+    assert places == sorted(places)
+
+
+def test_a_plan_and_a_status_are_the_same_in_a_notebook(tmp_path: Path, own_cache: Path) -> None:
+    study = tmp_path / "study.yaml"
+    study.write_text("base: {preset: ropanet, train.epochs: 1}\naxes: {model.gate: [none]}\n")
+    request = StudyRequest(study, profile="smoke", results=STORE, cache=own_cache)
+    folders = ("--results", str(STORE))
+    printed = invoke(
+        "plan", str(study), "--profile", "smoke", "--cache", str(own_cache), *folders, "--json"
+    )
+    assert json.loads(printed) == plan_study(request).to_json()
+    statuses = study_status(Store(STORE))
+    assert [status.study for status in statuses] == ["golden", "tuned"]
+    assert statuses[0].diverged == 1 and statuses[0].errors[0].name == "diverges, seed 0"
+    assert json.loads(invoke("status", *folders, "--json")) == [s.to_json() for s in statuses]
+
+
+def test_a_grid_too_large_to_count_is_sampled(tmp_path: Path, own_cache: Path) -> None:
+    ten = list(range(1, 11))
+    paths = ("train.epochs", "train.batch_size", "landmarks.update_ratio", "model.branch_units")
+    study = tmp_path / "study.yaml"
+    study.write_text("base: ropanet\naxes:\n" + "".join(f"  {path}: {ten}\n" for path in paths))
+    request = StudyRequest(study, profile="smoke", results=tmp_path / "results", cache=own_cache)
+    plan = plan_study(request)
+    assert plan.arms == 10_000 and plan.trials == 30_000 and plan.stored is None
+    assert plan.cost is not None and plan.cost.sampled == 900 and len(plan.arms_shown) == 40
+    assert "trials" not in plan.to_json()["arms_shown"][0]
+
+
+def test_reports_json_has_numbers_and_lists(tmp_path: Path) -> None:
+    words = ("report", "--results", str(STORE), "--study", "tuned", "--format", "markdown")
+    summary = json.loads(invoke(*words, "--out", str(tmp_path / "report"), "--json"))
+    assert summary["studies"] == ["tuned"] and summary["unchanged"] is False
+    assert summary["page"] == str(tmp_path / "report" / "report.md")
+    assert summary["tables"] > 1 and summary["figures"] > 1
+
+
+def test_the_citation_states_the_packages_version_and_license() -> None:
+    root = Path(__file__).parents[2]
+    citation = load_yaml(root / "CITATION.cff").value
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    assert citation["version"] == __version__
+    assert citation["license"] == project["license"] == "Apache-2.0"
