@@ -24,6 +24,7 @@ from bench.data.garment import Cloth, Photograph, draw_cloth, draw_photograph
 from bench.data.manifest import ABSENT, CHANNELS_OF_TYPE, PARTITIONS
 from bench.data.phantom_attributes import answers_of, has_attributes, write_attributes
 from bench.errors import BenchError
+from bench.files.atomic import new_folder
 
 PHANTOM_VERSION = 1
 """Raised by hand whenever the same seed would draw other images than before."""
@@ -90,20 +91,14 @@ def generate_phantom(
             where=str(root),
             fix="give an empty or a new folder",
         )
-    root.parent.mkdir(parents=True, exist_ok=True)
     _remove_stale_drafts(root)
-    draft = root.with_name(f".{root.name}.{os.getpid()}.part")
     try:
-        _draw_into(draft, images, seed, workers, progress)
-        if root.exists():
-            root.rmdir()
-        draft.rename(root)
-    except OSError:
-        # Another process drew the same phantom first: it stands.
+        with new_folder(root) as draft:
+            _draw_into(draft, images, seed, workers, progress)
+    except FileExistsError:
+        # Another process generated the same phantom first: it stands.
         if not is_generated(root, images=images, seed=seed):
             raise
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return root
 
 

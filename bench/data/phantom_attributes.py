@@ -8,7 +8,6 @@ images, and what identifies a trial that does not train on attributes, stay as t
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 from bench.data.attributes import ANSWERS_FILE, NAMES_FILE, NO, YES
 from bench.data.categories import categories
 from bench.data.pattern import ANKLE, Pattern
+from bench.files.atomic import new_file
 
 ATTRIBUTES_VERSION = 1
 """Raised by hand whenever the same product would have other attributes than before."""
@@ -145,11 +145,10 @@ def write_attributes(root: Path, images: Iterable[tuple[str, list[int]]]) -> Non
         (NAMES_FILE, "attribute_name  attribute_type", names),
         (ANSWERS_FILE, "image_name  attribute_labels", rows),
     ):
-        _put(root / "Anno" / file, "\n".join([str(len(lines)), header, *lines]) + "\n")
-    _put(root / ATTRIBUTES_MARK, json.dumps({"version": ATTRIBUTES_VERSION}) + "\n")
+        _write(root / "Anno" / file, "\n".join([str(len(lines)), header, *lines]) + "\n")
+    _write(root / ATTRIBUTES_MARK, json.dumps({"version": ATTRIBUTES_VERSION}) + "\n")
 
 
-def _put(path: Path, text: str) -> None:
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
+def _write(path: Path, text: str) -> None:
+    with new_file(path) as draft:
+        draft.write_text(text, encoding="utf-8")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -16,6 +15,7 @@ import numpy as np
 from bench.data.images import UnreadableImage, stored_size
 from bench.data.tree import ImageTree
 from bench.errors import BenchError
+from bench.files.atomic import new_file
 
 DAMAGED = (
     OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error,
@@ -116,11 +116,8 @@ def _recall(kept: Path, tree: ImageTree, sizes: np.ndarray) -> None:
 def _keep(kept: Path, tree: ImageTree, sizes: np.ndarray) -> None:
     names = np.frombuffer("\0".join(tree.names).encode("utf-8"), dtype=np.uint8)
     try:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        # Written beside and renamed, so that a killed or a concurrent run never leaves half a file.
-        with tempfile.NamedTemporaryFile(dir=kept.parent, suffix=".tmp", delete=False) as file:
-            np.savez(file, names=names, bytes=tree.sizes, mtimes=tree.mtimes, sizes=sizes)
-        Path(file.name).replace(kept)
+        with new_file(kept) as draft:
+            np.savez(draft, names=names, bytes=tree.sizes, mtimes=tree.mtimes, sizes=sizes)
     except OSError as error:
         raise BenchError(
             f"the cache folder cannot be written: {error.strerror}",

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,8 +24,8 @@ from typing import Any
 import numpy as np
 
 from bench.errors import BenchError
+from bench.files.atomic import new_file, write_json
 from bench.files.checksums import file_checksum, read_with_checksum, with_checksum
-from bench.store.record import write_json
 from bench.store.weights import checked_digest, weights_path
 from bench.systems.settings import BackboneSettings
 
@@ -112,15 +111,10 @@ class FeatureStore:
         self.folder.mkdir(parents=True, exist_ok=True)
         if not (self.folder / "about.json").exists():
             write_json(self.folder / "about.json", self.key.plain)
-        name = _shard_name(rows)
-        path = self.folder / f"{name}.npy"
-        draft = self.folder / f".{name}.{os.getpid()}.npy"
-        with draft.open("wb") as file:
-            np.save(file, np.ascontiguousarray(maps), allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
-        checksum = file_checksum(draft)
-        draft.replace(path)
+        path = self.folder / f"{_shard_name(rows)}.npy"
+        with new_file(path) as draft:
+            np.save(draft, np.ascontiguousarray(maps), allow_pickle=False)
+            checksum = file_checksum(draft)
         write_json(
             path.with_suffix(".json"),
             with_checksum(

@@ -9,20 +9,19 @@ identified by its content, as a trial is: what one study has searched, no other 
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from bench.errors import BenchError
-from bench.files.locks import WITHOUT_LOCKS
-from bench.store.record import sync
+from bench.files.atomic import new_file, sync
+from bench.files.locks import lock_open_file
 from bench.study.budget import Budget, budget_of
 from bench.study.space import Values, judged, space_of, with_values
 from bench.study.trial import SEMANTICS, TrialSpec, canonical, trial_id
@@ -251,7 +250,14 @@ class SearchLog:
 
     def __init__(self, path: Path, plan: SearchPlan, versions: dict[str, str]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = _locked(path)
+        self._file = path.open("ab")
+        if not lock_open_file(self._file, wait=False):
+            self._file.close()
+            raise BenchError(
+                "another run is at this search",
+                where=str(path),
+                fix="wait for it; the same command then trains what is left",
+            )
         self.path = path
         search = read_search(path)
         self._file.truncate(len(_whole(path.read_bytes())))
@@ -276,31 +282,15 @@ class SearchLog:
         os.fsync(self._file.fileno())
 
 
-def _locked(path: Path) -> IO[bytes]:
-    file = path.open("ab")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in WITHOUT_LOCKS:
-            return file  # everyone is let in, as for trials
-        file.close()
-        raise BenchError(
-            "another run is at this search",
-            where=str(path),
-            fix="wait for it; the same command then trains what is left",
-        ) from None
-    return file
-
-
 def copy_search(results: Path, to: Path, identity: str) -> None:
     """Copy a search to another results folder; one that is there already stays."""
     source, target = search_path(results, identity), search_path(to, identity)
     if source.is_file() and not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(_whole(source.read_bytes()))
+        with new_file(target) as draft:
+            draft.write_bytes(_whole(source.read_bytes()))
 
 
-def set_aside(path: Path) -> None:
+def supersede(path: Path) -> None:
     """Move a search away, for `--rerun`, so that it begins anew."""
     if path.exists():
         number = sum(1 for _ in path.parent.glob(f"{path.stem}.superseded-*.jsonl")) + 1

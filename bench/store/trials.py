@@ -12,17 +12,15 @@ results/studies/<name>.json              which trials a study's arms are made of
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
+from bench.files.atomic import new_folder, write_json
 from bench.files.checksums import check_files, read_with_checksum, with_checksum
-from bench.store.record import TrialRecord, read_record, sync, write_json, write_record
+from bench.store.record import TrialRecord, read_record, write_record
 
 DIVERGED, CRASHED, TIMED_OUT = "diverged", "crashed", "timed out"
 """Kinds of failure."""
@@ -78,7 +76,7 @@ class Store:
         return self._place(record.id, lambda draft: write_record(draft, record), replace)
 
     def adopt(self, trial_id: str, files: dict[str, bytes], *, replace: bool = False) -> Path:
-        """Put a trial into the store that was laid down elsewhere; see `write`.
+        """Put a trial into the store that was written elsewhere; see `write`.
 
         Args:
             trial_id: Its identity.
@@ -86,35 +84,28 @@ class Store:
             replace: As in `write`.
         """
 
-        def lay(draft: Path) -> None:
-            for name in sorted(files, key=lambda name: name == "trial.json"):
-                with (draft / name).open("wb") as file:
-                    file.write(files[name])
-                    file.flush()
-                    os.fsync(file.fileno())
-            sync(draft)
+        def write(draft: Path) -> None:
+            for name, content in files.items():
+                (draft / name).write_bytes(content)
 
-        return self._place(trial_id, lay, replace)
+        return self._place(trial_id, write, replace)
 
-    def _place(self, trial_id: str, lay: Callable[[Path], None], replace: bool) -> Path:
+    def _place(self, trial_id: str, write: Callable[[Path], None], replace: bool) -> Path:
         target = self.trials / trial_id
-        draft = self._draft(trial_id)
-        try:
-            lay(draft)
+
+        def make_way() -> None:
             if replace and target.exists():
-                self.set_aside(trial_id, "superseded")
+                _move(target, self.root / "superseded")
             elif target.exists() and not self.has(trial_id):
-                self.set_aside(trial_id, "damaged")  # no trial, and in the place of one
-            self.trials.mkdir(parents=True, exist_ok=True)
-            try:
-                draft.rename(target)
-            except OSError:
-                # Another run finished the same trial first: its record stands.
-                if not self.has(trial_id):
-                    raise
-            sync(self.trials)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
+                self.quarantine(target)  # no trial, and in the place of one
+
+        try:
+            with new_folder(target, drafts=self.root / "drafts", make_way=make_way) as draft:
+                write(draft)
+        except FileExistsError:
+            # Another run finished the same trial first: its record stands.
+            if not self.has(trial_id):
+                raise
         return target
 
     def read(self, trial_id: str, *, gates: bool = True) -> TrialRecord:
@@ -263,14 +254,14 @@ class Store:
                 )
         return [recorded[name] for name in names] if names else list(recorded.values())
 
-    def _draft(self, trial_id: str) -> Path:
-        drafts = self.root / "drafts"
-        drafts.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=f"{trial_id}.", dir=drafts))
+    def quarantine(self, path: Path, folder: str | Path = "") -> Path:
+        """Move a damaged file or folder of the store away; returns its new place.
 
-    def set_aside(self, trial_id: str, where: str) -> Path:
-        """Move a trial's folder to `superseded/` or `damaged/`; returns its new place."""
-        return quarantine(self.trials / trial_id, self.root / where)
+        Args:
+            path: What to move.
+            folder: Where in `damaged/` to move it.
+        """
+        return _move(path, self.root / "damaged" / folder)
 
 
 def _check_names(path: Path, study: dict[str, Any]) -> None:
@@ -284,7 +275,7 @@ def _check_names(path: Path, study: dict[str, Any]) -> None:
         raise _damaged(path, ValueError("a name in it is no plain file name"))
 
 
-def quarantine(path: Path, folder: Path) -> Path:
+def _move(path: Path, folder: Path) -> Path:
     """Move a file or folder into another folder, beside whatever of its name is there already."""
     folder.mkdir(parents=True, exist_ok=True)
     number = sum(1 for _ in folder.glob(f"{path.name}-*")) + 1

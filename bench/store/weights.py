@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 from bench.errors import BenchError
+from bench.files.atomic import new_file
 from bench.files.checksums import file_checksum
 from bench.study.trial import SEMANTICS, file_digest
 from bench.systems.registry import BACKBONES
@@ -40,7 +41,8 @@ def checksum_path(weights: Path) -> Path:
 
 def write_checksum(weights: Path) -> None:
     """Keep the checksum of weights made here beside them."""
-    checksum_path(weights).write_text(f"{file_checksum(weights)}\n", encoding="ascii")
+    with new_file(checksum_path(weights)) as draft:
+        draft.write_text(f"{file_checksum(weights)}\n", encoding="ascii")
 
 
 def checked_digest(weights: Path) -> str:

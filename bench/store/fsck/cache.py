@@ -15,6 +15,7 @@ import numpy as np
 
 from bench.data.phantom import MARK, PHANTOM_VERSION
 from bench.data.sizes import DAMAGED
+from bench.files.atomic import DRAFT_SUFFIX
 from bench.files.checksums import file_checksum
 from bench.store.features import FORMAT, FeatureKey, FeatureStore
 from bench.store.fsck.findings import Finding, Repair, Say, foreign, is_left, leftover, removal
@@ -35,9 +36,10 @@ def check_cache(cache: Path, known: StoreReferences, say: Say) -> Iterator[Findi
         known: What the results folder refers to; with no study in it, nothing counts as stale.
         say: Told of the progress.
     """
-    for path in sorted(cache.glob(".progress-*")):
-        if is_left(path):
-            yield leftover(path)
+    for pattern in (".progress-*", f".*{DRAFT_SUFFIX}"):
+        for path in sorted(cache.glob(pattern)):
+            if is_left(path):
+                yield leftover(path)
     yield from _weights(cache)
     yield from _features(cache, known, say)
     yield from _sizes(cache, known)
@@ -47,7 +49,7 @@ def check_cache(cache: Path, known: StoreReferences, say: Say) -> Iterator[Findi
 def _weights(cache: Path) -> Iterator[Finding]:
     for path in sorted((cache / "weights").glob("*")):
         made = re.fullmatch(r"(\w+)-phantom-v(\d+)\.weights\.h5", path.name)
-        if ".part." in path.name:
+        if path.name.endswith(DRAFT_SUFFIX):
             if is_left(path):
                 yield leftover(path)
         elif path.suffix == ".sha256":
@@ -160,9 +162,6 @@ def _sizes(cache: Path, known: StoreReferences) -> Iterator[Finding]:
     roots |= {os.path.realpath(path) for path in (cache / "phantom").glob("*") if path.is_dir()}
     bases = {base for root in roots for base in (root, *_folders(root))}
     names = {hashlib.sha256(os.fsencode(base)).hexdigest()[:16] for base in bases}
-    for path in sorted(cache.glob("*.tmp")):
-        if is_left(path):
-            yield leftover(path)
     for path in sorted(cache.glob("image-sizes-*.npz")):
         try:
             with np.load(path, allow_pickle=False) as stored:

@@ -13,7 +13,7 @@ from bench.files.checksums import check_files, read_with_checksum
 from bench.files.locks import is_locked
 from bench.store.fsck.findings import Finding, Repair, Say, foreign, is_left, leftover
 from bench.store.searches import read_search
-from bench.store.trials import Store, quarantine
+from bench.store.trials import Store
 
 OLD_FILES = frozenset(
     ("history.parquet", "predictions.parquet", "landmarks.parquet", "gate.parquet")
@@ -66,7 +66,7 @@ def check_results(store: Store, known: StoreReferences, say: Say) -> Iterator[Fi
             _learn(study, known)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             yield Finding(
-                "damaged study record", path, f"cannot be read: {error}", _aside(store, path)
+                "damaged study record", path, f"cannot be read: {error}", _quarantine(store, path)
             )
             continue
         studies.append((path, study))
@@ -123,7 +123,7 @@ def _trial(store: Store, identity: str, known: StoreReferences) -> Iterator[Find
             error.what if isinstance(error, BenchError) else f"trial.json lacks {error}",
             Repair(
                 "moved to damaged/; the next run trains it again",
-                lambda: store.set_aside(identity, "damaged"),
+                lambda: store.quarantine(folder),
             ),
             retrain=(f"{name} ({identity})" if name else identity,),
         )
@@ -137,13 +137,13 @@ def _superseded(store: Store, folder: Path) -> Iterator[Finding]:
     try:
         check_files(folder, read_with_checksum(folder / "trial.json").get("files", {}), ())
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        repair = Repair("moved to damaged/", lambda: quarantine(folder, store.root / "damaged"))
+        repair = Repair("moved to damaged/", lambda: store.quarantine(folder))
         yield Finding("damaged superseded trial", folder, str(error), repair)
 
 
 def _drafts(store: Store) -> Iterator[Finding]:
     for draft in sorted((store.root / "drafts").glob("*")):
-        identity = draft.name.partition(".")[0]
+        identity = draft.name.strip(".").partition(".")[0]
         if not (draft.is_dir() and _IDENTITY.fullmatch(identity)):
             yield foreign(draft, "the trials' drafts")
         elif not is_left(draft):
@@ -188,7 +188,7 @@ def _failures(store: Store) -> Iterator[Finding]:
                 read_with_checksum(path)
             except (OSError, ValueError) as error:
                 what = f"cannot be read: {error}"
-                yield Finding("damaged failure record", path, what, _aside(store, path))
+                yield Finding("damaged failure record", path, what, _quarantine(store, path))
 
 
 def _claims_and_checkpoints(store: Store) -> Iterator[Finding]:
@@ -221,7 +221,7 @@ def _searches(store: Store, known: StoreReferences) -> Iterator[Finding]:
                     known.unfinished.add(data)
         except (BenchError, KeyError) as error:
             what = error.what if isinstance(error, BenchError) else f"lacks {error}"
-            yield Finding("damaged search", path, what, _aside(store, path))
+            yield Finding("damaged search", path, what, _quarantine(store, path))
 
 
 def _missing(
@@ -247,6 +247,6 @@ def _is_draft(path: Path) -> bool:
     return path.name.startswith(".") and is_left(path)
 
 
-def _aside(store: Store, path: Path) -> Repair:
-    place = store.root / "damaged" / path.parent.relative_to(store.root)
-    return Repair(f"moved to {place.name}/ in damaged/", lambda: quarantine(path, place))
+def _quarantine(store: Store, path: Path) -> Repair:
+    folder = path.parent.relative_to(store.root)
+    return Repair(f"moved to {folder.name}/ in damaged/", lambda: store.quarantine(path, folder))
