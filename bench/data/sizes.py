@@ -23,7 +23,8 @@ DAMAGED = (
 """What reading a damaged file of sizes may raise; an unknown compression is a RuntimeError too."""
 
 _CHUNK = 1000
-_THREADS = 8
+_THREADS = 4
+"""Few: Pillow parses one header at a time, and only waiting for the disk overlaps."""
 
 
 def image_sizes(
