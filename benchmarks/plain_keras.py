@@ -21,7 +21,7 @@ import numpy as np
 from studies import keras_own, trials_of
 
 from bench.data.manifest import Manifest
-from bench.data.trial_split import split_of
+from bench.data.split import split_of
 from bench.errors import BenchError
 from bench.models.network import BuiltModel, ModelInputs, seed_layers
 from bench.store.plan import PlannedTrial

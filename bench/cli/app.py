@@ -506,7 +506,7 @@ def data_check(
         _print_json(found.to_json())
     else:
         print_check(out, found)
-    if found.harmful:
+    if found.blocking:
         raise typer.Exit(1)
 
 
@@ -528,7 +528,7 @@ def data_phantom(
             folder,
             images=images,
             seed=seed,
-            progress=lambda done, total: say("drawing", done, total),
+            progress=lambda done, total: say("generating", done, total),
         )
     out.print(f"{images:,} photographs in {folder}")
     if sheet is not None:

@@ -309,7 +309,7 @@ def print_check(console: Console, found: CheckReport) -> None:
             table.add_row(*(escape(str(cell)) for cell in row))
         console.print(table)
         console.print()
-    if found.harmful:
+    if found.blocking:
         console.print("[bold red]Training on this data as it stands would be wrong.[/]")
     else:
         console.print("[green]Nothing here would make training wrong.[/]")

@@ -90,7 +90,7 @@ def load_deepfashion(
     sizes, unreadable = image_sizes(tree, cache=cache, progress=progress)
     rows, files = _present(paths, tree, unreadable, log)
 
-    # Joined with every label line, so that a missing image is one oddity and not three.
+    # Joined with every label line, so that a missing image is one issue and not three.
     stored = np.full((len(paths), 2), np.nan)
     stored[rows] = sizes[files]
     category = np.array(categories, dtype=np.int16)
@@ -123,7 +123,7 @@ def load_deepfashion(
             partition=partition,
             file_sizes=tree.sizes[files],
         ),
-        oddities=log.oddities(),
+        issues=log.issues(),
     )
 
 
@@ -192,10 +192,10 @@ def _present(
     match = match_names(wanted, tree.names)
     allowed = MISSING_SHARE * len(paths)
     for row in np.flatnonzero(match == AMBIGUOUS).tolist():
-        log.add("path that matches no one image alone (left out)", paths[row], harmful=True)
+        log.add("path that matches no one image alone (left out)", paths[row], blocking=True)
     missing = np.flatnonzero(match == MISSING).tolist()
     for row in missing:
-        log.add("missing image", paths[row], harmful=len(missing) > allowed)
+        log.add("missing image", paths[row], blocking=len(missing) > allowed)
 
     faulty = np.isin(match, list(unreadable))
     for row in np.flatnonzero(faulty).tolist():
@@ -203,7 +203,7 @@ def _present(
         log.add(
             "unreadable image (left out)",
             f"{tree.names[file]}: {unreadable[file]}",
-            harmful=int(faulty.sum()) > allowed,
+            blocking=int(faulty.sum()) > allowed,
         )
     found = np.flatnonzero(match >= 0)
     labelled = np.zeros(len(tree.names), dtype=bool)
@@ -218,7 +218,7 @@ def _present(
 
 
 def _under(paths: list[str], tree: ImageTree) -> list[str]:
-    # A copy may have img/ as IMG/; that is one folder, so its case is not each image's oddity.
+    # A copy may have img/ as IMG/; that is one folder, not an issue with each image.
     top = tree.names[0].split("/", 1)[0] if tree.names else "img"
     if top == "img":
         return paths
@@ -286,7 +286,7 @@ def _join(
         log.add(
             f"{what} line that matches no one image alone (left out)",
             written[index],
-            harmful=True,
+            blocking=True,
         )
     for index in np.flatnonzero(match == MISSING).tolist():
         log.add(f"{what} line without a label line", written[index])

@@ -96,7 +96,7 @@ def load_folder(root: Path) -> Manifest:
         fingerprint=fingerprint(
             class_names=names, paths=paths, file_sizes=np.array(sizes, dtype=np.int64), **columns
         ),
-        oddities=log.oddities(),
+        issues=log.issues(),
         **columns,
     )
 

@@ -1,8 +1,8 @@
 """The attributes of the phantom's garments, in DeepFashion's `list_attr_*` files.
 
-Each is said of the pattern and the texture that a product is drawn from, so that it can be told
-from the picture. They are written beside the phantom's other files, without drawing anything: the
-images, and what identifies a trial that does not train on attributes, stay as they are.
+Each follows from the pattern and the texture of a product, so that it can be seen in the picture.
+They are written beside the phantom's other files, and nothing is rendered for them: the images, and
+the identity of a trial that does not train on attributes, stay as they are.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _KNEE, _CALF, _HIP = 2.15, 2.6, 1.3
 
 @dataclass(frozen=True)
 class Look:
-    """What an attribute is said of.
+    """What an attribute depends on.
 
     Args:
         kind: Clothes type, 1 upper, 2 lower, 3 full body.

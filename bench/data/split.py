@@ -1,18 +1,19 @@
 """Divides a manifest into train, val and test, and samples each to the size a study asks for.
 
-Every draw is one seeded order of a pool, and a sample of N is its first N: so a smaller training
-set is always part of a larger one, and test and val stay the same whatever the training size.
+A sample of N is the first N of a pool in one seeded order: so a smaller training set is always part
+of a larger one, and test and val stay the same whatever the training size.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from bench.data.manifest import PARTITIONS, Manifest
 from bench.errors import BenchError
+from bench.study.trial import TrialSpec
 
 Size = int | Literal["all"]
 
@@ -36,6 +37,37 @@ class Split:
     train: np.ndarray
     val: np.ndarray
     test: np.ndarray
+
+
+def split_of(spec: TrialSpec, manifest: Manifest) -> Split:
+    """The images that a trial trains on, watches and is tested on.
+
+    The same for every model: an image without landmarks stays in and has no landmark loss, so
+    that arms are tested on the same images. A trial that is scored on the validation images has
+    them in the place of the test images, which it never sees.
+
+    Raises:
+        BenchError: The data cannot give what the spec asks for.
+    """
+    if spec.model.has_landmarks and not manifest.has_landmarks:
+        raise BenchError(
+            f"the model {spec.model.kind} is trained on landmarks, and this data has none",
+            where=str(manifest.root),
+            fix="use a model without a landmark branch (base: ropanet_baseline), or data with "
+            "landmarks in DeepFashion's layout",
+        )
+    data = spec.data
+    split = make_split(
+        manifest,
+        merge_collisions=data.colliding_paths == "merged",
+        by=data.split,
+        sampling=data.sampling,
+        train=data.train_size,
+        val=data.validation_size,
+        test=data.test_size,
+        seed=data.split_seed,
+    )
+    return replace(split, test=split.val) if spec.eval.split == "validation" else split
 
 
 def make_split(
@@ -104,13 +136,13 @@ def make_split(
             pools[name], left, groups = left[inside], left[~inside], groups[~inside]
         pools["train"] = left
 
-    drawn = {}
+    sampled = {}
     for index, (name, size) in enumerate((("train", train), ("val", val), ("test", test))):
         pool = pools[name]
         _check_available(name, size, len(pool), manifest)
         order = _order(manifest.category[pool], stratified, (seed, index))
-        drawn[name] = pool[order if size == "all" else order[:size]].astype(np.int64)
-    return Split(**drawn)
+        sampled[name] = pool[order if size == "all" else order[:size]].astype(np.int64)
+    return Split(**sampled)
 
 
 def _check_settings(by: str, sampling: str, sizes: dict[str, Size], seed: int) -> None:

@@ -153,7 +153,7 @@ def refused_link(path: str, name: str, home: str, log: IssueLog) -> bool:
     """
     target = os.path.realpath(path)
     if not is_inside(target, home):
-        log.add(REFUSED_LINK, f"{name} -> {target}", harmful=True)
+        log.add(REFUSED_LINK, f"{name} -> {target}", blocking=True)
         return True
     if not os.path.exists(target):  # noqa: PTH110 - a Path would raise where links go in a circle
         log.add(BROKEN_LINK, f"{name} -> {target}")

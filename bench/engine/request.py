@@ -103,7 +103,7 @@ def resolve(request: StudyRequest, *, draw: Say | None = None) -> ResolvedStudy:
         # Two runs that begin at the same time draw it once.
         with locked(request.cache / "phantom.lock", wait=True):
             generate_phantom(
-                root, images=source.images, seed=source.seed, progress=_named(draw, "drawing")
+                root, images=source.images, seed=source.seed, progress=_named(draw, "generating")
             )
     if is_generated(root, images=source.images, seed=source.seed):
         manifest = open_source(root, cache=request.cache)

@@ -222,7 +222,7 @@ def _data_of(spec: TrialSpec, root: Path | None, cache: Path, phases: Phases) ->
                 drawn,
                 images=source.images,
                 seed=source.seed,
-                progress=lambda done, total: say("drawing", done, total),
+                progress=lambda done, total: say("generating", done, total),
             )
     raise BenchError(
         f"the trial's data is not there any more: {root}"

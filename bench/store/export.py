@@ -82,9 +82,9 @@ def _portable(study: dict[str, Any]) -> dict[str, Any]:
     if "root" not in data:
         return study
     root = Path(data["root"])
-    drawn = data["source"] == "phantom"
-    # Where a run with the default cache draws the same phantom.
-    place = Path(".cache", "phantom", root.name) if drawn else Path(root.name)
+    generated = data["source"] == "phantom"
+    # Where a run with the default cache generates the same phantom.
+    place = Path(".cache", "phantom", root.name) if generated else Path(root.name)
     return study | {"data": data | {"root": place.as_posix()}}
 
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from bench.data.attributes import data_identity
 from bench.data.issues import printable
 from bench.data.manifest import Manifest
-from bench.data.trial_split import split_of
+from bench.data.split import split_of
 from bench.store.features import FeatureStore, feature_key
 from bench.store.trials import Store
 from bench.store.weights import weights_path
@@ -250,7 +250,7 @@ def cost_of(
 
 
 def sizes_of(spec: TrialSpec, manifest: Manifest) -> dict[str, int]:
-    """Images by part, without drawing the split: what is asked for, or at most what there is."""
+    """Images by part, without making the split: what is asked for, or at most what there is."""
     named = {
         "train": spec.data.train_size,
         "val": spec.data.validation_size,

@@ -10,7 +10,7 @@ import pytest
 
 from bench.data.manifest import Manifest
 from bench.data.sources import open_source
-from bench.data.trial_split import split_of
+from bench.data.split import split_of
 from bench.study.settings.data import DataSpec, PhantomSource
 from bench.study.settings.training import LandmarkSpec, TrainSpec
 from bench.study.trial import TrialSpec

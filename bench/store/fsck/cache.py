@@ -191,7 +191,7 @@ def _phantoms(cache: Path) -> Iterator[Finding]:
         try:
             version = json.loads((path / MARK).read_text(encoding="utf-8"))["version"]
         except (OSError, ValueError, KeyError, TypeError):
-            yield foreign(path, "the phantoms drawn here")
+            yield foreign(path, "the phantoms generated here")
             continue
         if version != PHANTOM_VERSION:
             what = f"is of version {version}; {_megabytes(path)}"
