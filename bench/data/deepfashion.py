@@ -82,9 +82,8 @@ def load_deepfashion(
     """
     log = IssueLog()
     names, types = read_categories(_require(root, ANNOTATION_FOLDERS, _CATEGORIES, log))
-    label_file = _require(root, ANNOTATION_FOLDERS, _LABELS, log)
-    paths, categories = read_labels(label_file, len(names))
-
+    labels = _require(root, ANNOTATION_FOLDERS, _LABELS, log)
+    paths, categories = read_labels(labels, len(names))
     base, top = image_folder(root)
     tree = scan_images(root, base, top, log)
     sizes, unreadable = image_sizes(tree, cache=cache, progress=progress)
@@ -97,33 +96,27 @@ def load_deepfashion(
     clothes_type = np.array(types, dtype=np.int8)[category]
     landmarks, visibility = _landmarks(root, paths, stored, clothes_type, log)
     partition = _partition(root, paths, log)
-    category, clothes_type, partition = category[rows], clothes_type[rows], partition[rows]
-    landmarks, visibility = landmarks[rows], visibility[rows]
+    columns: dict[str, np.ndarray] = {
+        "category": category[rows],
+        "clothes_type": clothes_type[rows],
+        "landmarks": landmarks[rows],
+        "visibility": visibility[rows],
+        "partition": partition[rows],
+    }
     on_disk = [tree.names[file] for file in files]
     folder = "" if base == root else base.name + "/"
     return Manifest(
         source=source,
         root=root,
         paths=np.array([folder + name for name in on_disk], dtype=np.str_),
-        category=category,
-        clothes_type=clothes_type,
         product=_products(on_disk),
-        landmarks=landmarks,
-        visibility=visibility,
         image_size=sizes[files],
-        partition=partition,
         class_names=tuple(names),
         fingerprint=fingerprint(
-            class_names=names,
-            paths=on_disk,
-            category=category,
-            clothes_type=clothes_type,
-            landmarks=landmarks,
-            visibility=visibility,
-            partition=partition,
-            file_sizes=tree.sizes[files],
+            class_names=names, paths=on_disk, file_sizes=tree.sizes[files], **columns
         ),
         issues=log.issues(),
+        **columns,
     )
 
 

@@ -83,15 +83,15 @@ def make_split(
 ) -> Split:
     """Divide and sample a manifest.
 
-    By image or by product, the test part is taken first, then val, and what is left is the pool
-    to train from; `"all"` takes `SPLIT_FRACTIONS` for test and val and the whole rest for train.
-    By product, no product is on two sides: whole products go to a part until it is full, and
-    images of the last one that are not needed are left unused.
+    By image or by product, test is taken first, then val, and train is sampled from the rest;
+    `"all"` takes `SPLIT_FRACTIONS` for test and val and the whole rest for train. By product, no
+    product is in two parts: whole products go to a part until it is full, and surplus images of
+    the last one are not used.
 
     Stratified sampling keeps the proportions of the classes by the Sainte-Laguë rule: the image
-    of rank r among the m of its class stands at (r + 1/2) / m, and the first N are taken. Largest
-    remainders would come closer for one N, but do not nest. A class appears once about half an
-    image of it is due, so a class rarer than 1 in 2N may be absent from a sample of N.
+    of rank r among the m of its class is at (r + 1/2) / m, and the first N are taken. Largest
+    remainders would come closer for one N, but do not nest. A class rarer than 1 in 2N may be
+    absent from a sample of N.
 
     Args:
         manifest: The source.
@@ -115,26 +115,10 @@ def make_split(
     usable = last_of_each_path(manifest.paths) if merge_collisions else np.arange(len(manifest))
     stratified = sampling == "stratified"
     if by == "official":
-        if not manifest.has_partition:
-            raise BenchError(
-                "the source has no official partition",
-                where=str(manifest.root),
-                fix="split by: image, or by: product",
-            )
-        pools = {
-            name: usable[manifest.partition[usable] == index]
-            for index, name in enumerate(PARTITIONS)
-        }
+        pools = _official_pools(manifest, usable)
     else:
         groups = manifest.product[usable] if by == "product" else np.arange(len(usable))
-        left = usable
-        pools = {}
-        for index, (name, size) in enumerate((("test", test), ("val", val))):
-            wanted = round(SPLIT_FRACTIONS[name] * len(usable)) if size == "all" else size
-            _check_available(name, wanted, len(left), manifest)
-            inside = _pool(groups, manifest.category[left], wanted, stratified, (seed, 10 + index))
-            pools[name], left, groups = left[inside], left[~inside], groups[~inside]
-        pools["train"] = left
+        pools = _divided(manifest, usable, groups, {"test": test, "val": val}, stratified, seed)
 
     sampled = {}
     for index, (name, size) in enumerate((("train", train), ("val", val), ("test", test))):
@@ -143,6 +127,36 @@ def make_split(
         order = _order(manifest.category[pool], stratified, (seed, index))
         sampled[name] = pool[order if size == "all" else order[:size]].astype(np.int64)
     return Split(**sampled)
+
+
+def _official_pools(manifest: Manifest, usable: np.ndarray) -> dict[str, np.ndarray]:
+    if not manifest.has_partition:
+        raise BenchError(
+            "the source has no official partition",
+            where=str(manifest.root),
+            fix="split by: image, or by: product",
+        )
+    partition = manifest.partition[usable]
+    return {name: usable[partition == index] for index, name in enumerate(PARTITIONS)}
+
+
+def _divided(
+    manifest: Manifest,
+    left: np.ndarray,
+    groups: np.ndarray,
+    sizes: dict[str, Size],
+    stratified: bool,
+    seed: int,
+) -> dict[str, np.ndarray]:
+    """Whole groups of images for each part in turn; `train` is what is left."""
+    usable = len(left)
+    pools = {}
+    for index, (name, size) in enumerate(sizes.items()):
+        wanted = round(SPLIT_FRACTIONS[name] * usable) if size == "all" else size
+        _check_available(name, wanted, len(left), manifest)
+        inside = _pool(groups, manifest.category[left], wanted, stratified, (seed, 10 + index))
+        pools[name], left, groups = left[inside], left[~inside], groups[~inside]
+    return pools | {"train": left}
 
 
 def _check_settings(by: str, sampling: str, sizes: dict[str, Size], seed: int) -> None:
