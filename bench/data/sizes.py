@@ -17,10 +17,10 @@ from bench.data.tree import ImageTree
 from bench.errors import BenchError
 from bench.files.atomic import new_file
 
-DAMAGED = (
+_DAMAGED = (
     OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
-"""What reading a damaged file of sizes may raise; an unknown compression is a RuntimeError too."""
+"""What reading a damaged file of sizes may raise; RuntimeError is an unknown compression."""
 
 _CHUNK = 1000
 _THREADS = 4
@@ -102,7 +102,7 @@ def _recall(kept: Path, tree: ImageTree, sizes: np.ndarray) -> None:
             known = np.column_stack([stored["bytes"], stored["mtimes"], stored["sizes"]])
         if len(known) != len(names) or known.shape[1] != 4:
             return
-    except DAMAGED:
+    except _DAMAGED:
         # Only a cache: absent or damaged, it is written anew.
         return
     place = {name: index for index, name in enumerate(names)}

@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ class SearchPlan:
             "arm": canonical(self.spec.model_copy(update={"seed": 0})),
             "space": [[path, p.model_dump(mode="json")] for path, p in self.space.items()],
             "algorithm": tuning.algorithm,
-            "budget": self.budget.__dict__,
+            "budget": asdict(self.budget),
             "factor": tuning.rung_factor if tuning.algorithm == "hyperband" else None,
             "metric": tuning.metric,
             "direction": tuning.direction,
