@@ -47,7 +47,7 @@ class CheckReport:
 
     Args:
         source: Kind of source.
-        root: Where it lies.
+        root: Its folder.
         fingerprint: Its content's hash.
         images: How many images can be used.
         decoded: Whether every image was decoded.

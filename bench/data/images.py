@@ -18,12 +18,11 @@ from PIL import Image, UnidentifiedImageError
 from bench.errors import BenchError
 
 MAX_PIXELS = 50_000_000
-"""Headers that announce more pixels than this are taken for faulty or hostile."""
+"""An image whose header says more pixels than this is refused as faulty or hostile."""
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 
-# Pillow's readers raise whatever their parsing trips over on a corrupt file, so any exception
-# from them means the same here: this file is not a readable image.
+# Pillow raises errors of many types on a corrupt file; any of them means that it is not readable.
 _FAULTS = (Exception,)
 
 # Pillow warns at a limit above ours; the image is refused here anyway, by name.

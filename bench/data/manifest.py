@@ -71,7 +71,7 @@ class Manifest:
         partition: `(n,)` int8, index into `PARTITIONS`, -1 where the source names none.
         class_names: Names of the categories.
         fingerprint: Hash of all the above and the size of every image file; equal on two
-            machines that hold the same data, wherever it lies.
+            machines with the same data, in whatever folder.
         issues: The issues found, counted, with examples.
     """
 

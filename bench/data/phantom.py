@@ -65,7 +65,7 @@ def generate_phantom(
 ) -> Path:
     """Generate a phantom, unless it is there already.
 
-    It appears whole, by one rename; a killed run leaves nothing that is taken for a phantom. One
+    It appears whole, by one rename; a killed run leaves nothing that looks like a phantom. One
     from before phantoms had attributes is given them; nothing else in it changes.
 
     Args:
@@ -96,7 +96,7 @@ def generate_phantom(
         with new_folder(root) as draft:
             _generate(draft, images, seed, workers, progress)
     except FileExistsError:
-        # Another process generated the same phantom first: it stands.
+        # Another process generated the same phantom first: it stays.
         if not is_generated(root, images=images, seed=seed):
             raise
     return root

@@ -1,8 +1,8 @@
 """The attributes of the phantom's garments, in DeepFashion's `list_attr_*` files.
 
 Each follows from the pattern and the texture of a product, so that it can be seen in the picture.
-They are written beside the phantom's other files, and nothing is rendered for them: the images, and
-the identity of a trial that does not train on attributes, stay as they are.
+They are written next to the phantom's other files, and nothing is rendered for them: the images,
+and the identity of a trial that does not train on attributes, stay as they are.
 """
 
 from __future__ import annotations

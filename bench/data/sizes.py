@@ -1,4 +1,4 @@
-"""Widths and heights of all images of a source, read from their headers and kept for next time."""
+"""Widths and heights of a source's images, read from their headers once and cached."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _recall(kept: Path, tree: ImageTree, sizes: np.ndarray) -> None:
         if len(known) != len(names) or known.shape[1] != 4:
             return
     except _DAMAGED:
-        # Only a cache: absent or damaged, it is written anew.
+        # Only a cache: missing or damaged, it is written again.
         return
     place = {name: index for index, name in enumerate(names)}
     rows = np.fromiter((place.get(name, -1) for name in tree.names), np.int64, len(tree.names))

@@ -40,7 +40,7 @@ class Split:
 
 
 def split_of(spec: TrialSpec, manifest: Manifest) -> Split:
-    """The images that a trial trains on, watches and is tested on.
+    """The images that a trial is trained, validated and tested on.
 
     The same for every model: an image without landmarks stays in and has no landmark loss, so
     that arms are tested on the same images. A trial that is scored on the validation images has
@@ -207,7 +207,7 @@ def _pool(
     _, first, member, sizes = np.unique(
         groups, return_index=True, return_inverse=True, return_counts=True
     )
-    # A product has one category but for a few mistakes; its first image stands for it.
+    # A product has one category, apart from a few mistakes; that of its first image is used.
     order = _order(category[first], stratified, seed, sizes)
     filled = np.cumsum(sizes[order])
     chosen = np.zeros(len(order), dtype=bool)

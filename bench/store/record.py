@@ -1,4 +1,4 @@
-"""What a finished trial is, and how it is laid down in a folder and read back.
+"""What a finished trial is, and how it is written to a folder and read back.
 
 trial.json           spec, metrics, timings, environment, data; checksums of itself and the others
 history.parquet      epoch, split, metric, value
@@ -24,7 +24,7 @@ from bench.store.tables import Column, Table
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model answered on the test images.
+    """A model's predictions of the test images' categories.
 
     Args:
         images: `(n,)` paths relative to the data's root.
@@ -39,7 +39,7 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Landmarks:
-    """Where a model put the landmarks of the test images, as shares of width and height.
+    """Landmarks of the test images, true and predicted, as fractions of width and height.
 
     Args:
         images: `(n,)` paths.
@@ -61,7 +61,7 @@ class Landmarks:
 
 @dataclass(frozen=True)
 class AttributeRecord:
-    """What a model said of the test images' attributes.
+    """A model's predictions of the test images' attributes.
 
     Args:
         images: `(n,)` paths.
@@ -80,12 +80,12 @@ class AttributeRecord:
 
 @dataclass(frozen=True)
 class GateRecord:
-    """What a mask gate let through of the test images.
+    """What a mask gate let pass of the test images.
 
     Args:
         images: `(n,)` paths.
         mean: `(n,)` float32, mean of the gate over places and channels.
-        energy: `(n,)` float32, share of the feature map's sum of squares that passed.
+        energy: `(n,)` float32, fraction of the feature map's sum of squares that passed.
         maps: `(n, h, w)` float16, mean of the gate over channels at each place.
     """
 
@@ -104,16 +104,16 @@ class TrialRecord:
         spec: The trial's spec as plain data.
         data: `source`, `fingerprint`, `class_names`, `images` (split -> count), `train_counts`
             (training images per class), `unreadable` (paths left out),
-            `mean_position_error` (NE of always answering the mean position; absent without
+            `mean_position_error` (NE of always predicting the mean position; absent without
             landmarks).
         metrics: Test metrics by name (`bench.metrics.values`).
         history: Rows of (epoch from 1, split `train` or `val`, metric, value).
-        predictions: Test answers.
+        predictions: Predictions of the test images.
         landmarks: Test landmarks, None for a model without a landmark branch.
         attributes: Test attributes, None for a model that does not predict them.
-        gate: What the gate let through, None for a model without one.
+        gate: What the gate let pass, None for a model without one.
         timings: Seconds by phase.
-        environment: Versions, hardware, weights' hash and the profile it ran under.
+        environment: Versions, hardware, weights' hash and the profile of the run.
     """
 
     id: str
@@ -222,7 +222,7 @@ def read_record(folder: Path, plain: dict[str, Any], *, gates: bool = True) -> T
     Args:
         folder: The folder.
         plain: Its `trial.json`, parsed.
-        gates: Whether to read what the gate let through as well.
+        gates: Whether to read what the gate let pass as well.
     """
     history = _HISTORY.read(folder / "history.parquet")
     columns = (history.epochs, history.splits, history.metrics, history.values)

@@ -74,7 +74,7 @@ def fsck(results: Path, cache: Path, *, repair: bool, say: Say) -> FsckReport:
         results: Results folder.
         cache: Cache folder.
         repair: Whether to drop what can be made again, and to move damaged records away so that
-            the next run makes them anew.
+            the next run makes them again.
         say: Called with (phase, done, total).
 
     Raises:
