@@ -22,7 +22,7 @@ from studies import keras_own, trials_of
 
 from bench.data.ground_truth import ground_truth
 from bench.data.manifest import Manifest
-from bench.data.trial_split import split_of
+from bench.data.split import split_of
 from bench.errors import BenchError
 from bench.models.network import BuiltModel, ModelInputs
 from bench.models.supervision import Supervision

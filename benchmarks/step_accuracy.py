@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.data.trial_split import split_of
+from bench.data.split import split_of
 from bench.engine.request import StudyRequest, resolve
 from bench.study.trial import TrialSpec
 from bench.train.compiled import Compiled

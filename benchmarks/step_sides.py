@@ -29,7 +29,7 @@ from bench.data.ground_truth import ground_truth
 from bench.data.images import decode_batch
 from bench.data.manifest import Manifest
 from bench.data.sources import open_source
-from bench.data.trial_split import split_of
+from bench.data.split import split_of
 from bench.models.losses import LandmarkLoss
 from bench.models.network import BuiltModel, ModelInputs
 from bench.store.features import FeatureStore, feature_key

@@ -44,7 +44,7 @@ class AnnotationFile:
         path: The file.
         label: How to name it to the user: its path below the data folder.
         header: What the header line starts with.
-        log: Where oddities are counted.
+        log: Where issues are counted.
 
     Raises:
         BenchError: The file cannot be read, or its first two lines are not a count and a header.
@@ -98,11 +98,11 @@ class AnnotationFile:
         self._malformed += 1
         if self._first_fault is None:
             self._first_fault = (number, line, expected)
-        self.odd(f"malformed line in {self.label}", number, line, harmful=True)
+        self.issue(f"malformed line in {self.label}", number, line, blocking=True)
 
-    def odd(self, kind: str, number: int, line: str, *, harmful: bool = False) -> None:
-        """Count an oddity of a line, with file and line number as its example."""
-        self._log.add(kind, f"{self.label}:{number}: {line.strip()}", harmful=harmful)
+    def issue(self, kind: str, number: int, line: str, *, blocking: bool = False) -> None:
+        """Count an issue with a line; its file and line number are the example."""
+        self._log.add(kind, f"{self.label}:{number}: {line.strip()}", blocking=blocking)
 
     def finish(self) -> None:
         """Refuse the file where too much of it is malformed.
@@ -213,15 +213,17 @@ def read_labels(file: AnnotationFile, classes: int) -> tuple[list[str], list[int
             continue
         path, category = parts[0], int(parts[1])
         if leads_outside(path):
-            file.odd("path that leads outside (refused)", number, line, harmful=True)
+            file.issue("path that leads outside (refused)", number, line, blocking=True)
         elif not 1 <= category <= classes:
-            file.odd(f"category number outside 1-{classes}", number, line, harmful=True)
+            file.issue(f"category number outside 1-{classes}", number, line, blocking=True)
         elif path not in labels:
             labels[path] = category
         elif labels[path] == category:
-            file.odd("duplicate label line", number, line)
+            file.issue("duplicate label line", number, line)
         else:
-            file.odd("image with two different categories (left out)", number, line, harmful=True)
+            file.issue(
+                "image with two different categories (left out)", number, line, blocking=True
+            )
             conflicting.add(path)
     file.finish()
     for path in conflicting:
@@ -250,7 +252,7 @@ def read_partition(file: AnnotationFile) -> dict[str, int]:
             file.malformed(number, line, "an image path and train, val or test")
             continue
         if partition.setdefault(parts[0], index[parts[1]]) != index[parts[1]]:
-            file.odd("image in two partitions (left without one)", number, line, harmful=True)
+            file.issue("image in two partitions (left without one)", number, line, blocking=True)
             conflicting.add(parts[0])
     file.finish()
     for path in conflicting:
@@ -283,13 +285,13 @@ def read_landmarks(file: AnnotationFile) -> Landmarks:
             continue
         kind = numbers[0]
         if kind not in CHANNELS_OF_TYPE:
-            file.odd("landmark line with an unknown clothes type", number, line, harmful=True)
+            file.issue("landmark line with an unknown clothes type", number, line, blocking=True)
         elif len(numbers) != 1 + 3 * len(CHANNELS_OF_TYPE[int(kind)]):
-            file.odd("landmark points that do not fit the type", number, line, harmful=True)
+            file.issue("landmark points that do not fit the type", number, line, blocking=True)
         elif path in seen:
-            file.odd("second landmark line for an image (first kept)", number, line)
+            file.issue("second landmark line for an image (first kept)", number, line)
         elif not _FLAGS.issuperset(numbers[1::3]):
-            file.odd("landmark flag that is not 0, 1 or 2", number, line, harmful=True)
+            file.issue("landmark flag that is not 0, 1 or 2", number, line, blocking=True)
         else:
             seen.add(path)
             paths[int(kind)].append(path)

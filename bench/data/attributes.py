@@ -1,7 +1,7 @@
-"""Reads DeepFashion's attributes: 1,000 answers an image, apart from the manifest.
+"""Reads DeepFashion's attributes: 1,000 labels an image, apart from the manifest.
 
-They are 0.8 GB of text, which most trials have no use for, so that they are read only for a trial
-that trains on them, and have a fingerprint of their own.
+They are 0.8 GB of text, which most trials do not need, so they are read only for a trial that
+trains on them, and have a fingerprint of their own.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Attributes:
         types: `(len(names),)` int8, by `ATTRIBUTE_TYPES`.
         answers: `(images of the manifest, len(names))` int8: -1 no, 0 unknown, 1 yes; unknown
             for an image without a line.
-        left_out: Lines that did not read as they should, or that name no image.
+        left_out: Lines that are malformed or name no image.
     """
 
     names: tuple[str, ...]
@@ -129,12 +129,12 @@ def _read_answers(
     for number, line in _numbered(path, label):
         lines += 1
         name, _, rest = line.partition(" ")
-        said = _answers(rest, count)
-        if said is None:
+        values = _answers(rest, count)
+        if values is None:
             faults += 1
             first = first or number
         else:
-            rows.setdefault(name, said)
+            rows.setdefault(name, values)
     if faults > MALFORMED_SHARE * lines or not rows:
         raise BenchError(
             f"expected an image path and {count} values of -1, 0 or 1; {faults} of {lines} lines "
@@ -169,9 +169,9 @@ def _numbered(path: Path, label: str) -> Iterator[tuple[int, str]]:
 def _answers(text: str, count: int) -> np.ndarray | None:
     # Split once by NumPy: 1,000 calls of int() a line would take minutes over a release.
     try:
-        said = np.array(text.split(), np.int64)
+        values = np.array(text.split(), np.int64)
     except (ValueError, OverflowError):
         return None
-    if len(said) != count or not ((said >= NO) & (said <= YES)).all():
+    if len(values) != count or not ((values >= NO) & (values <= YES)).all():
         return None
-    return said.astype(np.int8)
+    return values.astype(np.int8)

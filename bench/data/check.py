@@ -1,11 +1,11 @@
-"""Looks a source over before anything is trained on it: what there is, and what is odd."""
+"""Checks a source before anything is trained on it: what is in it, and its issues."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -47,7 +47,7 @@ class CheckReport:
 
     Args:
         source: Kind of source.
-        root: Where it lies.
+        root: Its folder.
         fingerprint: Its content's hash.
         images: How many images can be used.
         decoded: Whether every image was decoded.
@@ -56,7 +56,7 @@ class CheckReport:
         landmarks: Landmarks by channel, then by visibility.
         attributes: By type of attribute, how many there are, and how many of them an image has
             on average; empty without attributes.
-        oddities: All that is odd, harmful kinds first.
+        issues: Its issues, blocking kinds first.
     """
 
     source: str
@@ -68,20 +68,36 @@ class CheckReport:
     types: dict[str, dict[str, int]]
     landmarks: dict[str, dict[str, int]]
     attributes: dict[str, dict[str, float]]
-    oddities: tuple[DataIssue, ...]
+    issues: tuple[DataIssue, ...]
 
     @property
-    def harmful(self) -> bool:
+    def blocking(self) -> bool:
         """Whether training on the source as it stands would be wrong."""
-        return any(oddity.harmful for oddity in self.oddities)
+        return any(issue.blocking for issue in self.issues)
 
     def to_json(self) -> dict[str, object]:
         """Everything as plain values, for `json.dumps`."""
-        plain = asdict(self)
-        plain["oddities"] = [
-            {**asdict(oddity), "examples": list(oddity.examples)} for oddity in self.oddities
-        ]
-        return {**plain, "harmful": self.harmful}
+        return {
+            "source": self.source,
+            "root": self.root,
+            "fingerprint": self.fingerprint,
+            "images": self.images,
+            "decoded": self.decoded,
+            "classes": self.classes,
+            "types": self.types,
+            "landmarks": self.landmarks,
+            "attributes": self.attributes,
+            "oddities": [
+                {
+                    "kind": issue.kind,
+                    "count": issue.count,
+                    "examples": list(issue.examples),
+                    "harmful": issue.blocking,
+                }
+                for issue in self.issues
+            ],
+            "harmful": self.blocking,
+        }
 
     def tables(self) -> list[Table]:
         """Title, headers and rows of each table, as text ready to print."""
@@ -102,10 +118,10 @@ class CheckReport:
             ]
             tables.append(("Attributes", ["type", "attributes", "an image"], rows))
         rows = [
-            [odd.kind, f"{odd.count:,}", "yes" if odd.harmful else "no", "\n".join(odd.examples)]
-            for odd in self.oddities
+            [i.kind, f"{i.count:,}", "yes" if i.blocking else "no", "\n".join(i.examples)]
+            for i in self.issues
         ]
-        tables.append(("Oddities", ["what", "count", "harmful", "examples"], rows))
+        tables.append(("Issues", ["what", "count", "blocking", "examples"], rows))
         return tables
 
 
@@ -115,7 +131,7 @@ def check(
     decode: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> CheckReport:
-    """Count what is in a source, and report what is odd.
+    """Count what is in a source, and report its issues.
 
     Args:
         manifest: The source.
@@ -128,13 +144,13 @@ def check(
     Raises:
         BenchError: The attribute files are not what they should be.
     """
-    oddities = manifest.oddities
+    issues = manifest.issues
     attributes = load_attributes(manifest)
     if attributes is not None and attributes.left_out:
         kind = "attribute line that is malformed or names no image (left out)"
-        oddities += (DataIssue(kind, attributes.left_out),)
+        issues += (DataIssue(kind, attributes.left_out),)
     if decode:
-        oddities += _undecodable(manifest, progress)
+        issues += _undecodable(manifest, progress)
     split = np.where(manifest.partition < 0, len(PARTITIONS), manifest.partition)
     types = _cross(manifest.clothes_type, TYPES, split)
     return CheckReport(
@@ -153,7 +169,7 @@ def check(
             for index, channel in enumerate(LANDMARKS)
         },
         attributes={} if attributes is None else _by_type(attributes),
-        oddities=tuple(sorted(oddities, key=lambda oddity: not oddity.harmful)),
+        issues=tuple(sorted(issues, key=lambda issue: not issue.blocking)),
     )
 
 
@@ -189,9 +205,9 @@ def _undecodable(
         log.add(
             "image that cannot be decoded",
             reason,
-            harmful=len(faults) > UNREADABLE_SHARE * len(paths),
+            blocking=len(faults) > UNREADABLE_SHARE * len(paths),
         )
-    return log.oddities()
+    return log.issues()
 
 
 def _cross(

@@ -82,48 +82,41 @@ def load_deepfashion(
     """
     log = IssueLog()
     names, types = read_categories(_require(root, ANNOTATION_FOLDERS, _CATEGORIES, log))
-    label_file = _require(root, ANNOTATION_FOLDERS, _LABELS, log)
-    paths, categories = read_labels(label_file, len(names))
-
+    labels = _require(root, ANNOTATION_FOLDERS, _LABELS, log)
+    paths, categories = read_labels(labels, len(names))
     base, top = image_folder(root)
     tree = scan_images(root, base, top, log)
     sizes, unreadable = image_sizes(tree, cache=cache, progress=progress)
     rows, files = _present(paths, tree, unreadable, log)
 
-    # Joined with every label line, so that a missing image is one oddity and not three.
+    # Joined with every label line, so that a missing image is one issue and not three.
     stored = np.full((len(paths), 2), np.nan)
     stored[rows] = sizes[files]
     category = np.array(categories, dtype=np.int16)
     clothes_type = np.array(types, dtype=np.int8)[category]
     landmarks, visibility = _landmarks(root, paths, stored, clothes_type, log)
     partition = _partition(root, paths, log)
-    category, clothes_type, partition = category[rows], clothes_type[rows], partition[rows]
-    landmarks, visibility = landmarks[rows], visibility[rows]
+    columns: dict[str, np.ndarray] = {
+        "category": category[rows],
+        "clothes_type": clothes_type[rows],
+        "landmarks": landmarks[rows],
+        "visibility": visibility[rows],
+        "partition": partition[rows],
+    }
     on_disk = [tree.names[file] for file in files]
     folder = "" if base == root else base.name + "/"
     return Manifest(
         source=source,
         root=root,
         paths=np.array([folder + name for name in on_disk], dtype=np.str_),
-        category=category,
-        clothes_type=clothes_type,
         product=_products(on_disk),
-        landmarks=landmarks,
-        visibility=visibility,
         image_size=sizes[files],
-        partition=partition,
         class_names=tuple(names),
         fingerprint=fingerprint(
-            class_names=names,
-            paths=on_disk,
-            category=category,
-            clothes_type=clothes_type,
-            landmarks=landmarks,
-            visibility=visibility,
-            partition=partition,
-            file_sizes=tree.sizes[files],
+            class_names=names, paths=on_disk, file_sizes=tree.sizes[files], **columns
         ),
-        oddities=log.oddities(),
+        issues=log.issues(),
+        **columns,
     )
 
 
@@ -192,10 +185,10 @@ def _present(
     match = match_names(wanted, tree.names)
     allowed = MISSING_SHARE * len(paths)
     for row in np.flatnonzero(match == AMBIGUOUS).tolist():
-        log.add("path that matches no one image alone (left out)", paths[row], harmful=True)
+        log.add("path that matches no one image alone (left out)", paths[row], blocking=True)
     missing = np.flatnonzero(match == MISSING).tolist()
     for row in missing:
-        log.add("missing image", paths[row], harmful=len(missing) > allowed)
+        log.add("missing image", paths[row], blocking=len(missing) > allowed)
 
     faulty = np.isin(match, list(unreadable))
     for row in np.flatnonzero(faulty).tolist():
@@ -203,7 +196,7 @@ def _present(
         log.add(
             "unreadable image (left out)",
             f"{tree.names[file]}: {unreadable[file]}",
-            harmful=int(faulty.sum()) > allowed,
+            blocking=int(faulty.sum()) > allowed,
         )
     found = np.flatnonzero(match >= 0)
     labelled = np.zeros(len(tree.names), dtype=bool)
@@ -218,7 +211,7 @@ def _present(
 
 
 def _under(paths: list[str], tree: ImageTree) -> list[str]:
-    # A copy may have img/ as IMG/; that is one folder, so its case is not each image's oddity.
+    # A copy may have img/ as IMG/; that is one folder, not an issue with each image.
     top = tree.names[0].split("/", 1)[0] if tree.names else "img"
     if top == "img":
         return paths
@@ -286,7 +279,7 @@ def _join(
         log.add(
             f"{what} line that matches no one image alone (left out)",
             written[index],
-            harmful=True,
+            blocking=True,
         )
     for index in np.flatnonzero(match == MISSING).tolist():
         log.add(f"{what} line without a label line", written[index])

@@ -48,39 +48,18 @@ def load_folder(root: Path) -> Manifest:
         BenchError: Fewer than two classes with images.
     """
     log = IssueLog()
-    home = os.path.realpath(root)
-    names: list[str] = []
-    paths: list[str] = []
-    category: list[int] = []
-    sizes: list[int] = []
-    for entry in sorted(list_entries(str(root)), key=lambda entry: entry.name):
-        if entry.name.startswith("."):
-            continue
-        if _leads_out(entry, entry.name, home, log):
-            continue
-        if not entry.is_dir():
-            log.add("file beside the class folders (ignored)", entry.name)
-            continue
-        if len(names) == MOST_CLASSES:
-            raise BenchError(f"expected at most {MOST_CLASSES:,} classes", where=str(root))
-        images = _images(entry, home, log)
-        if not images:
-            log.add("class folder without images (left out)", entry.name)
-            continue
-        paths += [path for path, _ in images]
-        sizes += [size for _, size in images]
-        category += [len(names)] * len(images)
-        names.append(entry.name)
-    if len(names) < 2:
+    classes = _classes(root, log)
+    if len(classes) < 2:
         raise BenchError(
-            f"expected at least 2 folders with images in them, found {len(names)}",
+            f"expected at least 2 folders with images in them, found {len(classes)}",
             where=str(root),
             fix=f"give a folder with one folder a class, holding {', '.join(IMAGE_SUFFIXES)} files",
         )
-
+    paths = [path for images in classes.values() for path, _ in images]
+    sizes = [size for images in classes.values() for _, size in images]
     count = len(paths)
     columns: dict[str, np.ndarray] = {
-        "category": np.array(category, dtype=np.int16),
+        "category": np.repeat(range(len(classes)), list(map(len, classes.values()))).astype("i2"),
         "clothes_type": np.zeros(count, dtype=np.int8),
         "landmarks": np.full((count, 8, 2), np.nan, dtype=np.float32),
         "visibility": np.full((count, 8), ABSENT, dtype=np.int8),
@@ -92,13 +71,36 @@ def load_folder(root: Path) -> Manifest:
         paths=np.array(paths, dtype=np.str_),
         product=np.arange(count, dtype=np.int32),
         image_size=np.zeros((count, 2), dtype=np.int32),
-        class_names=tuple(names),
+        class_names=tuple(classes),
         fingerprint=fingerprint(
-            class_names=names, paths=paths, file_sizes=np.array(sizes, dtype=np.int64), **columns
+            class_names=tuple(classes),
+            paths=paths,
+            file_sizes=np.array(sizes, dtype=np.int64),
+            **columns,
         ),
-        oddities=log.oddities(),
+        issues=log.issues(),
         **columns,
     )
+
+
+def _classes(root: Path, log: IssueLog) -> dict[str, list[tuple[str, int]]]:
+    """Path and size of each image, by class, both sorted by name; only classes with images."""
+    home = os.path.realpath(root)
+    classes: dict[str, list[tuple[str, int]]] = {}
+    for entry in sorted(list_entries(str(root)), key=lambda entry: entry.name):
+        if entry.name.startswith(".") or _leads_out(entry, entry.name, home, log):
+            continue
+        if not entry.is_dir():
+            log.add("file beside the class folders (ignored)", entry.name)
+            continue
+        if len(classes) == MOST_CLASSES:
+            raise BenchError(f"expected at most {MOST_CLASSES:,} classes", where=str(root))
+        images = _images(entry, home, log)
+        if images:
+            classes[entry.name] = images
+        else:
+            log.add("class folder without images (left out)", entry.name)
+    return classes
 
 
 def _images(folder: os.DirEntry[str], home: str, log: IssueLog) -> list[tuple[str, int]]:

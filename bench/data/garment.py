@@ -1,4 +1,4 @@
-"""Draws one photograph of a garment from its pattern: pose, cloth, light, background, occlusion.
+"""Renders a photograph of a garment from its pattern: pose, cloth, light, background, occlusion.
 
 A pure function of the two generators it is given. "Left" is the image's left, as the first point
 of each pair in DeepFashion's annotation lines is.
@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from bench.data.categories import categories
 from bench.data.manifest import ABSENT, CHANNELS_OF_TYPE, OCCLUDED, OUTSIDE, VISIBLE
-from bench.data.pattern import CROTCH, WAIST, Pattern, attributes, draw_pattern, draw_texture
+from bench.data.pattern import CROTCH, WAIST, Pattern, attributes, sample_pattern, sample_texture
 
 LONGEST = 300
 OVERSAMPLING = 2
@@ -26,7 +26,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Photograph:
-    """A drawn photograph.
+    """A rendered photograph.
 
     Args:
         pixels: `(height, width, 3)` uint8, longest side 300.
@@ -68,15 +68,15 @@ class _Drawing:
     landmarks: dict[int, Point] = field(default_factory=dict)
 
 
-def draw_cloth(category: int, rng: np.random.Generator) -> Cloth:
-    """A product of a category.
+def sample_cloth(category: int, rng: np.random.Generator) -> Cloth:
+    """Sample a product of a category.
 
     Args:
         category: 0-based index into `categories()`.
         rng: The product's generator.
     """
-    pattern = draw_pattern(category, rng)
-    texture = draw_texture(category, rng)
+    pattern = sample_pattern(category, rng)
+    texture = sample_texture(category, rng)
     colour = rng.uniform(25, 235, 3)
     if texture == "denim":
         colour = np.array([60.0, 85.0, 130.0]) * rng.uniform(0.5, 1.5) + rng.uniform(-12, 12, 3)
@@ -94,8 +94,8 @@ def draw_cloth(category: int, rng: np.random.Generator) -> Cloth:
     )
 
 
-def draw_photograph(cloth: Cloth, rng: np.random.Generator) -> Photograph:
-    """A photograph of a product.
+def render_photograph(cloth: Cloth, rng: np.random.Generator) -> Photograph:
+    """Render a photograph of a product.
 
     Args:
         cloth: The product.

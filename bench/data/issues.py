@@ -1,6 +1,6 @@
-"""Counts what is odd about a source while it is read, with a few examples of each kind.
+"""Counts the issues of a source while it is read, with a few examples of each kind.
 
-Reading never prints and never drops anything quietly: whatever it skips goes through this log.
+Reading prints nothing and drops nothing quietly: whatever it skips is counted here.
 """
 
 from __future__ import annotations
@@ -18,44 +18,44 @@ _LONGEST = 300
 @dataclass
 class _Kind:
     count: int = 0
-    harmful: bool = False
+    blocking: bool = False
     examples: list[str] = field(default_factory=list)
 
 
 class IssueLog:
-    """Oddities of one source, in the order in which their kinds were first met."""
+    """Issues of one source, in the order in which each kind was first found."""
 
     def __init__(self) -> None:
         self._kinds: dict[str, _Kind] = {}
 
-    def add(self, kind: str, example: str = "", *, harmful: bool = False, count: int = 1) -> None:
-        """Count an oddity.
+    def add(self, kind: str, example: str = "", *, blocking: bool = False, count: int = 1) -> None:
+        """Count an issue.
 
         Args:
             kind: Short name, the same for all of a kind.
             example: What was found, with file and line where there is one; kept for the first few.
-            harmful: True where training on the source as it stands would be wrong.
+            blocking: True where training on the source as it stands would be wrong.
             count: How many this call stands for; 0 is ignored.
         """
         if count < 1:
             return
         entry = self._kinds.setdefault(kind, _Kind())
         entry.count += count
-        entry.harmful = entry.harmful or harmful
+        entry.blocking = entry.blocking or blocking
         if example and len(entry.examples) < EXAMPLES:
             entry.examples.append(printable(example))
 
     def count(self, kind: str) -> int:
-        """How many of a kind were met so far."""
+        """How many of a kind were found so far."""
         return self._kinds[kind].count if kind in self._kinds else 0
 
-    def oddities(self) -> tuple[DataIssue, ...]:
-        """All kinds met, harmful ones first."""
+    def issues(self) -> tuple[DataIssue, ...]:
+        """All kinds found, blocking ones first."""
         found = [
-            DataIssue(kind, entry.count, tuple(entry.examples), entry.harmful)
+            DataIssue(kind, entry.count, tuple(entry.examples), entry.blocking)
             for kind, entry in self._kinds.items()
         ]
-        return tuple(sorted(found, key=lambda oddity: not oddity.harmful))
+        return tuple(sorted(found, key=lambda issue: not issue.blocking))
 
 
 def printable(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What every data source becomes: one row an image, and what was odd about the source.
+"""What every data source becomes: one row an image, and the issues found in the source.
 
 Light by design: NumPy only, so that planning a study never waits for a heavy import.
 """
@@ -43,13 +43,13 @@ class DataIssue:
         kind: Short name, such as `"missing image"`.
         count: How many lines, paths or files show it.
         examples: A few of them, as found.
-        harmful: True where training on the source as it stands would be wrong.
+        blocking: True where training on the source as it stands would be wrong.
     """
 
     kind: str
     count: int
     examples: tuple[str, ...] = ()
-    harmful: bool = False
+    blocking: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,8 @@ class Manifest:
         partition: `(n,)` int8, index into `PARTITIONS`, -1 where the source names none.
         class_names: Names of the categories.
         fingerprint: Hash of all the above and the size of every image file; equal on two
-            machines that hold the same data, wherever it lies.
-        oddities: What was odd, counted and exemplified.
+            machines with the same data, in whatever folder.
+        issues: The issues found, counted, with examples.
     """
 
     source: str
@@ -87,7 +87,7 @@ class Manifest:
     partition: np.ndarray
     class_names: tuple[str, ...]
     fingerprint: str
-    oddities: tuple[DataIssue, ...] = field(default=())
+    issues: tuple[DataIssue, ...] = field(default=())
 
     def __len__(self) -> int:
         return len(self.paths)

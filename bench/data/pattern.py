@@ -160,12 +160,12 @@ _TEXTURED: dict[str, dict[str, float]] = {
 }
 
 
-def draw_pattern(category: int, rng: np.random.Generator) -> Pattern:
-    """A pattern of a category.
+def sample_pattern(category: int, rng: np.random.Generator) -> Pattern:
+    """Sample a pattern of a category.
 
     Args:
         category: 0-based index into `categories()`; one that occurs in DeepFashion.
-        rng: Where the product's randomness comes from.
+        rng: The product's generator.
     """
     kind = categories()[category]
     ranges = _TYPES[kind.clothes_type] | _KINDS[kind.name]
@@ -179,8 +179,8 @@ def draw_pattern(category: int, rng: np.random.Generator) -> Pattern:
     return Pattern(**values)
 
 
-def draw_texture(category: int, rng: np.random.Generator) -> str:
-    """A texture of a category: mostly plain, where the category has none of its own."""
+def sample_texture(category: int, rng: np.random.Generator) -> str:
+    """Sample a texture of a category: mostly plain, unless the category has one of its own."""
     name = categories()[category].name
     floor = {"plain": 4.0, "denim": 0.02, "knit": 0.2}
     weights = np.array([_TEXTURED.get(t, {}).get(name, floor.get(t, 0.35)) for t in TEXTURES])

@@ -1,7 +1,7 @@
-"""The phantom: drawn garments in DeepFashion's exact layout on disk, read by the same loader.
+"""The phantom: rendered garments in DeepFashion's layout on disk, read by the same loader.
 
-As medical imaging does, a stand-in for data that cannot be shipped; never presented as DeepFashion.
-Deterministic by seed and version, whatever the number of processes.
+As in medical imaging, it stands in for data that cannot be shipped, and is never presented as
+DeepFashion. The same seed and version give the same bytes, whatever the number of processes.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from bench.data.categories import categories
-from bench.data.garment import Cloth, Photograph, draw_cloth, draw_photograph
+from bench.data.garment import Cloth, Photograph, render_photograph, sample_cloth
 from bench.data.manifest import ABSENT, CHANNELS_OF_TYPE, PARTITIONS
 from bench.data.phantom_attributes import answers_of, has_attributes, write_attributes
 from bench.errors import BenchError
+from bench.files.atomic import new_folder
 
 PHANTOM_VERSION = 1
-"""Raised by hand whenever the same seed would draw other images than before."""
+"""Raised by hand whenever the same seed would give other images than before."""
 
 MARK = "phantom.json"
 SPLIT_FRACTIONS = (0.6, 0.1, 0.3)
@@ -62,17 +63,17 @@ def generate_phantom(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """Draw a phantom, unless it is there already.
+    """Generate a phantom, unless it is there already.
 
-    Appears whole, by one rename; a killed run leaves nothing that is taken for a phantom. One that
-    was drawn before phantoms had attributes is given them; nothing else in it changes.
+    It appears whole, by one rename; a killed run leaves nothing that looks like a phantom. One
+    from before phantoms had attributes is given them; nothing else in it changes.
 
     Args:
         root: Folder to make.
         images: How many photographs.
-        seed: Seed of the drawing.
+        seed: Seed of everything random in it.
         workers: Processes; None for one a core.
-        progress: Called with (photographs done, photographs to draw).
+        progress: Called with (photographs done, photographs in all).
 
     Returns:
         `root`.
@@ -90,25 +91,19 @@ def generate_phantom(
             where=str(root),
             fix="give an empty or a new folder",
         )
-    root.parent.mkdir(parents=True, exist_ok=True)
     _remove_stale_drafts(root)
-    draft = root.with_name(f".{root.name}.{os.getpid()}.part")
     try:
-        _draw_into(draft, images, seed, workers, progress)
-        if root.exists():
-            root.rmdir()
-        draft.rename(root)
-    except OSError:
-        # Another process drew the same phantom first: it stands.
+        with new_folder(root) as draft:
+            _generate(draft, images, seed, workers, progress)
+    except FileExistsError:
+        # Another process generated the same phantom first: it stays.
         if not is_generated(root, images=images, seed=seed):
             raise
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return root
 
 
 def phantom_folder(images: int, seed: int) -> Path:
-    """Where in a cache folder a phantom is drawn."""
+    """Where in a cache folder a phantom is generated."""
     return Path("phantom", f"{images}-images-seed-{seed}")
 
 
@@ -119,7 +114,7 @@ def size_and_seed(root: Path) -> tuple[int, int]:
 
 
 def is_generated(root: Path, *, images: int, seed: int) -> bool:
-    """Whether a folder holds this very phantom, whole."""
+    """Whether a folder holds exactly this phantom, whole."""
     try:
         mark = json.loads((root / MARK).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -128,7 +123,7 @@ def is_generated(root: Path, *, images: int, seed: int) -> bool:
 
 
 def generated_as(root: Path) -> dict[str, int]:
-    """`images` and `seed` of a drawn phantom.
+    """`images` and `seed` of a generated phantom.
 
     Raises:
         BenchError: Its mark is not what `generate_phantom` writes.
@@ -143,7 +138,7 @@ def generated_as(root: Path) -> dict[str, int]:
     raise BenchError(
         "is not the mark of a phantom of this version",
         where=str(root / MARK),
-        fix="draw it with `bench data phantom`, or remove the mark where it is real data",
+        fix="generate it with `bench data phantom`, or remove the mark where it is real data",
     )
 
 
@@ -153,7 +148,7 @@ def contact_sheet(root: Path, out: Path, rows: int = 6, columns: int = 8) -> Pat
     Landmarks are green where visible, orange where occluded, red where outside the image.
 
     Args:
-        root: A drawn phantom.
+        root: A generated phantom.
         out: PNG to write.
         rows: Rows of the sheet.
         columns: Columns of the sheet.
@@ -189,7 +184,7 @@ def contact_sheet(root: Path, out: Path, rows: int = 6, columns: int = 8) -> Pat
 
 @dataclass(frozen=True)
 class PretextSet:
-    """Garments drawn apart from any phantom on disk, uniform over categories.
+    """Garments apart from those of any phantom on disk, uniform over categories.
 
     Args:
         images: `(n, side, side, 3)` uint8.
@@ -207,7 +202,7 @@ class PretextSet:
 def pretext_set(
     count: int, side: int, seed: int, workers: int | None = None, progress: Progress | None = None
 ) -> PretextSet:
-    """Draw garments to train a backbone on.
+    """Generate garments to train a backbone on.
 
     Args:
         count: How many.
@@ -217,35 +212,35 @@ def pretext_set(
         progress: Called with (done, total).
     """
     chunks = [(seed, side, range(i, min(i + CHUNK, count))) for i in range(0, count, CHUNK)]
-    drawn = []
+    rendered = []
     with _pool(workers) as run:
-        for done in run(_draw_pretext, chunks):
-            drawn += done
+        for done in run(_render_pretext, chunks):
+            rendered += done
             if progress is not None:
-                progress(len(drawn), count)
-    images, landmarks, visibility, attributes = zip(*drawn, strict=True)
+                progress(len(rendered), count)
+    images, landmarks, visibility, attributes = zip(*rendered, strict=True)
     return PretextSet(
         np.stack(images), np.stack(landmarks), np.stack(visibility), np.stack(attributes)
     )
 
 
-def _draw_pretext(
+def _render_pretext(
     task: tuple[int, int, range],
 ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
     seed, side, numbers = task
     occurring = [i for i, category in enumerate(categories()) if category.images]
-    drawn = []
+    rendered = []
     for number in numbers:
         rng = np.random.default_rng([_PRETEXT, seed, number])
-        photograph = draw_photograph(draw_cloth(int(rng.choice(occurring)), rng), rng)
+        photograph = render_photograph(sample_cloth(int(rng.choice(occurring)), rng), rng)
         height, width = photograph.pixels.shape[:2]
         small = Image.fromarray(photograph.pixels).resize((side, side), Image.Resampling.BILINEAR)
         places = photograph.landmarks / np.array([width, height], np.float32)
-        drawn.append((np.asarray(small), places, photograph.visibility, photograph.attributes))
-    return drawn
+        rendered.append((np.asarray(small), places, photograph.visibility, photograph.attributes))
+    return rendered
 
 
-def _draw_into(
+def _generate(
     draft: Path, images: int, seed: int, workers: int | None, progress: Progress | None
 ) -> None:
     products = _products(images, seed)
@@ -260,8 +255,8 @@ def _draw_into(
         tasks.append((draft, seed, task))
     lines: list[tuple[str, str, str, str]] = []
     with _pool(workers) as run:
-        for drawn in run(_draw_products, tasks):
-            lines += drawn
+        for written in run(_render_products, tasks):
+            lines += written
             if progress is not None:
                 progress(len(lines), images)
     _write_annotations(draft, lines)
@@ -302,8 +297,8 @@ def _partitions(sizes: list[int], rng: np.random.Generator) -> list[int]:
     return chosen
 
 
-def _draw_products(task: tuple[Path, int, list[_Product]]) -> list[tuple[str, str, str, str]]:
-    """Draw some products; their annotation lines: category, landmarks, box, partition."""
+def _render_products(task: tuple[Path, int, list[_Product]]) -> list[tuple[str, str, str, str]]:
+    """Render some products; their annotation lines: category, landmarks, box, partition."""
     draft, seed, products = task
     lines = []
     for product in products:
@@ -312,7 +307,7 @@ def _draw_products(task: tuple[Path, int, list[_Product]]) -> list[tuple[str, st
         cloth = _cloth(product, seed)
         for number, path in _photographs(product):
             rng = np.random.default_rng([_PHOTOGRAPH, seed, product.number, number])
-            photograph = draw_photograph(cloth, rng)
+            photograph = render_photograph(cloth, rng)
             name = path.rpartition("/")[2]
             Image.fromarray(photograph.pixels).save(folder / name, quality=JPEG_QUALITY)
             lines.append(
@@ -327,7 +322,7 @@ def _draw_products(task: tuple[Path, int, list[_Product]]) -> list[tuple[str, st
 
 
 def _cloth(product: _Product, seed: int) -> Cloth:
-    return draw_cloth(product.category, np.random.default_rng([_PRODUCT, seed, product.number]))
+    return sample_cloth(product.category, np.random.default_rng([_PRODUCT, seed, product.number]))
 
 
 def _photographs(product: _Product) -> Iterator[tuple[int, str]]:
@@ -337,7 +332,7 @@ def _photographs(product: _Product) -> Iterator[tuple[int, str]]:
 
 
 def _attributes(products: list[_Product], seed: int) -> Iterator[tuple[str, list[int]]]:
-    """Path and attributes of each photograph, in the order that they are drawn in."""
+    """Path and attributes of each photograph, in the order in which they are rendered."""
     for product in products:
         cloth = _cloth(product, seed)
         answers = answers_of(product.category, cloth.pattern, cloth.texture)
@@ -374,6 +369,7 @@ def _write_annotations(draft: Path, lines: list[tuple[str, str, str, str]]) -> N
 
 
 def _mark(images: int, seed: int) -> dict[str, object]:
+    # Compared as a whole: another word here would be another phantom.
     made_by = "RopaNet Bench: drawn garments in DeepFashion's layout; this is not DeepFashion"
     return {"made_by": made_by, "version": PHANTOM_VERSION, "images": images, "seed": seed}
 

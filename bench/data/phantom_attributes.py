@@ -1,14 +1,13 @@
 """The attributes of the phantom's garments, in DeepFashion's `list_attr_*` files.
 
-Each is said of the pattern and the texture that a product is drawn from, so that it can be told
-from the picture. They are written beside the phantom's other files, without drawing anything: the
-images, and what identifies a trial that does not train on attributes, stay as they are.
+Each follows from the pattern and the texture of a product, so that it can be seen in the picture.
+They are written next to the phantom's other files, and nothing is rendered for them: the images,
+and the identity of a trial that does not train on attributes, stay as they are.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 from bench.data.attributes import ANSWERS_FILE, NAMES_FILE, NO, YES
 from bench.data.categories import categories
 from bench.data.pattern import ANKLE, Pattern
+from bench.files.atomic import new_file
 
 ATTRIBUTES_VERSION = 1
 """Raised by hand whenever the same product would have other attributes than before."""
@@ -29,7 +29,7 @@ _KNEE, _CALF, _HIP = 2.15, 2.6, 1.3
 
 @dataclass(frozen=True)
 class Look:
-    """What an attribute is said of.
+    """What an attribute depends on.
 
     Args:
         kind: Clothes type, 1 upper, 2 lower, 3 full body.
@@ -145,11 +145,10 @@ def write_attributes(root: Path, images: Iterable[tuple[str, list[int]]]) -> Non
         (NAMES_FILE, "attribute_name  attribute_type", names),
         (ANSWERS_FILE, "image_name  attribute_labels", rows),
     ):
-        _put(root / "Anno" / file, "\n".join([str(len(lines)), header, *lines]) + "\n")
-    _put(root / ATTRIBUTES_MARK, json.dumps({"version": ATTRIBUTES_VERSION}) + "\n")
+        _write(root / "Anno" / file, "\n".join([str(len(lines)), header, *lines]) + "\n")
+    _write(root / ATTRIBUTES_MARK, json.dumps({"version": ATTRIBUTES_VERSION}) + "\n")
 
 
-def _put(path: Path, text: str) -> None:
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
+def _write(path: Path, text: str) -> None:
+    with new_file(path) as draft:
+        draft.write_text(text, encoding="utf-8")

@@ -1,10 +1,9 @@
-"""Widths and heights of all images of a source, read from their headers and kept for next time."""
+"""Widths and heights of a source's images, read from their headers once and cached."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -16,14 +15,16 @@ import numpy as np
 from bench.data.images import UnreadableImage, stored_size
 from bench.data.tree import ImageTree
 from bench.errors import BenchError
+from bench.files.atomic import new_file
 
-DAMAGED = (
+_DAMAGED = (
     OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
-"""What reading a damaged file of sizes may raise; an unknown compression is a RuntimeError too."""
+"""What reading a damaged file of sizes may raise; RuntimeError is an unknown compression."""
 
 _CHUNK = 1000
-_THREADS = 8
+_THREADS = 4
+"""Few: Pillow parses one header at a time, and only waiting for the disk overlaps."""
 
 
 def image_sizes(
@@ -101,8 +102,8 @@ def _recall(kept: Path, tree: ImageTree, sizes: np.ndarray) -> None:
             known = np.column_stack([stored["bytes"], stored["mtimes"], stored["sizes"]])
         if len(known) != len(names) or known.shape[1] != 4:
             return
-    except DAMAGED:
-        # Only a cache: absent or damaged, it is written anew.
+    except _DAMAGED:
+        # Only a cache: missing or damaged, it is written again.
         return
     place = {name: index for index, name in enumerate(names)}
     rows = np.fromiter((place.get(name, -1) for name in tree.names), np.int64, len(tree.names))
@@ -116,11 +117,8 @@ def _recall(kept: Path, tree: ImageTree, sizes: np.ndarray) -> None:
 def _keep(kept: Path, tree: ImageTree, sizes: np.ndarray) -> None:
     names = np.frombuffer("\0".join(tree.names).encode("utf-8"), dtype=np.uint8)
     try:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        # Written beside and renamed, so that a killed or a concurrent run never leaves half a file.
-        with tempfile.NamedTemporaryFile(dir=kept.parent, suffix=".tmp", delete=False) as file:
-            np.savez(file, names=names, bytes=tree.sizes, mtimes=tree.mtimes, sizes=sizes)
-        Path(file.name).replace(kept)
+        with new_file(kept) as draft:
+            np.savez(draft, names=names, bytes=tree.sizes, mtimes=tree.mtimes, sizes=sizes)
     except OSError as error:
         raise BenchError(
             f"the cache folder cannot be written: {error.strerror}",

@@ -1,4 +1,4 @@
-"""Opens whatever data folder the user names, by what lies in it."""
+"""Opens a data folder of any kind, recognised by its content."""
 
 from __future__ import annotations
 
@@ -82,5 +82,5 @@ def _listing(root: Path) -> str:
 def _nearby(root: Path) -> str:
     for child in sorted(root.iterdir()):
         if child.is_dir() and is_deepfashion(child):
-            return f"DeepFashion lies one folder further in: give {child}"
+            return f"DeepFashion is one folder further in: give {child}"
     return "give the folder that holds one of these layouts"

@@ -1,18 +1,19 @@
 """Divides a manifest into train, val and test, and samples each to the size a study asks for.
 
-Every draw is one seeded order of a pool, and a sample of N is its first N: so a smaller training
-set is always part of a larger one, and test and val stay the same whatever the training size.
+A sample of N is the first N of a pool in one seeded order: so a smaller training set is always part
+of a larger one, and test and val stay the same whatever the training size.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from bench.data.manifest import PARTITIONS, Manifest
 from bench.errors import BenchError
+from bench.study.trial import TrialSpec
 
 Size = int | Literal["all"]
 
@@ -38,6 +39,37 @@ class Split:
     test: np.ndarray
 
 
+def split_of(spec: TrialSpec, manifest: Manifest) -> Split:
+    """The images that a trial is trained, validated and tested on.
+
+    The same for every model: an image without landmarks stays in and has no landmark loss, so
+    that arms are tested on the same images. A trial that is scored on the validation images has
+    them in the place of the test images, which it never sees.
+
+    Raises:
+        BenchError: The data cannot give what the spec asks for.
+    """
+    if spec.model.has_landmarks and not manifest.has_landmarks:
+        raise BenchError(
+            f"the model {spec.model.kind} is trained on landmarks, and this data has none",
+            where=str(manifest.root),
+            fix="use a model without a landmark branch (base: ropanet_baseline), or data with "
+            "landmarks in DeepFashion's layout",
+        )
+    data = spec.data
+    split = make_split(
+        manifest,
+        merge_collisions=data.colliding_paths == "merged",
+        by=data.split,
+        sampling=data.sampling,
+        train=data.train_size,
+        val=data.validation_size,
+        test=data.test_size,
+        seed=data.split_seed,
+    )
+    return replace(split, test=split.val) if spec.eval.split == "validation" else split
+
+
 def make_split(
     manifest: Manifest,
     *,
@@ -51,15 +83,15 @@ def make_split(
 ) -> Split:
     """Divide and sample a manifest.
 
-    By image or by product, the test part is taken first, then val, and what is left is the pool
-    to train from; `"all"` takes `SPLIT_FRACTIONS` for test and val and the whole rest for train.
-    By product, no product is on two sides: whole products go to a part until it is full, and
-    images of the last one that are not needed are left unused.
+    By image or by product, test is taken first, then val, and train is sampled from the rest;
+    `"all"` takes `SPLIT_FRACTIONS` for test and val and the whole rest for train. By product, no
+    product is in two parts: whole products go to a part until it is full, and surplus images of
+    the last one are not used.
 
     Stratified sampling keeps the proportions of the classes by the Sainte-Laguë rule: the image
-    of rank r among the m of its class stands at (r + 1/2) / m, and the first N are taken. Largest
-    remainders would come closer for one N, but do not nest. A class appears once about half an
-    image of it is due, so a class rarer than 1 in 2N may be absent from a sample of N.
+    of rank r among the m of its class is at (r + 1/2) / m, and the first N are taken. Largest
+    remainders would come closer for one N, but do not nest. A class rarer than 1 in 2N may be
+    absent from a sample of N.
 
     Args:
         manifest: The source.
@@ -83,34 +115,48 @@ def make_split(
     usable = last_of_each_path(manifest.paths) if merge_collisions else np.arange(len(manifest))
     stratified = sampling == "stratified"
     if by == "official":
-        if not manifest.has_partition:
-            raise BenchError(
-                "the source has no official partition",
-                where=str(manifest.root),
-                fix="split by: image, or by: product",
-            )
-        pools = {
-            name: usable[manifest.partition[usable] == index]
-            for index, name in enumerate(PARTITIONS)
-        }
+        pools = _official_pools(manifest, usable)
     else:
         groups = manifest.product[usable] if by == "product" else np.arange(len(usable))
-        left = usable
-        pools = {}
-        for index, (name, size) in enumerate((("test", test), ("val", val))):
-            wanted = round(SPLIT_FRACTIONS[name] * len(usable)) if size == "all" else size
-            _check_available(name, wanted, len(left), manifest)
-            inside = _pool(groups, manifest.category[left], wanted, stratified, (seed, 10 + index))
-            pools[name], left, groups = left[inside], left[~inside], groups[~inside]
-        pools["train"] = left
+        pools = _divided(manifest, usable, groups, {"test": test, "val": val}, stratified, seed)
 
-    drawn = {}
+    sampled = {}
     for index, (name, size) in enumerate((("train", train), ("val", val), ("test", test))):
         pool = pools[name]
         _check_available(name, size, len(pool), manifest)
         order = _order(manifest.category[pool], stratified, (seed, index))
-        drawn[name] = pool[order if size == "all" else order[:size]].astype(np.int64)
-    return Split(**drawn)
+        sampled[name] = pool[order if size == "all" else order[:size]].astype(np.int64)
+    return Split(**sampled)
+
+
+def _official_pools(manifest: Manifest, usable: np.ndarray) -> dict[str, np.ndarray]:
+    if not manifest.has_partition:
+        raise BenchError(
+            "the source has no official partition",
+            where=str(manifest.root),
+            fix="split by: image, or by: product",
+        )
+    partition = manifest.partition[usable]
+    return {name: usable[partition == index] for index, name in enumerate(PARTITIONS)}
+
+
+def _divided(
+    manifest: Manifest,
+    left: np.ndarray,
+    groups: np.ndarray,
+    sizes: dict[str, Size],
+    stratified: bool,
+    seed: int,
+) -> dict[str, np.ndarray]:
+    """Whole groups of images for each part in turn; `train` is what is left."""
+    usable = len(left)
+    pools = {}
+    for index, (name, size) in enumerate(sizes.items()):
+        wanted = round(SPLIT_FRACTIONS[name] * usable) if size == "all" else size
+        _check_available(name, wanted, len(left), manifest)
+        inside = _pool(groups, manifest.category[left], wanted, stratified, (seed, 10 + index))
+        pools[name], left, groups = left[inside], left[~inside], groups[~inside]
+    return pools | {"train": left}
 
 
 def _check_settings(by: str, sampling: str, sizes: dict[str, Size], seed: int) -> None:
@@ -161,7 +207,7 @@ def _pool(
     _, first, member, sizes = np.unique(
         groups, return_index=True, return_inverse=True, return_counts=True
     )
-    # A product has one category but for a few mistakes; its first image stands for it.
+    # A product has one category, apart from a few mistakes; that of its first image is used.
     order = _order(category[first], stratified, seed, sizes)
     filled = np.cumsum(sizes[order])
     chosen = np.zeros(len(order), dtype=bool)

@@ -19,13 +19,13 @@ from bench.data.issues import IssueLog
 from bench.errors import BenchError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
-"""Endings of the files taken for images, in lower case."""
+"""Suffixes of image files, in lower case."""
 
 REFUSED_LINK = "symbolic link that leads outside the data folder (refused)"
 BROKEN_LINK = "symbolic link that leads nowhere (left out)"
 
 MISSING, AMBIGUOUS = -1, -2
-"""What `match_names` answers for a path that nothing matches, or more than one thing does."""
+"""Results of `match_names` for a path that nothing matches, or more than one name does."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def find_entry(folder: Path, name: str) -> Path | None:
 
 
 def is_inside(path: str, root: str) -> bool:
-    """Whether a resolved path is a resolved folder or lies inside it."""
+    """Whether a resolved path is a resolved folder or is inside it."""
     return path == root or path.startswith(root.rstrip(os.sep) + os.sep)
 
 
@@ -153,7 +153,7 @@ def refused_link(path: str, name: str, home: str, log: IssueLog) -> bool:
     """
     target = os.path.realpath(path)
     if not is_inside(target, home):
-        log.add(REFUSED_LINK, f"{name} -> {target}", harmful=True)
+        log.add(REFUSED_LINK, f"{name} -> {target}", blocking=True)
         return True
     if not os.path.exists(target):  # noqa: PTH110 - a Path would raise where links go in a circle
         log.add(BROKEN_LINK, f"{name} -> {target}")

@@ -12,7 +12,7 @@ from bench.data.manifest import Manifest
 from bench.data.phantom import generate_phantom, generated_as, is_generated, phantom_folder
 from bench.data.sources import open_source
 from bench.errors import BenchError
-from bench.files.locks import held
+from bench.files.locks import locked
 from bench.files.yaml import nearest
 from bench.study.design import Design
 from bench.study.resolve import resolve_study
@@ -101,9 +101,9 @@ def resolve(request: StudyRequest, *, draw: Say | None = None) -> ResolvedStudy:
     assert isinstance(source, PhantomSource)
     if draw is not None:
         # Two runs that begin at the same time draw it once.
-        with held(request.cache / "phantom.lock", wait=True):
+        with locked(request.cache / "phantom.lock", wait=True):
             generate_phantom(
-                root, images=source.images, seed=source.seed, progress=_named(draw, "drawing")
+                root, images=source.images, seed=source.seed, progress=_named(draw, "generating")
             )
     if is_generated(root, images=source.images, seed=source.seed):
         manifest = open_source(root, cache=request.cache)

@@ -15,7 +15,7 @@ from typing import Any
 
 import ray
 
-from bench.files.locks import held
+from bench.files.locks import locked
 from bench.store.record import TrialRecord, write_record
 from bench.store.trials import Store
 
@@ -37,7 +37,7 @@ class LocalStore:
     @contextmanager
     def claim(self, trial: str) -> Iterator[bool]:
         """Hold the right to train a trial; yields whether it was to be had."""
-        with held(self._store.claim(trial), wait=False) as mine:
+        with locked(self._store.claim(trial), wait=False) as mine:
             yield mine
 
     def put(self, record: TrialRecord, *, replace: bool) -> None:
@@ -111,7 +111,7 @@ class StoreActor:
         if trial in self._claims:
             return True
         stack = ExitStack()
-        if not stack.enter_context(held(self._store.claim(trial), wait=False)):
+        if not stack.enter_context(locked(self._store.claim(trial), wait=False)):
             return False
         self._claims[trial] = stack
         return True

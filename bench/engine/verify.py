@@ -19,7 +19,7 @@ from bench.data.sources import open_source
 from bench.engine.resources import Resources
 from bench.engine.training import Phases, TrialsShown, batch_of, train
 from bench.errors import BenchError
-from bench.files.locks import held
+from bench.files.locks import locked
 from bench.store.plan import PlannedTrial
 from bench.store.record import TrialRecord
 from bench.store.trials import Store
@@ -217,12 +217,12 @@ def _data_of(spec: TrialSpec, root: Path | None, cache: Path, phases: Phases) ->
     source = spec.data.source
     if isinstance(source, PhantomSource):
         drawn = cache / phantom_folder(source.images, source.seed)
-        with phases() as say, held(cache / "phantom.lock", wait=True):
+        with phases() as say, locked(cache / "phantom.lock", wait=True):
             return generate_phantom(
                 drawn,
                 images=source.images,
                 seed=source.seed,
-                progress=lambda done, total: say("drawing", done, total),
+                progress=lambda done, total: say("generating", done, total),
             )
     raise BenchError(
         f"the trial's data is not there any more: {root}"

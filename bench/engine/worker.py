@@ -30,9 +30,9 @@ from bench.data.sources import open_source
 from bench.engine.config import WorkerConfig
 from bench.engine.stores import worker_store
 from bench.errors import BenchError
+from bench.files.atomic import write_json
 from bench.files.disk import describe_disk_full, is_disk_full
-from bench.files.locks import held
-from bench.store.record import write_json
+from bench.files.locks import locked
 from bench.store.trials import CRASHED, DIVERGED, TIMED_OUT, Store
 from bench.study.trial import TrialSpec
 
@@ -241,7 +241,7 @@ def _make_features(config: WorkerConfig, say: Callable[[str, int, int], None]) -
 
     manifest = _opened(config)
     # Another run, or another worker of this machine, may be at the same: it is done once.
-    with held(config.cache / "features.lock", wait=True):
+    with locked(config.cache / "features.lock", wait=True):
         for settings, rows in config.needs:
             ensure_weights(settings, config.cache, say)
             phase = f"features of {settings.name}" if settings.frozen else "pixels"
@@ -264,7 +264,7 @@ def _opened(config: WorkerConfig) -> Manifest:
     """
     if config.data.is_relative_to(config.cache) and not config.data.exists():
         images, seed = size_and_seed(config.data)
-        with held(config.cache / "phantom.lock", wait=True):
+        with locked(config.cache / "phantom.lock", wait=True):
             generate_phantom(config.data, images=images, seed=seed)
     manifest = open_source(config.data, cache=config.cache)
     if manifest.fingerprint != config.fingerprint:

@@ -1,7 +1,7 @@
 """Checksums: of the bytes of a file, and of a JSON record's content, kept inside the record.
 
-What rots on a disk must be found when it is read, not believed. Records and files from before
-there were checksums are read as they are; `bench fsck` counts them.
+Damage on a disk must be found when a file is read. Records and files from before there were
+checksums are read as they are; `bench fsck` counts them.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def check_files(folder: Path, checksums: dict[str, str], present: Iterable[str])
     """Compare files with their checksums.
 
     Args:
-        folder: Where they lie.
+        folder: The folder they are in.
         checksums: Name -> checksum, as `folder_checksums` gave them.
         present: Names of the files that a reader would read.
 
@@ -75,7 +75,7 @@ def check_files(folder: Path, checksums: dict[str, str], present: Iterable[str])
 
 
 def with_checksum(plain: dict[str, Any]) -> dict[str, Any]:
-    """A record with the checksum of its content, which stays valid however the JSON is laid out.
+    """A record with the checksum of its content, which does not depend on the JSON's formatting.
 
     Args:
         plain: What `json` can write; NaN and infinity become None, as JSON has none.
@@ -86,10 +86,10 @@ def with_checksum(plain: dict[str, Any]) -> dict[str, Any]:
 
 
 def without_checksum(plain: Any) -> dict[str, Any]:
-    """A record without its seal, compared with it where it has one.
+    """A record without its checksum, compared with it where it has one.
 
     Raises:
-        ValueError: It is no record, its content is not what was with_checksum, or its seal is lost.
+        ValueError: It is no record, its content was changed, or its checksum is lost.
     """
     if not isinstance(plain, dict):
         raise ValueError("expected a mapping")
@@ -102,7 +102,7 @@ def without_checksum(plain: Any) -> dict[str, Any]:
 
 
 def read_with_checksum(path: Path) -> dict[str, Any]:
-    """A JSON record from its file, compared with its seal where it has one.
+    """A JSON record from its file, compared with its checksum where it has one.
 
     Raises:
         OSError: It cannot be read.

@@ -1,4 +1,4 @@
-"""A disk that takes nothing more: no fault of a trial's, but the end of a run."""
+"""A full disk: it ends the run, and is not counted as a failure of a trial."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from pathlib import Path
 from bench.errors import RUN_AGAIN, BenchError
 
 DISK_FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
-"""What the system answers where a disk is full, or read-only, whoever asks."""
+"""Error numbers of a disk that is full, over quota or read-only."""
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether an error, or what Ray wrapped in it, says that a disk takes nothing more."""
+    """Whether an error, or the one that Ray wrapped in it, says that a disk is full."""
     return getattr(getattr(error, "cause", error), "errno", None) in DISK_FULL_ERRNOS
 
 
 def describe_disk_full(error: BaseException, *folders: Path) -> str:
-    """What the system said, and how much room there is on this machine where it writes."""
+    """The error, and how much space this machine has where it writes."""
     free = (
         f"{shutil.disk_usage(folder).free / 1e6:,.0f} MB at {folder}"
         for folder in folders
@@ -30,24 +30,24 @@ def describe_disk_full(error: BaseException, *folders: Path) -> str:
     return f"{error} (free on {platform.node()}: {', '.join(free)})"
 
 
-def disk_full(said: str) -> BenchError:
+def disk_full(description: str) -> BenchError:
     """The message that ends a run.
 
     Args:
-        said: `describe_disk_full`, of whatever machine.
+        description: `describe_disk_full`, of any machine.
     """
-    return BenchError(said, fix=f"make room and {RUN_AGAIN}")
+    return BenchError(description, fix=f"make room and {RUN_AGAIN}")
 
 
 @contextmanager
 def report_disk_full(*folders: Path) -> Iterator[None]:
-    """Say where there is no room if a block meets a disk that takes nothing more.
+    """Report where there is no space if a block finds a full disk.
 
     Args:
         folders: Where the block writes.
 
     Raises:
-        BenchError: It met one.
+        BenchError: It found one.
     """
     try:
         yield

@@ -1,7 +1,8 @@
-"""Locks between processes: what two runs on one results folder or cache must not do twice at once.
+"""Locks between processes: what two runs on one results folder or cache must not do at once.
 
-An advisory lock on a file, which the system gives up when the process ends, however it ends: there
-are no stale locks to clear away after a kill.
+An advisory lock on a file, which the system releases when the process ends, however it ends: a kill
+leaves no stale lock. The `filelock` package is not used: it keeps lock files for ever, and falls
+back to stale ones where a file system has no locks.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
-"""What a file system says that has no locks."""
+"""Error numbers of a file system that has no locks."""
 
 
 @contextmanager
-def held(path: Path, *, wait: bool) -> Iterator[bool]:
+def locked(path: Path, *, wait: bool) -> Iterator[bool]:
     """Hold a lock for the length of a block; its file is removed afterwards.
 
     On a file system without locks everyone is let in: work may then be done twice, and is stored
@@ -26,62 +28,52 @@ def held(path: Path, *, wait: bool) -> Iterator[bool]:
 
     Args:
         path: The lock's file; its folder is made.
-        wait: Whether to wait for another process to give it up.
+        wait: Whether to wait until another process releases it.
 
     Yields:
-        Whether the lock is held; always True for `wait`.
+        Whether this process has the lock; always True for `wait`.
     """
-    handle = _acquire(path, wait)
-    if handle is None:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        # Removed before it is given up, so that whoever waits for it sees that it is gone.
-        path.unlink(missing_ok=True)
-        os.close(handle)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        with path.open("ab") as file:
+            mine = lock_open_file(file, wait=wait)
+            if mine and not _is_at(file, path):
+                continue  # its last holder removed it while this process waited
+            try:
+                yield mine
+            finally:
+                if mine:
+                    # Removed before it is released, so that whoever waits sees that it is gone.
+                    path.unlink(missing_ok=True)
+            return
 
 
 def is_locked(path: Path) -> bool:
     """Whether some process holds a lock at this moment."""
     try:
-        handle = os.open(path, os.O_RDWR)
+        with path.open("r+b") as file:
+            return not lock_open_file(file, wait=False)
     except FileNotFoundError:
         return False
+
+
+def lock_open_file(file: IO[bytes], *, wait: bool) -> bool:
+    """Lock an open file until it is closed; whether this process has the lock.
+
+    On a file system without locks everyone has it.
+    """
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
-        return True
+        return False
     except OSError as error:
         if error.errno not in WITHOUT_LOCKS:
             raise
-    finally:
-        os.close(handle)
-    return False
+    return True
 
 
-def _acquire(path: Path, wait: bool) -> int | None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            os.close(handle)
-            return None
-        except OSError as error:
-            if error.errno not in WITHOUT_LOCKS:
-                os.close(handle)
-                raise
-            return handle
-        if _is_at(handle, path):
-            return handle
-        os.close(handle)  # its last holder removed it while this one waited
-
-
-def _is_at(handle: int, path: Path) -> bool:
+def _is_at(file: IO[bytes], path: Path) -> bool:
     try:
-        return os.path.samestat(os.fstat(handle), path.stat())
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:
         return False

@@ -46,7 +46,7 @@ class Located:
 
     Args:
         value: Its content as plain data.
-        positions: Path of keys and list indices -> where that key or item stands.
+        positions: Path of keys and list indices -> position of that key or item.
         file: The file, as the user named it.
     """
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 import bench
 from bench.errors import BenchError
+from bench.files.atomic import new_folder
 from bench.paper.audit import audit, load_claims
 from bench.report.cells import Table, latex_text, markdown_text
 from bench.report.provenance import audit_table
@@ -105,9 +106,7 @@ def _make(
     out: Path,
     earlier: ReportManifest | None,
 ) -> ReportManifest:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
+    with new_folder(out, make_way=partial(shutil.rmtree, out, ignore_errors=True)) as draft:
         for folder in ("tables", "figures"):
             (draft / folder).mkdir()
         sections = []
@@ -128,12 +127,6 @@ def _make(
             files=sizes(draft),
         )
         made.write(draft)
-        draft.chmod(0o755)
-        if out.exists():
-            shutil.rmtree(out)
-        draft.rename(out)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return made
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import bench
-from bench.store.record import write_json
+from bench.files.atomic import write_json
 from bench.store.searches import search_path, searches_of
 from bench.store.trials import Store
 

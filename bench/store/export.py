@@ -1,6 +1,6 @@
 """A copy of some studies for others to read: their records and trials in a store of their own.
 
-A compact copy keeps of a probability the digits that its metrics need, so that a study of dozens of
+A compact copy keeps the digits of a probability that its metrics need, so that a study of dozens of
 trials fits into a repository.
 """
 
@@ -19,7 +19,7 @@ from bench.store.searches import copy_search, searches_of
 from bench.store.trials import Store
 
 BEST = 5
-"""Answers that the report shows of an image."""
+"""Predictions that the report shows of an image."""
 
 FEWEST_BITS, ALL_BITS = 6, 23
 """Bits of a float32's fraction."""
@@ -39,11 +39,11 @@ def export(
     compact: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
-    """Copy studies, their finished trials, and what their searches proposed.
+    """Copy studies, their finished trials and their searches.
 
     Args:
         store: Where they are.
-        to: Results folder to add them to; what is there already stays.
+        to: Results folder to add them to; nothing there is replaced.
         studies: Names of the studies; None for all.
         compact: Whether to round what is stored (`compacted`).
         progress: Called with (trials done, trials in all).
@@ -77,52 +77,51 @@ def export(
 
 
 def _portable(study: dict[str, Any]) -> dict[str, Any]:
-    """A study's record without the place that its data had on this machine."""
+    """A study's record without the path of its data on this machine."""
     data = study.get("data", {})
     if "root" not in data:
         return study
     root = Path(data["root"])
-    drawn = data["source"] == "phantom"
-    # Where a run with the default cache draws the same phantom.
-    place = Path(".cache", "phantom", root.name) if drawn else Path(root.name)
+    generated = data["source"] == "phantom"
+    # Where a run with the default cache generates the same phantom.
+    place = Path(".cache", "phantom", root.name) if generated else Path(root.name)
     return study | {"data": data | {"root": place.as_posix()}}
 
 
 def compacted(record: TrialRecord) -> TrialRecord:
-    """A trial with shorter numbers and the same answers.
+    """A trial with shorter numbers and the same predictions.
 
-    Classes that are less probable than the true one and than the five best answers get probability
-    0, and the others lose bits as long as every image keeps its answer, the rank of its true class
-    and the classes above one half. So accuracy, top-k, precision and recall stay exactly as they
-    were; cross-entropy and landmark error may change in their fourth digit. Its environment says
+    Classes that are less probable than the true one and than the five best get probability 0, and
+    the others lose bits as long as every image keeps its prediction, the rank of its true class and
+    the classes above one half. So accuracy, top-k, precision and recall stay exactly the same;
+    cross-entropy and landmark error may change in their fourth digit. Its environment says
     `compact`.
     """
-    said = record.predictions
-    labels = said.labels.astype(np.int64)
+    exact, labels = record.predictions.probabilities, record.predictions.labels.astype(np.int64)
 
-    def answers(probabilities: np.ndarray) -> list[np.ndarray]:
+    def invariants(probabilities: np.ndarray) -> list[np.ndarray]:
         return [probabilities.argmax(axis=1), ranks(probabilities, labels), probabilities > 0.5]
 
-    before = answers(said.probabilities)
-    true = np.take_along_axis(said.probabilities, labels[:, None], axis=1)
-    best = np.sort(said.probabilities, axis=1)[:, -BEST:][:, :1]
-    kept = np.where(said.probabilities >= np.minimum(true, best), said.probabilities, 0)
+    before = invariants(exact)
+    true = np.take_along_axis(exact, labels[:, None], axis=1)
+    best = np.sort(exact, axis=1)[:, -BEST:][:, :1]
+    kept = np.where(exact >= np.minimum(true, best), exact, 0)
     for bits in range(FEWEST_BITS, ALL_BITS + 1):
         rounded = _rounded(kept, bits)
-        if all(np.array_equal(*pair) for pair in zip(before, answers(rounded), strict=True)):
+        if all(np.array_equal(*pair) for pair in zip(before, invariants(rounded), strict=True)):
             break
     gate = record.gate
     if gate is not None:
         fewer = ~np.uint16((1 << (10 - GATE_BITS)) - 1)
         maps = (np.ascontiguousarray(gate.maps).view(np.uint16) & fewer).view(np.float16)
         gate = replace(gate, maps=maps)
-    put = record.landmarks
-    if put is not None:
-        put = replace(put, true=_rounded(put.true, PLACE_BITS))
+    landmarks = record.landmarks
+    if landmarks is not None:
+        landmarks = replace(landmarks, true=_rounded(landmarks.true, PLACE_BITS))
     return replace(
         record,
-        predictions=replace(said, probabilities=rounded),
-        landmarks=put,
+        predictions=replace(record.predictions, probabilities=rounded),
+        landmarks=landmarks,
         gate=gate,
         environment=record.environment | {"compact": True},
     )

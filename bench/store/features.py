@@ -1,4 +1,4 @@
-"""Feature maps on disk: a frozen backbone is applied once per image, for every study and trial.
+"""Feature maps on disk: a frozen backbone is applied once to each image, for all trials.
 
 For a backbone that is trained, the decoded pixels are kept in the same way.
 
@@ -7,16 +7,15 @@ For a backbone that is trained, the decoded pixels are kept in the same way.
                                                memory-mapped by readers
                            <shard>.json        which images, which were unreadable, checksums
 
-A shard is whole once its `.json` is there, which is written last, by a rename; a killed
-extraction goes on behind its last whole shard. A shard is named by a hash of its rows, so that a
-description that names other images than those its maps are of is found out.
+A shard is whole once its `.json` is there, which is written last; a killed extraction continues
+after its last whole shard. A shard is named by a hash of its rows, so that a description that names
+the wrong images is found.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,8 +24,8 @@ from typing import Any
 import numpy as np
 
 from bench.errors import BenchError
+from bench.files.atomic import new_file, write_json
 from bench.files.checksums import file_checksum, read_with_checksum, with_checksum
-from bench.store.record import write_json
 from bench.store.weights import checked_digest, weights_path
 from bench.systems.settings import BackboneSettings
 
@@ -34,12 +33,12 @@ SHARD_ROWS = 128
 FORMAT = 1
 RANDOM_SEED = 0
 PIXELS = "pixels"
-"""In a backbone's place: decoded images, for backbones that are trained."""
+"""Instead of a backbone: decoded images, for backbones that are trained."""
 
 
 @dataclass(frozen=True)
 class FeatureKey:
-    """What decides a feature map, beside the image.
+    """What a feature map depends on, besides the image.
 
     Args:
         backbone: Name of the network.
@@ -60,7 +59,7 @@ class FeatureKey:
 
     @property
     def plain(self) -> dict[str, Any]:
-        """The key as it is hashed and written: the usual precision is left out, as it once was."""
+        """The key as it is hashed and written; without the default precision, as in old caches."""
         plain = asdict(self)
         if self.precision == "float32":
             del plain["precision"]
@@ -112,15 +111,10 @@ class FeatureStore:
         self.folder.mkdir(parents=True, exist_ok=True)
         if not (self.folder / "about.json").exists():
             write_json(self.folder / "about.json", self.key.plain)
-        name = _shard_name(rows)
-        path = self.folder / f"{name}.npy"
-        draft = self.folder / f".{name}.{os.getpid()}.npy"
-        with draft.open("wb") as file:
-            np.save(file, np.ascontiguousarray(maps), allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
-        checksum = file_checksum(draft)
-        draft.replace(path)
+        path = self.folder / f"{_shard_name(rows)}.npy"
+        with new_file(path) as draft:
+            np.save(draft, np.ascontiguousarray(maps), allow_pickle=False)
+            checksum = file_checksum(draft)
         write_json(
             path.with_suffix(".json"),
             with_checksum(
@@ -176,7 +170,7 @@ class FeatureStore:
         return sorted(p for p in self.folder.glob("*.json") if p.name != "about.json")
 
     def _shards(self) -> list[_Shard]:
-        """Shards that are whole; one that is not counts as missing, and `verify` drops it."""
+        """Shards that are whole; others count as missing, and `verify` drops them."""
         shards = []
         for path in self._descriptions():
             try:
@@ -266,15 +260,15 @@ def _unusable(shard: _Shard, found: str) -> BenchError:
     return BenchError(
         f"expected the maps of {len(shard.rows)} images: {found}",
         where=str(shard.path),
-        fix="`bench fsck --repair` drops it, and the next run extracts it anew",
+        fix="`bench fsck --repair` drops it, and the next run extracts it again",
     )
 
 
 def feature_key(settings: BackboneSettings, cache: Path, fingerprint: str) -> FeatureKey:
-    """What decides the feature maps of a backbone over some data, or the pixels it is trained on.
+    """What a backbone's feature maps, or the pixels it is trained on, depend on.
 
     Raises:
-        BenchError: The backbone's weights are not there yet (`bench.train.extract` makes them).
+        BenchError: The backbone's weights are missing (`bench.train.extract` makes them).
     """
     if not settings.frozen:
         return FeatureKey(PIXELS, "none", settings.side, "unit", fingerprint)
@@ -289,10 +283,10 @@ def feature_key(settings: BackboneSettings, cache: Path, fingerprint: str) -> Fe
 
 
 def weights_digest(settings: BackboneSettings, cache: Path) -> str:
-    """`sha256:<digest>` of a backbone's weights, or where its random ones come from.
+    """`sha256:<digest>` of a backbone's weights, or the seed of its random ones.
 
     Raises:
-        BenchError: The weights are not there, or not what was written.
+        BenchError: The weights are missing or damaged.
     """
     file = weights_path(settings, cache)
     if file is not None:

@@ -1,7 +1,7 @@
-"""A copy of a results folder where there are no renames: object storage, or whatever fsspec knows.
+"""A copy of a results folder on object storage, or on any other file system of fsspec.
 
-The store's promise rests on renames, so runs work on a local folder. In the mirror a trial counts
-from its `trial.json` on, which goes up last; what is there is never overwritten.
+A store needs renames, which object storage lacks, so runs work on a local folder. In the mirror a
+trial counts once its `trial.json` is there, which is sent last; nothing there is overwritten.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ Say = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class MirrorResult:
-    """What went where.
+    """What was copied.
 
     Args:
-        down: Trials that came from the mirror.
-        up: Trials that went to it.
-        damaged: Trials in the mirror that are not what was written, left there.
+        down: Trials copied from the mirror.
+        up: Trials copied to it.
+        damaged: Trials in the mirror that are damaged, left there.
     """
 
     down: int
@@ -35,7 +35,7 @@ class MirrorResult:
 
 
 def mirror(store: Store, url: str, say: Say) -> MirrorResult:
-    """Make a results folder and its mirror hold the same trials and studies.
+    """Give a results folder and its mirror the same trials and studies.
 
     Args:
         store: The results folder.
@@ -43,7 +43,7 @@ def mirror(store: Store, url: str, say: Say) -> MirrorResult:
         say: Called with (phase, done, total).
 
     Raises:
-        BenchError: Nothing is known of such a URL, or it does not answer.
+        BenchError: The URL is of no known file system, or cannot be reached.
     """
     files, root = _opened(url)
     try:
@@ -118,7 +118,7 @@ def _send(folder: Path, files: Any, target: str) -> None:
 
 
 def _studies(store: Store, files: Any, root: str) -> None:
-    """Records of studies: what is only in the mirror comes down, the others go up."""
+    """Copy records of studies: down what is only in the mirror, up all others."""
     here = {study["name"] for study in store.studies()}
     for path in files.glob(f"{root}/studies/*.json"):
         name = path.split("/")[-1].removesuffix(".json")

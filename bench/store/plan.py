@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from bench.data.attributes import data_identity
 from bench.data.issues import printable
 from bench.data.manifest import Manifest
-from bench.data.trial_split import split_of
+from bench.data.split import split_of
 from bench.store.features import FeatureStore, feature_key
 from bench.store.trials import Store
 from bench.store.weights import weights_path
@@ -39,7 +39,7 @@ class PlannedTrial:
         arm: Name of its arm.
         seed: Its seed.
         spec: What it trains.
-        stored: Whether it is finished, in whatever study it turned up first.
+        stored: Whether it is finished, in any study.
     """
 
     id: str
@@ -50,7 +50,7 @@ class PlannedTrial:
 
     @property
     def name(self) -> str:
-        """How it is named to a person."""
+        """Its name in messages."""
         return f"{self.arm}, seed {self.seed}"
 
 
@@ -103,7 +103,7 @@ def feature_needs(specs: Iterable[TrialSpec], manifest: Manifest, cache: Path) -
 def drop_damaged(
     needs: Sequence[FeatureNeed], manifest: Manifest, cache: Path
 ) -> tuple[list[str], list[FeatureNeed]]:
-    """Compare the features on disk with their checksums; what differs counts as missing again.
+    """Compare the features on disk with their checksums; damaged ones count as missing again.
 
     Returns:
         Names of the shards dropped, and the needs as they are then.
@@ -122,7 +122,7 @@ def drop_damaged(
 
 
 def unprepared(needs: Sequence[FeatureNeed], cache: Path) -> list[FeatureNeed]:
-    """Those that lack features or weights, and so a process that makes them."""
+    """Those whose features or weights are missing, and must be made."""
     return [need for need in needs if need.missing or not _weights_ready(need.backbone, cache)]
 
 
@@ -193,7 +193,7 @@ def study_record(
 
 
 def data_label(manifest: Manifest) -> str:
-    """The data as every table and figure names it."""
+    """Name of the data in tables and figures."""
     if manifest.source == "phantom":
         return f"phantom ({len(manifest):,} drawn images, not DeepFashion)"
     if manifest.source == "deepfashion":
@@ -212,7 +212,7 @@ class Cost:
         trial_bytes: Disk space of the trials' records, before compression.
         seconds: Training time on this machine, one trial after another, at the rate of finished
             trials in the store; None where none of them is like these.
-        sampled: How many trials it was worked out from; None for all of them.
+        sampled: Number of trials it was estimated from; None for all of them.
     """
 
     trial_flops: float
@@ -250,7 +250,7 @@ def cost_of(
 
 
 def sizes_of(spec: TrialSpec, manifest: Manifest) -> dict[str, int]:
-    """Images by part, without drawing the split: what is asked for, or at most what there is."""
+    """Images by part, without making the split: what is asked for, or at most what there is."""
     named = {
         "train": spec.data.train_size,
         "val": spec.data.validation_size,

@@ -1,4 +1,4 @@
-"""What a finished trial is, and how it is laid down in a folder and read back.
+"""What a finished trial is, and how it is written to a folder and read back.
 
 trial.json           spec, metrics, timings, environment, data; checksums of itself and the others
 history.parquet      epoch, split, metric, value
@@ -11,20 +11,20 @@ gate.parquet         image, mean of the gate, energy passed, map
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bench.files.atomic import write_json
 from bench.files.checksums import folder_checksums, with_checksum
+from bench.store.tables import Column, Table
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model answered on the test images.
+    """A model's predictions of the test images' categories.
 
     Args:
         images: `(n,)` paths relative to the data's root.
@@ -39,7 +39,7 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Landmarks:
-    """Where a model put the landmarks of the test images, as shares of width and height.
+    """Landmarks of the test images, true and predicted, as fractions of width and height.
 
     Args:
         images: `(n,)` paths.
@@ -61,7 +61,7 @@ class Landmarks:
 
 @dataclass(frozen=True)
 class AttributeRecord:
-    """What a model said of the test images' attributes.
+    """A model's predictions of the test images' attributes.
 
     Args:
         images: `(n,)` paths.
@@ -80,12 +80,12 @@ class AttributeRecord:
 
 @dataclass(frozen=True)
 class GateRecord:
-    """What a mask gate let through of the test images.
+    """What a mask gate let pass of the test images.
 
     Args:
         images: `(n,)` paths.
         mean: `(n,)` float32, mean of the gate over places and channels.
-        energy: `(n,)` float32, share of the feature map's sum of squares that passed.
+        energy: `(n,)` float32, fraction of the feature map's sum of squares that passed.
         maps: `(n, h, w)` float16, mean of the gate over channels at each place.
     """
 
@@ -104,16 +104,16 @@ class TrialRecord:
         spec: The trial's spec as plain data.
         data: `source`, `fingerprint`, `class_names`, `images` (split -> count), `train_counts`
             (training images per class), `unreadable` (paths left out),
-            `mean_position_error` (NE of always answering the mean position; absent without
+            `mean_position_error` (NE of always predicting the mean position; absent without
             landmarks).
         metrics: Test metrics by name (`bench.metrics.values`).
         history: Rows of (epoch from 1, split `train` or `val`, metric, value).
-        predictions: Test answers.
+        predictions: Predictions of the test images.
         landmarks: Test landmarks, None for a model without a landmark branch.
         attributes: Test attributes, None for a model that does not predict them.
-        gate: What the gate let through, None for a model without one.
+        gate: What the gate let pass, None for a model without one.
         timings: Seconds by phase.
-        environment: Versions, hardware, weights' hash and the profile it ran under.
+        environment: Versions, hardware, weights' hash and the profile of the run.
     """
 
     id: str
@@ -129,77 +129,77 @@ class TrialRecord:
     environment: dict[str, Any] = field(default_factory=dict)
 
 
-def write_record(folder: Path, record: TrialRecord) -> None:
-    """Lay a trial down in a folder; its `trial.json` comes last and makes it a whole one."""
-    import pyarrow as pa
+@dataclass(frozen=True)
+class _History:
+    epochs: Any
+    splits: Any
+    metrics: Any
+    values: Any
 
-    epochs, splits, metrics, values = (
-        zip(*record.history, strict=True) if record.history else [()] * 4
-    )
-    _write_table(
-        folder / "history.parquet",
-        pa.table(
-            {
-                "epoch": pa.array(epochs, pa.int32()),
-                "split": pa.array(splits, pa.string()),
-                "metric": pa.array(metrics, pa.string()),
-                "value": pa.array(values, pa.float64()),
-            }
+
+_IMAGES = Column("image", "images", "string")
+
+_HISTORY = Table(
+    _History,
+    (
+        Column("epoch", "epochs", "int32"),
+        Column("split", "splits", "string"),
+        Column("metric", "metrics", "string"),
+        Column("value", "values", "float64"),
+    ),
+)
+
+_PREDICTIONS = Table(
+    Predictions,
+    (_IMAGES, Column("label", "labels", "int32"), Column("probabilities", "probabilities")),
+)
+
+_OPTIONAL: dict[str, Table[Any]] = {
+    "landmarks": Table(
+        Landmarks,
+        (
+            _IMAGES,
+            Column("visibility", "visibility"),
+            Column("true", "true", shape=(-1, 2)),
+            Column("predicted", "predicted", shape=(-1, 2)),
+            Column("soft", "soft", shape=(-1, 2)),
+            Column("size", "sizes"),
         ),
-    )
-    said = record.predictions
-    _write_table(
-        folder / "predictions.parquet",
-        pa.table(
-            {
-                "image": pa.array([str(path) for path in said.images], pa.string()),
-                "label": pa.array(said.labels, pa.int32()),
-                "probabilities": _rows(said.probabilities),
-            }
+    ),
+    "attributes": Table(
+        AttributeRecord,
+        (_IMAGES, Column("true", "true"), Column("logits", "logits")),
+        write_header=lambda record: {
+            "attributes": json.dumps({"names": list(record.names), "types": record.types.tolist()})
+        },
+        read_header=lambda header: _attributes(json.loads(header["attributes"])),
+    ),
+    "gate": Table(
+        GateRecord,
+        (
+            _IMAGES,
+            Column("mean", "mean", "float32"),
+            Column("energy", "energy", "float32"),
+            Column("map", "maps", shape=("side", -1)),
         ),
-    )
-    if record.landmarks is not None:
-        put = record.landmarks
-        columns = {
-            "image": pa.array([str(path) for path in put.images], pa.string()),
-            "visibility": _rows(put.visibility),
-            "true": _rows(put.true.reshape(len(put.true), -1)),
-            "predicted": _rows(put.predicted.reshape(len(put.predicted), -1)),
-        }
-        if put.soft is not None:
-            columns["soft"] = _rows(put.soft.reshape(len(put.soft), -1))
-        if put.sizes is not None:
-            columns["size"] = _rows(put.sizes)
-        _write_table(folder / "landmarks.parquet", pa.table(columns))
-    if record.attributes is not None:
-        answered = record.attributes
-        about = {"names": list(answered.names), "types": answered.types.tolist()}
-        _write_table(
-            folder / "attributes.parquet",
-            pa.table(
-                {
-                    "image": pa.array([str(path) for path in answered.images], pa.string()),
-                    "true": _rows(answered.true),
-                    "logits": _rows(answered.logits),
-                },
-                metadata={"attributes": json.dumps(about)},
-            ),
-        )
-    if record.gate is not None:
-        gate = record.gate
-        _write_table(
-            folder / "gate.parquet",
-            pa.table(
-                {
-                    "image": pa.array([str(path) for path in gate.images], pa.string()),
-                    "mean": pa.array(gate.mean, pa.float32()),
-                    "energy": pa.array(gate.energy, pa.float32()),
-                    "map": _rows(gate.maps.reshape(len(gate.maps), -1)),
-                },
-                metadata={"side": str(gate.maps.shape[1])},
-            ),
-        )
-    # Written last: a folder with a trial.json is a whole one, even in drafts/.
+        write_header=lambda record: {"side": str(record.maps.shape[1])},
+    ),
+}
+"""Fields of a `TrialRecord` that may be None, each stored in a file of its name."""
+
+
+def _attributes(about: dict[str, Any]) -> dict[str, Any]:
+    return {"names": tuple(about["names"]), "types": np.array(about["types"], np.int8)}
+
+
+def write_record(folder: Path, record: TrialRecord) -> None:
+    """Write a trial's files into a folder; `trial.json`, with the others' checksums, comes last."""
+    columns = list(zip(*record.history, strict=True)) or [()] * 4
+    _HISTORY.write(folder / "history.parquet", _History(*columns))
+    _PREDICTIONS.write(folder / "predictions.parquet", record.predictions)
+    for name, table in _OPTIONAL.items():
+        if getattr(record, name) is not None:
+            table.write(folder / f"{name}.parquet", getattr(record, name))
     write_json(
         folder / "trial.json",
         with_checksum(
@@ -214,7 +214,6 @@ def write_record(folder: Path, record: TrialRecord) -> None:
             }
         ),
     )
-    sync(folder)
 
 
 def read_record(folder: Path, plain: dict[str, Any], *, gates: bool = True) -> TrialRecord:
@@ -223,159 +222,23 @@ def read_record(folder: Path, plain: dict[str, Any], *, gates: bool = True) -> T
     Args:
         folder: The folder.
         plain: Its `trial.json`, parsed.
-        gates: Whether to read what the gate let through as well.
+        gates: Whether to read what the gate let pass as well.
     """
-    history = _read_table(folder / "history.parquet").to_pydict()
-    said = _read_table(folder / "predictions.parquet")
-    landmarks = None
-    if (folder / "landmarks.parquet").is_file():
-        put = _read_table(folder / "landmarks.parquet")
-        landmarks = Landmarks(
-            images=_texts(put["image"]),
-            visibility=_matrix(put["visibility"]),
-            true=_matrix(put["true"]).reshape(len(put), -1, 2),
-            predicted=_matrix(put["predicted"]).reshape(len(put), -1, 2),
-            soft=(
-                _matrix(put["soft"]).reshape(len(put), -1, 2)
-                if "soft" in put.column_names
-                else None
-            ),
-            sizes=_matrix(put["size"]) if "size" in put.column_names else None,
-        )
-    attributes = None
-    if (folder / "attributes.parquet").is_file():
-        answered = _read_table(folder / "attributes.parquet")
-        about = json.loads(answered.schema.metadata[b"attributes"])
-        attributes = AttributeRecord(
-            images=_texts(answered["image"]),
-            names=tuple(about["names"]),
-            types=np.array(about["types"], np.int8),
-            true=_matrix(answered["true"]),
-            logits=_matrix(answered["logits"]),
-        )
-    gate = None
-    if gates and (folder / "gate.parquet").is_file():
-        passed = _read_table(folder / "gate.parquet")
-        side = int(passed.schema.metadata[b"side"])
-        gate = GateRecord(
-            images=_texts(passed["image"]),
-            mean=passed["mean"].to_numpy(),
-            energy=passed["energy"].to_numpy(),
-            maps=_matrix(passed["map"]).reshape(len(passed), side, -1),
-        )
+    history = _HISTORY.read(folder / "history.parquet")
+    columns = (history.epochs, history.splits, history.metrics, history.values)
+    optional = {
+        name: table.read(folder / f"{name}.parquet")
+        for name, table in _OPTIONAL.items()
+        if (gates or name != "gate") and (folder / f"{name}.parquet").is_file()
+    }
     return TrialRecord(
         id=plain["id"],
         spec=plain["spec"],
         data=plain["data"],
         metrics={k: float("nan") if v is None else v for k, v in plain["metrics"].items()},
-        history=list(
-            zip(
-                history["epoch"],
-                history["split"],
-                history["metric"],
-                history["value"],
-                strict=True,
-            )
-        ),
-        predictions=Predictions(
-            images=_texts(said["image"]),
-            labels=said["label"].to_numpy(),
-            probabilities=_matrix(said["probabilities"]),
-        ),
-        landmarks=landmarks,
-        gate=gate,
-        attributes=attributes,
+        history=list(zip(*(column.tolist() for column in columns), strict=True)),
+        predictions=_PREDICTIONS.read(folder / "predictions.parquet"),
         timings=plain["timings"],
         environment=plain["environment"],
+        **optional,
     )
-
-
-def _rows(matrix: np.ndarray) -> Any:
-    import pyarrow as pa
-
-    flat = pa.array(np.ascontiguousarray(matrix).reshape(-1), from_pandas=False)
-    return pa.FixedSizeListArray.from_arrays(flat, matrix.shape[1])
-
-
-def _matrix(column: Any) -> np.ndarray:
-    rows = column.combine_chunks()
-    return rows.flatten().to_numpy(zero_copy_only=False).reshape(len(rows), -1)
-
-
-def _texts(column: Any) -> np.ndarray:
-    """A column of text; trials tested on the same images share one array, read-only."""
-    rows = column.combine_chunks()
-    _, offsets, text = rows.buffers()
-    return _shared_texts(len(rows), offsets.to_pybytes(), text.to_pybytes() if text else b"")
-
-
-@lru_cache(maxsize=64)
-def _shared_texts(rows: int, offsets: bytes, text: bytes) -> np.ndarray:
-    import pyarrow as pa
-
-    column = pa.StringArray.from_buffers(rows, pa.py_buffer(offsets), pa.py_buffer(text))
-    texts = np.array(column.to_pylist(), dtype=object)
-    texts.setflags(write=False)
-    return texts
-
-
-def _write_table(path: Path, table: Any) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    names = [
-        f"{field.name}.list.element" if pa.types.is_fixed_size_list(field.type) else field.name
-        for field in table.schema
-    ]
-    # No two probabilities are alike: they compress by their bytes' places, not by a dictionary.
-    split = [name for name in names if name.startswith("probabilities.")]
-    pq.write_table(
-        table,
-        path,
-        compression="zstd",
-        use_dictionary=[name for name in names if name not in split],
-        use_byte_stream_split=split,
-    )
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-
-
-def _read_table(path: Path) -> Any:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    # The files are small: threads and reading ahead would only cost.
-    return pq.ParquetFile(pa.BufferReader(path.read_bytes())).read(use_threads=False)
-
-
-def write_json(path: Path, plain: Any, *, sort_keys: bool = True) -> None:
-    """Write JSON whole or not at all (NaN becomes null, as JSON has none)."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with draft.open("w", encoding="utf-8") as file:
-            json.dump(_without_nan(plain), file, indent=1, sort_keys=sort_keys, allow_nan=False)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def _without_nan(plain: Any) -> Any:
-    if isinstance(plain, dict):
-        return {key: _without_nan(value) for key, value in plain.items()}
-    if isinstance(plain, list | tuple):
-        return [_without_nan(value) for value in plain]
-    if isinstance(plain, float) and not np.isfinite(plain):
-        return None
-    return plain
-
-
-def sync(folder: Path) -> None:
-    """Make sure that a folder's entries are on disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,28 +1,27 @@
-"""Searches on disk: what was proposed for an arm and what came of it, one line an event.
+"""Searches on disk: the proposals for an arm and their scores, one line an event.
 
 results/searches/<id>.jsonl    the events of a search, in the order in which they happened
 
-A line is on disk before it is acted on, so that a search that is killed goes on from its last line:
-the events are told again to a new oracle, which then stands where the old one stood. A search is
-identified by its content, as a trial is: what one study has searched, no other searches again.
+A line is on disk before it is acted on, so that a killed search resumes from its last line: the
+events are replayed to a new oracle. A search is identified by its content, as a trial is: what one
+study has searched, no other searches again.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from bench.errors import BenchError
-from bench.files.locks import WITHOUT_LOCKS
-from bench.store.record import sync
+from bench.files.atomic import new_file, sync
+from bench.files.locks import lock_open_file
 from bench.study.budget import Budget, budget_of
 from bench.study.space import Values, judged, space_of, with_values
 from bench.study.trial import SEMANTICS, TrialSpec, canonical, trial_id
@@ -67,7 +66,7 @@ class SearchPlan:
             "arm": canonical(self.spec.model_copy(update={"seed": 0})),
             "space": [[path, p.model_dump(mode="json")] for path, p in self.space.items()],
             "algorithm": tuning.algorithm,
-            "budget": self.budget.__dict__,
+            "budget": asdict(self.budget),
             "factor": tuning.rung_factor if tuning.algorithm == "hyperband" else None,
             "metric": tuning.metric,
             "direction": tuning.direction,
@@ -99,14 +98,14 @@ class SearchPlan:
 
 @dataclass(frozen=True)
 class Proposal:
-    """A point that was proposed, and what came of it.
+    """A proposed point, and its score.
 
     Args:
         number: From 0, in the order of proposing.
         values: Dotted path -> value, of the dimensions that exist there.
         epochs: Epochs that it is trained for, where these are not its own: a rung of hyperband,
-            or what was left of a budget.
-        spent: Epochs that it takes at most, of each tuning seed.
+            or the rest of a budget.
+        spent: Most epochs that it takes, for each tuning seed.
         trials: Identities of its trials, one a tuning seed.
         score: Mean of the metric over the tuning seeds; None before it is known, and for a
             proposal that failed.
@@ -127,20 +126,20 @@ class Proposal:
 
     @property
     def answered(self) -> bool:
-        """Whether what came of it is known."""
+        """Whether it has a score or an error."""
         return self.score is not None or self.error is not None
 
 
 @dataclass
 class Search:
-    """A search as its file tells it.
+    """A search, read from its file.
 
     Args:
         content: What identifies it.
-        versions: Versions of what proposed, such as `keras_tuner`.
-        proposals: What was proposed, in order.
+        versions: Versions of the tuner, such as `keras_tuner`.
+        proposals: Proposals, in order.
         events: All events after the first line, in order.
-        ended: Why nothing more is proposed; None while there is.
+        ended: Why it has ended; None while it has not.
     """
 
     content: dict[str, Any]
@@ -151,7 +150,7 @@ class Search:
 
     @property
     def complete(self) -> bool:
-        """Whether nothing is left to propose or to answer."""
+        """Whether it has ended and all its proposals are answered."""
         return self.ended is not None and all(p.answered for p in self.proposals)
 
     @property
@@ -194,7 +193,7 @@ class Search:
 
 
 def search_path(results: Path, identity: str) -> Path:
-    """Where a search lies in a results folder."""
+    """The file of a search in a results folder."""
     return results / "searches" / f"{identity}.jsonl"
 
 
@@ -228,7 +227,7 @@ def read_search(path: Path) -> Search | None:
             raise BenchError(
                 f"cannot be read: {error!r}",
                 where=f"{path}:{number}",
-                fix="move the file away: the search begins anew, and trains only what is missing",
+                fix="move the file away: the search starts again, and trains only what is missing",
             ) from error
     return search
 
@@ -241,9 +240,9 @@ class SearchLog:
     """A search's file, open for writing by one run alone.
 
     Args:
-        path: The file; begun where it is not there.
+        path: The file; made where there is none.
         plan: The search.
-        versions: Versions of what proposes.
+        versions: Versions of the tuner.
 
     Raises:
         BenchError: Another run is searching, or the file is damaged.
@@ -251,7 +250,14 @@ class SearchLog:
 
     def __init__(self, path: Path, plan: SearchPlan, versions: dict[str, str]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = _locked(path)
+        self._file = path.open("ab")
+        if not lock_open_file(self._file, wait=False):
+            self._file.close()
+            raise BenchError(
+                "another run is at this search",
+                where=str(path),
+                fix="wait for it; the same command then trains what is left",
+            )
         self.path = path
         search = read_search(path)
         self._file.truncate(len(_whole(path.read_bytes())))
@@ -267,7 +273,7 @@ class SearchLog:
         self.search.add(event)
 
     def close(self) -> None:
-        """Let other runs have the search."""
+        """Release the search for other runs."""
         self._file.close()
 
     def _write(self, plain: dict[str, Any]) -> None:
@@ -276,38 +282,22 @@ class SearchLog:
         os.fsync(self._file.fileno())
 
 
-def _locked(path: Path) -> IO[bytes]:
-    file = path.open("ab")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in WITHOUT_LOCKS:
-            return file  # everyone is let in, as for trials
-        file.close()
-        raise BenchError(
-            "another run is at this search",
-            where=str(path),
-            fix="wait for it; the same command then trains what is left",
-        ) from None
-    return file
-
-
 def copy_search(results: Path, to: Path, identity: str) -> None:
-    """Copy a search to another results folder; one that is there already stays."""
+    """Copy a search to another results folder, unless it is there already."""
     source, target = search_path(results, identity), search_path(to, identity)
     if source.is_file() and not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(_whole(source.read_bytes()))
+        with new_file(target) as draft:
+            draft.write_bytes(_whole(source.read_bytes()))
 
 
-def set_aside(path: Path) -> None:
-    """Move a search away, for `--rerun`, so that it begins anew."""
+def supersede(path: Path) -> None:
+    """Move a search away, for `--rerun`, so that it starts again."""
     if path.exists():
         number = sum(1 for _ in path.parent.glob(f"{path.stem}.superseded-*.jsonl")) + 1
         path.rename(path.with_name(f"{path.stem}.superseded-{number}.jsonl"))
 
 
 def mean_score(values: list[float]) -> float | None:
-    """A proposal's score from its seeds': their mean, None where one is no number."""
+    """A proposal's score: the mean of its seeds' scores, None where one is not a number."""
     mean = float(np.mean(values)) if values else float("nan")
     return mean if np.isfinite(mean) else None

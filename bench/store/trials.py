@@ -3,26 +3,24 @@
 results/trials/<id>/                     a finished trial (`bench.store.record`)
 results/failures/<id>/<n>.json           a failed attempt, with its traceback
 results/superseded/<id>-<n>/             what `--rerun` replaced
-results/checkpoints/<id>/                where a trial in training stands
-results/claims/<id>                      the lock of whoever trains a trial
-results/damaged/<id>-<n>/                what could not be read any more, moved out of the way
-results/searches/<id>.jsonl              what was proposed for an arm (`bench.store.searches`)
+results/checkpoints/<id>/                the state of a trial in training
+results/claims/<id>                      the lock of the process that trains a trial
+results/damaged/<id>-<n>/                what could no longer be read, moved away
+results/searches/<id>.jsonl              a search's proposals for an arm (`bench.store.searches`)
 results/studies/<name>.json              which trials a study's arms are made of
 """
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
+from bench.files.atomic import new_folder, write_json
 from bench.files.checksums import check_files, read_with_checksum, with_checksum
-from bench.store.record import TrialRecord, read_record, sync, write_json, write_record
+from bench.store.record import TrialRecord, read_record, write_record
 
 DIVERGED, CRASHED, TIMED_OUT = "diverged", "crashed", "timed out"
 """Kinds of failure."""
@@ -48,7 +46,7 @@ class Store:
         return (self.trials / trial_id / "trial.json").is_file()
 
     def stamp(self, trial_id: str) -> str:
-        """Changes whenever a trial is stored, stored anew, or fails once more."""
+        """A text that changes whenever a trial is stored, replaced, or fails again."""
         try:
             about = (self.trials / trial_id / "trial.json").stat()
             return f"{about.st_size} {about.st_mtime_ns}"
@@ -56,7 +54,7 @@ class Store:
             return f"failed {len(self.failures(trial_id))}"
 
     def has_gate(self, trial_id: str) -> bool:
-        """Whether a finished trial has a record of what its gate let through."""
+        """Whether a finished trial has a record of its gate."""
         return (self.trials / trial_id / "gate.parquet").is_file()
 
     def ids(self) -> Iterator[str]:
@@ -78,7 +76,7 @@ class Store:
         return self._place(record.id, lambda draft: write_record(draft, record), replace)
 
     def adopt(self, trial_id: str, files: dict[str, bytes], *, replace: bool = False) -> Path:
-        """Put a trial into the store that was laid down elsewhere; see `write`.
+        """Put a trial into the store that was written elsewhere; see `write`.
 
         Args:
             trial_id: Its identity.
@@ -86,46 +84,39 @@ class Store:
             replace: As in `write`.
         """
 
-        def lay(draft: Path) -> None:
-            for name in sorted(files, key=lambda name: name == "trial.json"):
-                with (draft / name).open("wb") as file:
-                    file.write(files[name])
-                    file.flush()
-                    os.fsync(file.fileno())
-            sync(draft)
+        def write(draft: Path) -> None:
+            for name, content in files.items():
+                (draft / name).write_bytes(content)
 
-        return self._place(trial_id, lay, replace)
+        return self._place(trial_id, write, replace)
 
-    def _place(self, trial_id: str, lay: Callable[[Path], None], replace: bool) -> Path:
+    def _place(self, trial_id: str, write: Callable[[Path], None], replace: bool) -> Path:
         target = self.trials / trial_id
-        draft = self._draft(trial_id)
-        try:
-            lay(draft)
+
+        def make_way() -> None:
             if replace and target.exists():
-                self.set_aside(trial_id, "superseded")
+                _move(target, self.root / "superseded")
             elif target.exists() and not self.has(trial_id):
-                self.set_aside(trial_id, "damaged")  # no trial, and in the place of one
-            self.trials.mkdir(parents=True, exist_ok=True)
-            try:
-                draft.rename(target)
-            except OSError:
-                # Another run finished the same trial first: its record stands.
-                if not self.has(trial_id):
-                    raise
-            sync(self.trials)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
+                self.quarantine(target)  # no trial, and in the place of one
+
+        try:
+            with new_folder(target, drafts=self.root / "drafts", make_way=make_way) as draft:
+                write(draft)
+        except FileExistsError:
+            # Another run finished the same trial first: its record stays.
+            if not self.has(trial_id):
+                raise
         return target
 
     def read(self, trial_id: str, *, gates: bool = True) -> TrialRecord:
-        """A finished trial, whole, each of its files compared with its checksum first.
+        """A finished trial, after comparing each of its files with its checksum.
 
         Args:
             trial_id: Its identity.
-            gates: Whether to read what its gate let through as well, the largest part of some.
+            gates: Whether to read the record of its gate as well, which may be the largest part.
 
         Raises:
-            BenchError: It is not in the store, or is not what was written.
+            BenchError: It is not in the store, or is damaged.
         """
         plain = self.checked(trial_id)
         folder = self.trials / trial_id
@@ -140,7 +131,7 @@ class Store:
         Records from before there were checksums have no `files` in it, and nothing to compare.
 
         Raises:
-            BenchError: It is not in the store, or is not what was written.
+            BenchError: It is not in the store, or is damaged.
         """
         plain = self.summary(trial_id)
         folder = self.trials / trial_id
@@ -155,7 +146,7 @@ class Store:
         """A finished trial's `trial.json`: everything but history, predictions and landmarks.
 
         Raises:
-            BenchError: It is not in the store, or is not what was written.
+            BenchError: It is not in the store, or is damaged.
         """
         path = self.trials / trial_id / "trial.json"
         try:
@@ -169,17 +160,17 @@ class Store:
         return plain
 
     def claim(self, trial_id: str) -> Path:
-        """The lock that whoever trains a trial holds (`bench.files.locks`)."""
+        """The lock of the process that trains a trial (`bench.files.locks`)."""
         return self.root / "claims" / trial_id
 
     def checkpoint(self, trial_id: str) -> Path:
-        """Folder of the state that a trial in training goes on from."""
+        """Folder of the state that a trial in training resumes from."""
         return self.root / "checkpoints" / trial_id
 
     def diverged(self, trial_id: str) -> bool:
-        """Whether the last attempt at a trial ended with a loss that is no number.
+        """Whether the last attempt at a trial ended with a loss that is not a number.
 
-        Training it again would end the same, so it counts as settled until it is asked for anew.
+        Training it again would end the same, so it is not retried until asked for.
         """
         attempts = self.failures(trial_id)
         return bool(attempts) and attempts[-1].get("kind") == DIVERGED
@@ -197,7 +188,7 @@ class Store:
         """Failed attempts at a trial, oldest first.
 
         Raises:
-            BenchError: A record of one is not what was written.
+            BenchError: A record of one is damaged.
         """
         found = []
         for path in self.failure_paths(trial_id):
@@ -263,14 +254,14 @@ class Store:
                 )
         return [recorded[name] for name in names] if names else list(recorded.values())
 
-    def _draft(self, trial_id: str) -> Path:
-        drafts = self.root / "drafts"
-        drafts.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=f"{trial_id}.", dir=drafts))
+    def quarantine(self, path: Path, folder: str | Path = "") -> Path:
+        """Move a damaged file or folder of the store away; returns its new place.
 
-    def set_aside(self, trial_id: str, where: str) -> Path:
-        """Move a trial's folder to `superseded/` or `damaged/`; returns its new place."""
-        return quarantine(self.trials / trial_id, self.root / where)
+        Args:
+            path: What to move.
+            folder: Where in `damaged/` to move it.
+        """
+        return _move(path, self.root / "damaged" / folder)
 
 
 def _check_names(path: Path, study: dict[str, Any]) -> None:
@@ -284,8 +275,8 @@ def _check_names(path: Path, study: dict[str, Any]) -> None:
         raise _damaged(path, ValueError("a name in it is no plain file name"))
 
 
-def quarantine(path: Path, folder: Path) -> Path:
-    """Move a file or folder into another folder, beside whatever of its name is there already."""
+def _move(path: Path, folder: Path) -> Path:
+    """Move a file or folder into another folder, under a number of its own."""
     folder.mkdir(parents=True, exist_ok=True)
     number = sum(1 for _ in folder.glob(f"{path.name}-*")) + 1
     return path.rename(folder / f"{path.name}-{number}")

@@ -1,4 +1,4 @@
-"""Where a frozen backbone's weights lie, and whether they are what was written.
+"""Where a frozen backbone's weights are, and whether they are what was written.
 
 Light: makes and loads nothing.
 """
@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 from bench.errors import BenchError
+from bench.files.atomic import new_file
 from bench.files.checksums import file_checksum, file_digest
 from bench.study.trial import SEMANTICS
 from bench.systems.registry import BACKBONES
@@ -16,7 +17,7 @@ from bench.systems.settings import BackboneSettings
 
 
 def weights_path(settings: BackboneSettings, cache: Path) -> Path | None:
-    """The file that a backbone's weights are read from, there yet or not; None for random ones.
+    """The file of a backbone's weights, which may not exist yet; None for random ones.
 
     Args:
         settings: The backbone.
@@ -34,20 +35,21 @@ def weights_path(settings: BackboneSettings, cache: Path) -> Path | None:
 
 
 def checksum_path(weights: Path) -> Path:
-    """The file beside weights made here that holds their checksum."""
+    """The file with the checksum of weights made here, next to them."""
     return weights.with_name(f"{weights.name}.sha256")
 
 
 def write_checksum(weights: Path) -> None:
-    """Keep the checksum of weights made here beside them."""
-    checksum_path(weights).write_text(f"{file_checksum(weights)}\n", encoding="ascii")
+    """Write the checksum of weights made here next to them."""
+    with new_file(checksum_path(weights)) as draft:
+        draft.write_text(f"{file_checksum(weights)}\n", encoding="ascii")
 
 
 def checked_digest(weights: Path) -> str:
-    """SHA-256 of a weights file, compared with the checksum beside it where there is one.
+    """SHA-256 of a weights file, compared with the checksum next to it, if any.
 
     Raises:
-        BenchError: The file is not there, or not what was written.
+        BenchError: The file is missing or damaged.
     """
     digest = file_digest(weights)
     kept = checksum_path(weights)
@@ -56,6 +58,6 @@ def checked_digest(weights: Path) -> str:
             "the weights are not what was written: their checksum differs",
             where=str(weights),
             fix="`bench fsck --repair` removes weights made here, and the next run makes them "
-            "anew; replace others, and remove the .sha256 file beside them",
+            "again; replace others, and remove the .sha256 file next to them",
         )
     return digest

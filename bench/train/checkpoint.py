@@ -18,8 +18,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from bench.files.atomic import new_folder, write_json
 from bench.files.checksums import file_checksum
-from bench.store.record import sync, write_json
 
 STATE, ABOUT = "state.npz", "about.json"
 
@@ -97,30 +97,24 @@ class CheckpointWriter(keras.callbacks.Callback):
 
 def _write(folder: Path, trial: str, resumed: CheckpointState) -> None:
     """Replace the checkpoint by a newer one, whole or not at all."""
-    draft, old = (folder.with_name(f".{folder.name}.{name}") for name in ("new", "old"))
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    with (draft / STATE).open("wb") as file:
-        np.savez(file, **resumed.arrays)  # type: ignore[arg-type]
-        file.flush()
-        os.fsync(file.fileno())
-    write_json(
-        draft / ABOUT,
-        {
-            "trial": trial,
-            "versions": _versions(),
-            "epoch": resumed.epoch,
-            "logs": resumed.logs,
-            "lowest": resumed.lowest,
-            "sha256": file_checksum(draft / STATE),
-        },
-        sort_keys=False,  # the order of an epoch's metrics is that of the history
-    )
-    sync(draft)
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    draft.rename(folder)
+    # Left by this trial's killed workers: only the holder of its claim writes its checkpoint.
+    for left in folder.parent.glob(f".{folder.name}.*"):
+        shutil.rmtree(left, ignore_errors=True)
+    old = folder.with_name(f".{folder.name}.old")
+    with new_folder(folder, make_way=lambda: folder.exists() and folder.rename(old)) as draft:
+        np.savez(draft / STATE, **resumed.arrays)  # type: ignore[arg-type]
+        write_json(
+            draft / ABOUT,
+            {
+                "trial": trial,
+                "versions": _versions(),
+                "epoch": resumed.epoch,
+                "logs": resumed.logs,
+                "lowest": resumed.lowest,
+                "sha256": file_checksum(draft / STATE),
+            },
+            sort_keys=False,  # the order of an epoch's metrics is that of the history
+        )
     shutil.rmtree(old, ignore_errors=True)
 
 

@@ -20,8 +20,7 @@ import bench
 from bench.data.attributes import Attributes, data_identity, load_attributes
 from bench.data.ground_truth import ground_truth
 from bench.data.manifest import Manifest
-from bench.data.split import Split
-from bench.data.trial_split import split_of
+from bench.data.split import Split, split_of
 from bench.errors import BenchError
 from bench.metrics.values import (
     PassedByImage,

@@ -7,7 +7,6 @@ body length, hood, ...) and the places of the landmarks. Category names are neve
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 from bench.data.ground_truth import GroundTruth
 from bench.data.manifest import LANDMARKS
 from bench.data.phantom import PretextSet, pretext_set
+from bench.files.atomic import new_file
 from bench.models.backbones import small
 from bench.models.losses import LandmarkLoss
 from bench.store.weights import write_checksum
@@ -47,10 +47,8 @@ def make_phantom_weights(
     say = progress or (lambda phase, done, total: None)
     data = pretext_set(IMAGES, SIDE, SEED, None, lambda done, total: say("draw", done, total))
     backbone = _train(data, lambda done: say("train", done, EPOCHS))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{os.getpid()}.part.{path.name}")
-    backbone.save_weights(draft)
-    draft.replace(path)
+    with new_file(path) as draft:
+        backbone.save_weights(draft)
     write_checksum(path)
 
 

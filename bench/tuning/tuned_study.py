@@ -19,7 +19,7 @@ from bench.store.searches import (
     mean_score,
     read_search,
     search_path,
-    set_aside,
+    supersede,
 )
 from bench.store.trials import Store
 from bench.study.design import Design
@@ -107,7 +107,7 @@ class TunedStudy:
         self._rerun = rerun
         if rerun:
             for plan in self.plans:
-                set_aside(search_path(store.root, plan.id))
+                supersede(search_path(store.root, plan.id))
         self._running: list[_Running] | None = None
         self._winners: deque[PlannedTrial] | None = None
         self.outcomes: dict[str, str] = {}

@@ -11,7 +11,7 @@ import pytest
 from bench.data.ground_truth import ground_truth
 from bench.data.manifest import Manifest
 from bench.data.sources import open_source
-from bench.data.trial_split import split_of
+from bench.data.split import split_of
 from bench.study.settings.data import DataSpec, PhantomSource
 from bench.study.settings.training import TrainSpec
 from bench.study.trial import TrialSpec

@@ -91,8 +91,8 @@ def layout(tmp_path: Path) -> Layout:
 
 def find_oddity(manifest: Manifest, kind: str) -> DataIssue:
     """The one oddity whose kind starts so."""
-    found = [oddity for oddity in manifest.oddities if oddity.kind.startswith(kind)]
-    assert len(found) == 1, [oddity.kind for oddity in manifest.oddities]
+    found = [oddity for oddity in manifest.issues if oddity.kind.startswith(kind)]
+    assert len(found) == 1, [oddity.kind for oddity in manifest.issues]
     return found[0]
 
 

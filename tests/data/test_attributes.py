@@ -12,7 +12,7 @@ import pytest
 from bench.data.attributes import load_attributes
 from bench.data.categories import categories
 from bench.data.check import check
-from bench.data.garment import draw_cloth
+from bench.data.garment import sample_cloth
 from bench.data.pattern import Pattern
 from bench.data.phantom import generate_phantom
 from bench.data.phantom_attributes import PHANTOM_ATTRIBUTES, answers_of
@@ -50,7 +50,7 @@ def test_names_hold_spaces_and_answers_join_by_path_whatever_its_case(layout: An
     report = check(open_source(root))
     assert report.attributes["shape"] == {"attributes": 1, "an image": pytest.approx(1 / 3)}
     assert report.attributes["fabric"]["attributes"] == 0
-    assert [odd.count for odd in report.oddities if odd.kind.startswith("attribute line")] == [1]
+    assert [odd.count for odd in report.issues if odd.kind.startswith("attribute line")] == [1]
     assert ["texture", "1", "0.33"] in next(t[2] for t in report.tables() if t[0] == "Attributes")
 
 
@@ -127,6 +127,6 @@ def test_attributes_say_what_is_drawn() -> None:
     hooded = [
         answers_of(hoodie, cloth.pattern, cloth.texture)[list(PHANTOM_ATTRIBUTES).index("hooded")]
         for seed in range(20)
-        for cloth in (draw_cloth(hoodie, np.random.default_rng(seed)),)
+        for cloth in (sample_cloth(hoodie, np.random.default_rng(seed)),)
     ]
     assert np.mean(np.array(hooded) == 1) > 0.5

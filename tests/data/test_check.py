@@ -45,11 +45,11 @@ def test_landmarks_are_counted_by_channel_and_visibility(drawn):
 
 
 def test_harm_follows_the_oddities(drawn):
-    assert not check(open_source(drawn.write())).harmful
+    assert not check(open_source(drawn.write())).blocking
     drawn.labels[0] = "img/A/1.jpg 99"
     report = check(open_source(drawn.write()))
-    assert report.harmful
-    assert report.oddities[0].harmful
+    assert report.blocking
+    assert report.issues[0].blocking
 
 
 def test_decoding_finds_truncated_images(layout):
@@ -58,13 +58,13 @@ def test_decoding_finds_truncated_images(layout):
     file = root / "Img/img/Plain_Top/img_00000007.jpg"
     file.write_bytes(file.read_bytes()[:-150])
     manifest = open_source(root)
-    assert check(manifest).oddities == ()
+    assert check(manifest).issues == ()
     steps: list[tuple[int, int]] = []
     report = check(manifest, decode=True, progress=lambda *done: steps.append(done))
-    (found,) = report.oddities
+    (found,) = report.issues
     assert found.count == 1
     assert found.examples[0].startswith("Img/img/Plain_Top/img_00000007.jpg: ")
-    assert not report.harmful
+    assert not report.blocking
     assert steps[-1] == (150, 150)
 
 
@@ -73,7 +73,7 @@ def test_many_undecodable_images_are_harmful(layout):
     root = layout.write()
     file = root / "Img/img/Plain_Top/img_00000007.jpg"
     file.write_bytes(file.read_bytes()[:-150])
-    assert check(open_source(root), decode=True).harmful
+    assert check(open_source(root), decode=True).blocking
 
 
 def test_the_report_is_plain_json(drawn):
@@ -100,6 +100,6 @@ def test_the_tables_hold_every_count_and_total(drawn):
     assert rows[0] == ["Anorak", "1", "0", "1", "0", "2"]
     assert rows[-1] == ["total", "1", "1", "1", "1", "4"]
     assert tables["Landmarks"][1][0] == ["left collar", "3", "0", "0", "1"]
-    assert len(tables["Oddities"][1]) == 2
+    assert len(tables["Issues"][1]) == 2
     for headers, rows in tables.values():
         assert all(len(row) == len(headers) for row in rows)

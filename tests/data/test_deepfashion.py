@@ -39,7 +39,7 @@ def test_every_release_variant_is_read_with_the_same_content(
     manifest = load_deepfashion(root)
     assert (root / manifest.paths[0]).is_file()
     assert manifest.partition.tolist() == [1]
-    assert manifest.oddities == ()
+    assert manifest.issues == ()
     assert manifest.fingerprint == usual.fingerprint
 
 
@@ -103,7 +103,7 @@ def test_case_mismatch_is_matched_and_reported(layout, oddity):
     assert manifest.paths.tolist() == ["Img/img/sheer_top/img_1.JPG"]
     assert manifest.has_landmarks
     assert oddity(manifest, "image named otherwise").count == 1
-    assert not any(odd.harmful for odd in manifest.oddities)
+    assert not any(odd.blocking for odd in manifest.issues)
 
 
 def test_paths_that_collide_in_lower_case_stay_two_images(layout):
@@ -114,7 +114,7 @@ def test_paths_that_collide_in_lower_case_stay_two_images(layout):
     assert manifest.category.tolist() == [0, 2]
     assert manifest.clothes_type.tolist() == [1, 3]
     assert manifest.product[0] != manifest.product[1]
-    assert manifest.oddities == ()
+    assert manifest.issues == ()
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_ambiguous_matches_are_left_out_and_harmful(layout, oddity, labels, file
     manifest = load_deepfashion(layout.write())
     assert manifest.paths.tolist() == [f"Img/{name}" for name in kept]
     found = oddity(manifest, "path that matches no one image")
-    assert found.harmful
+    assert found.blocking
     assert found.count == len(labels) - len(kept)
 
 
@@ -165,10 +165,10 @@ def test_missing_and_unlabelled_images_are_counted(layout, oddity):
     manifest = load_deepfashion(layout.write())
     assert len(manifest) == 100
     missing = oddity(manifest, "missing image")
-    assert (missing.count, missing.harmful) == (1, False)
+    assert (missing.count, missing.blocking) == (1, False)
     assert missing.examples == ("img/Gone/1.jpg",)
     assert oddity(manifest, "image without a label line").examples == ("img/Stray/1.jpg",)
-    assert len(manifest.oddities) == 2
+    assert len(manifest.issues) == 2
 
 
 def test_more_than_one_in_a_hundred_missing_is_harmful(layout, oddity):
@@ -176,7 +176,7 @@ def test_more_than_one_in_a_hundred_missing_is_harmful(layout, oddity):
     layout.add("img/Gone/1.jpg", on_disk=None)
     layout.add("img/Gone/2.jpg", on_disk=None)
     missing = oddity(load_deepfashion(layout.write()), "missing image")
-    assert (missing.count, missing.harmful) == (2, True)
+    assert (missing.count, missing.blocking) == (2, True)
 
 
 def test_all_images_missing_gives_an_empty_harmful_manifest(layout, oddity):
@@ -184,7 +184,7 @@ def test_all_images_missing_gives_an_empty_harmful_manifest(layout, oddity):
     layout.image("img/Stray/1.jpg")
     manifest = load_deepfashion(layout.write())
     assert len(manifest) == 0
-    assert oddity(manifest, "missing image").harmful
+    assert oddity(manifest, "missing image").blocking
 
 
 def test_windows_line_ends_and_blank_lines_change_nothing(layout):
@@ -197,7 +197,7 @@ def test_windows_line_ends_and_blank_lines_change_nothing(layout):
     layout.counts = {"list_category_img.txt": 2, "list_landmarks.txt": 2}
     windows = load_deepfashion(layout.write())
     assert windows.fingerprint == plain.fingerprint
-    assert windows.oddities == ()
+    assert windows.issues == ()
 
 
 def test_count_line_that_disagrees_is_reported(layout, oddity):
@@ -207,7 +207,7 @@ def test_count_line_that_disagrees_is_reported(layout, oddity):
     assert len(manifest) == 1
     found = oddity(manifest, "count line")
     assert found.examples == ("Anno/list_category_img.txt:1: says 7, the file has 1",)
-    assert not found.harmful
+    assert not found.blocking
 
 
 def test_duplicate_label_lines_count_once(layout, oddity):
@@ -225,7 +225,7 @@ def test_an_image_with_two_categories_is_left_out_and_harmful(layout, oddity):
     manifest = load_deepfashion(layout.write())
     assert manifest.paths.tolist() == ["Img/img/A/2.jpg"]
     found = oddity(manifest, "image with two different categories")
-    assert found.harmful
+    assert found.blocking
     assert "list_category_img.txt:5" in found.examples[0]
 
 
@@ -235,7 +235,7 @@ def test_category_number_out_of_range_is_harmful(layout, oddity, number):
     layout.add("img/A/2.jpg", number)
     manifest = load_deepfashion(layout.write())
     assert len(manifest) == 1
-    assert oddity(manifest, "category number outside 1-3").harmful
+    assert oddity(manifest, "category number outside 1-3").blocking
 
 
 def test_image_without_a_landmark_line_has_its_categorys_type(layout, oddity):
@@ -268,7 +268,7 @@ def test_landmarks_that_make_no_sense_are_dropped_and_harmful(layout, oddity, li
     manifest = load_deepfashion(layout.write())
     assert len(manifest) == 1
     assert not manifest.has_landmarks
-    assert oddity(manifest, kind).harmful
+    assert oddity(manifest, kind).blocking
 
 
 def test_without_partition_or_landmark_file_the_rest_is_read(layout, oddity):
@@ -279,8 +279,8 @@ def test_without_partition_or_landmark_file_the_rest_is_read(layout, oddity):
     manifest = load_deepfashion(root)
     assert not manifest.has_partition
     assert not manifest.has_landmarks
-    assert not oddity(manifest, "no official partition").harmful
-    assert not oddity(manifest, "no landmark file").harmful
+    assert not oddity(manifest, "no official partition").blocking
+    assert not oddity(manifest, "no landmark file").blocking
 
 
 def test_an_image_in_two_partitions_is_in_none(layout, oddity):
@@ -288,7 +288,7 @@ def test_an_image_in_two_partitions_is_in_none(layout, oddity):
     layout.partition.append("img/A/1.jpg test")
     manifest = load_deepfashion(layout.write())
     assert manifest.partition.tolist() == [-1]
-    assert oddity(manifest, "image in two partitions").harmful
+    assert oddity(manifest, "image in two partitions").blocking
 
 
 def test_one_malformed_line_in_a_hundred_is_skipped_with_its_place(layout, oddity):
@@ -297,7 +297,7 @@ def test_one_malformed_line_in_a_hundred_is_skipped_with_its_place(layout, oddit
     manifest = load_deepfashion(layout.write())
     assert len(manifest) == 119
     found = oddity(manifest, "malformed line")
-    assert found.harmful
+    assert found.blocking
     assert found.examples[0].startswith("Anno/list_category_img.txt:7: ")
 
 
@@ -357,7 +357,7 @@ def test_paths_and_links_that_lead_outside_are_refused(layout, oddity, tmp_path)
     assert oddity(manifest, "path that leads outside").count == 2
     links = oddity(manifest, "symbolic link that leads outside")
     assert links.count >= 2
-    assert links.harmful
+    assert links.blocking
 
 
 def test_an_annotation_file_linked_from_outside_is_refused(layout, tmp_path):
@@ -378,7 +378,7 @@ def test_unreadable_headers_are_left_out_and_named(layout, oddity):
     assert len(manifest) == 150
     found = oddity(manifest, "unreadable image")
     assert found.examples[0].startswith("img/A/1.jpg: not a JPEG")
-    assert not found.harmful
+    assert not found.blocking
 
 
 def test_a_header_of_more_than_50_megapixels_is_unreadable(layout, oddity):
@@ -390,7 +390,7 @@ def test_a_header_of_more_than_50_megapixels_is_unreadable(layout, oddity):
     file.write_bytes(raw[: frame + 5] + struct.pack(">HH", 8000, 8000) + raw[frame + 9 :])
     found = oddity(load_deepfashion(root), "unreadable image")
     assert "8000 x 8000 pixels" in found.examples[0]
-    assert found.harmful
+    assert found.blocking
 
 
 def test_kept_sizes_give_the_same_manifest_and_a_changed_file_is_read_again(layout, tmp_path):

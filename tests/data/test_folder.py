@@ -40,7 +40,7 @@ def test_classes_and_images_come_sorted_with_any_suffix_and_case(tmp_path):
     assert (manifest.visibility == ABSENT).all()
     assert not manifest.has_landmarks
     assert not manifest.has_partition
-    assert manifest.oddities == ()
+    assert manifest.issues == ()
 
 
 def test_stray_files_and_empty_classes_are_counted(tmp_path, oddity):
@@ -54,7 +54,7 @@ def test_stray_files_and_empty_classes_are_counted(tmp_path, oddity):
     assert oddity(manifest, "file that is no image").examples == ("hat/notes.txt",)
     assert oddity(manifest, "class folder without images").examples == ("empty",)
     assert oddity(manifest, "folder inside").examples == ("tee/deep",)
-    assert not any(odd.harmful for odd in manifest.oddities)
+    assert not any(odd.blocking for odd in manifest.issues)
 
 
 def test_links_that_lead_outside_are_refused(tmp_path, oddity):

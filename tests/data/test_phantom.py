@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from bench.data.categories import categories
-from bench.data.garment import draw_cloth, draw_photograph
+from bench.data.garment import render_photograph, sample_cloth
 from bench.data.manifest import ABSENT, CHANNELS_OF_TYPE, VISIBLE
 from bench.data.pattern import ATTRIBUTES
 from bench.data.phantom import contact_sheet, generate_phantom, is_generated, pretext_set
@@ -40,7 +40,7 @@ def test_the_same_seed_gives_the_same_bytes_whatever_the_processes(
 def test_it_reads_as_deepfashion_without_an_oddity(phantom: Path) -> None:
     manifest = open_source(phantom)
     assert manifest.source == "phantom" and len(manifest) == 300
-    assert not [oddity for oddity in manifest.oddities if oddity.harmful]
+    assert not [oddity for oddity in manifest.issues if oddity.blocking]
     assert manifest.class_names == tuple(category.name for category in categories())
     for kind, channels in CHANNELS_OF_TYPE.items():
         of_kind = manifest.visibility[manifest.clothes_type == kind]
@@ -71,7 +71,7 @@ def test_visible_landmarks_lie_on_the_garment() -> None:
     inside = []
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        photograph = draw_photograph(draw_cloth(dress, rng), rng)
+        photograph = render_photograph(sample_cloth(dress, rng), rng)
         x1, y1, x2, y2 = photograph.box
         places = photograph.landmarks[photograph.visibility == VISIBLE]
         inside += list(((places > [x1 - 6, y1 - 6]) & (places < [x2 + 6, y2 + 6])).all(axis=1))

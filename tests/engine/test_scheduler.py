@@ -18,7 +18,7 @@ from bench.data.sources import open_source
 from bench.engine.scheduler import SourceSearcher
 from bench.engine.session import QUIET
 from bench.engine.tune import RETRIES
-from bench.files.locks import held
+from bench.files.locks import locked
 from bench.store.export import export
 from bench.store.fsck.results import StoreReferences, check_results
 from bench.store.plan import PlannedTrial
@@ -292,7 +292,7 @@ def test_what_another_run_is_training_is_waited_for(
     store = Store(tmp_path)
     with searcher(design, tmp_path) as (search, events):
         first, second = asked(search, "ray 1"), asked(search, "ray 2")
-        with held(store.claim(first), wait=True), held(store.claim(second), wait=True):
+        with locked(store.claim(first), wait=True), locked(store.claim(second), wait=True):
             search.on_trial_complete("ray 1", {"outcomes": [(first, "elsewhere")]})
             search.on_trial_complete("ray 2", {"outcomes": [(second, "elsewhere")]})
             assert search.suggest("ray 3") is None, "nothing to train before one of them ends"

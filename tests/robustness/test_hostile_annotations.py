@@ -78,7 +78,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_layout_that_is_spoiled_is_sound(root: Path) -> None:
     manifest = load_deepfashion(root)
-    assert len(manifest) == IMAGES and manifest.oddities == ()
+    assert len(manifest) == IMAGES and manifest.issues == ()
     check_against_lines(manifest, root)
 
 
@@ -104,7 +104,7 @@ def test_a_spoiled_file_gives_what_its_lines_say_or_one_clear_error(
             assert error.where and error.fix
             assert str(error).replace("\n", " ").isprintable()
         else:
-            event(f"a manifest, {'with' if manifest.oddities else 'without'} oddities")
+            event(f"a manifest, {'with' if manifest.issues else 'without'} oddities")
             check_against_lines(manifest, root)
             check_nothing_is_lost(manifest)
         assert time.process_time() - begun < 10
@@ -117,8 +117,8 @@ def check_nothing_is_lost(manifest: Manifest) -> None:
     """Whatever is not there any more is counted."""
     absent = (manifest.visibility == ABSENT).all(axis=1) | (manifest.partition < 0)
     if len(manifest) < IMAGES or absent.any():
-        assert manifest.oddities
-    for odd in manifest.oddities:
+        assert manifest.issues
+    for odd in manifest.issues:
         assert odd.kind.isprintable() and all(text.isprintable() for text in odd.examples)
 
 

@@ -102,7 +102,7 @@ def test_an_image_that_is_none_is_counted_and_allocates_nothing(
     found = check(open_source(tmp_path / "data"), decode=True)
     assert peak_bytes() - before < 100_000_000
     assert error.value.reason.isprintable()
-    (odd,) = [odd for odd in found.oddities if odd.kind == "image that cannot be decoded"]
+    (odd,) = [odd for odd in found.issues if odd.kind == "image that cannot be decoded"]
     assert odd.count == 1 and odd.examples[0].startswith(f"hat/bad.{ending}: ")
     assert not (tmp_path / "sprung").exists()
 
@@ -220,7 +220,7 @@ def test_no_line_and_no_link_leads_out_of_the_data_folder(
 
 
 def kinds(manifest: Manifest) -> dict[str, int]:
-    return {o.kind: o.count for o in manifest.oddities if not o.kind.startswith("image without")}
+    return {o.kind: o.count for o in manifest.issues if not o.kind.startswith("image without")}
 
 
 @pytest.mark.parametrize("name", ["Anno", "Img", "Eval"])

@@ -22,8 +22,8 @@ from bench.cli.progress import TrialDisplay, phase_bar
 from bench.data.sources import open_source
 from bench.engine.status import StudyStatus, TrialFailure
 from bench.errors import BenchError
+from bench.files.atomic import write_json
 from bench.store.plan import data_label
-from bench.store.record import write_json
 from bench.store.trials import STUDY_RECORD, Store
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b31m\r\b\u202e[red]x[/] [link=file:///etc/passwd]y[/link]"

@@ -245,15 +245,6 @@ def old_phantom(workspace: Desk) -> None:
     (folder / "phantom.json").write_text('{"version": 0}')
 
 
-def other_sizes(workspace: Desk) -> None:
-    np.savez(workspace.cache / "image-sizes-0000000000000000.npz", names=np.zeros(3))
-
-
-def damage_sizes(workspace: Desk) -> None:
-    other_sizes(workspace)
-    flip(workspace.cache / "image-sizes-0000000000000000.npz", 150)
-
-
 def progress_left(workspace: Desk) -> None:
     (workspace.cache / ".progress-x").mkdir()
     age(workspace.cache / ".progress-x")
@@ -283,8 +274,6 @@ def draft_left(workspace: Desk) -> None:
         (other_format, "stale features"),
         (old_weights, "stale weights"),
         (old_phantom, "stale phantom"),
-        (other_sizes, "stale image sizes"),
-        (damage_sizes, "damaged image sizes"),
         (progress_left, "leftover"),
         (draft_left, "leftover"),
     ],
@@ -344,6 +333,40 @@ def test_a_draft_that_is_whole_is_put_in_its_place(workspace: Desk) -> None:
         found.kind for found in workspace.fsck(repair=True).found
     ]
     assert workspace.fsck().found == () and workspace.store.read(ONE).id == ONE
+
+
+LEAVE = """
+import os, signal, sys
+from contextlib import ExitStack
+from pathlib import Path
+from bench.files.atomic import new_file, new_folder
+from bench.files.locks import locked
+results, cache, one, gone = Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:]
+with ExitStack() as stack:
+    for file in (
+        results / "studies" / "asked.json", results / "failures" / gone / "2.json",
+        cache / "image-sizes-0.npz", cache / "weights" / "x.weights.h5",
+        next(cache.glob("features/*")) / "x.npy",
+    ):
+        stack.enter_context(new_file(file)).write_text("half")
+    stack.enter_context(new_folder(results / "trials" / gone, drafts=results / "drafts"))
+    stack.enter_context(new_folder(results / "checkpoints" / one))
+    stack.enter_context(new_folder(cache / "phantom" / "p"))
+    stack.enter_context(locked(results / "claims" / gone, wait=True))
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_whatever_a_killed_process_left_is_found_and_removed(workspace: Desk) -> None:
+    before = {path for path in workspace.results.parent.rglob("*") if path.is_file()}
+    folders = [str(workspace.results), str(workspace.cache)]
+    subprocess.run([sys.executable, "-c", LEAVE, *folders, ONE, GONE], check=False)
+    assert workspace.fsck().found == (), "it may still be written"
+    age(workspace.results)
+    age(workspace.cache)
+    found = workspace.fsck(repair=True).found
+    assert [one.kind for one in found] == ["leftover"] * 9
+    assert {path for path in workspace.results.parent.rglob("*") if path.is_file()} == before
 
 
 def test_what_is_being_written_is_left_alone(workspace: Desk) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bench.data.sources import open_source
-from bench.data.trial_split import split_of
+from bench.data.split import split_of
 from bench.files.yaml import Located
 from bench.models.network import ModelInputs
 from bench.study.config_errors import known_settings

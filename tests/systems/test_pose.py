@@ -13,7 +13,7 @@ from bench.data.attributes import Attributes, data_identity, load_attributes
 from bench.data.ground_truth import GroundTruth
 from bench.data.phantom_attributes import PHANTOM_ATTRIBUTES
 from bench.data.sources import open_source
-from bench.data.trial_split import split_of
+from bench.data.split import split_of
 from bench.models.losses import NO_PLACE, NO_STATE
 from bench.store.record import TrialRecord
 from bench.store.trials import Store

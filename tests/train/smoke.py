@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.data.trial_split import split_of
+from bench.data.split import split_of
 from bench.store.record import TrialRecord
 from bench.study.overlays import base_overlays, put, stacked
 from bench.study.trial import TrialSpec

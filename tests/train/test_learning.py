@@ -9,7 +9,7 @@ import pytest
 
 from bench.data.phantom import generate_phantom
 from bench.data.sources import open_source
-from bench.data.trial_split import split_of
+from bench.data.split import split_of
 from bench.files.yaml import Located
 from bench.store.record import TrialRecord
 from bench.study.resolve import resolve_study

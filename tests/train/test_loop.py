@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bench.data.sources import open_source
-from bench.data.trial_split import split_of
+from bench.data.split import split_of
 from bench.store.features import FeatureStore, feature_key
 from bench.store.record import TrialRecord
 from bench.study.trial import TrialSpec, trial_id

@@ -42,7 +42,7 @@ def check(
         print_json(found.to_json())
     else:
         print_check(out, found)
-    if found.harmful:
+    if found.blocking:
         raise typer.Exit(1)
 
 
@@ -54,7 +54,7 @@ def print_check(console: Console, found: CheckReport) -> None:
             table.add_row(*(escape(str(cell)) for cell in row))
         console.print(table)
         console.print()
-    if found.harmful:
+    if found.blocking:
         console.print("[bold red]Training on this data as it stands would be wrong.[/]")
     else:
         console.print("[green]Nothing here would make training wrong.[/]")

@@ -1,23 +1,27 @@
-"""The cache folder looked over: all in it can be made again, so all of it can be repaired."""
+"""Checks the cache folder: all in it can be made again, so all of it can be repaired."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from bench.data.phantom import MARK, PHANTOM_VERSION
-from bench.data.sizes import DAMAGED
+from bench.files.atomic import DRAFT_SUFFIX
 from bench.files.checksums import file_checksum
 from bench.store.features import FORMAT, FeatureKey, FeatureStore
-from bench.store.fsck.findings import Finding, Repair, Say, foreign, is_left, leftover, removal
+from bench.store.fsck.findings import (
+    Finding,
+    Repair,
+    Say,
+    foreign,
+    leftover,
+    leftovers,
+    removal,
+)
 from bench.store.fsck.results import StoreReferences
 from bench.store.weights import checksum_path, weights_path
 from bench.study.trial import SEMANTICS
@@ -28,28 +32,25 @@ AGAIN = "the next run that wants it makes it again"
 
 
 def check_cache(cache: Path, known: StoreReferences, say: Say) -> Iterator[Finding]:
-    """Look a cache folder over.
+    """Check a cache folder.
 
     Args:
         cache: The folder.
         known: What the results folder refers to; with no study in it, nothing counts as stale.
-        say: Told of the progress.
+        say: Called with (phase, done, total).
     """
-    for path in sorted(cache.glob(".progress-*")):
-        if is_left(path):
-            yield leftover(path)
+    yield from leftovers(cache.glob(".progress-*"))
+    yield from leftovers(cache.glob(f".*{DRAFT_SUFFIX}"))
     yield from _weights(cache)
     yield from _features(cache, known, say)
-    yield from _sizes(cache, known)
     yield from _phantoms(cache)
 
 
 def _weights(cache: Path) -> Iterator[Finding]:
     for path in sorted((cache / "weights").glob("*")):
         made = re.fullmatch(r"(\w+)-phantom-v(\d+)\.weights\.h5", path.name)
-        if ".part." in path.name:
-            if is_left(path):
-                yield leftover(path)
+        if path.name.endswith(DRAFT_SUFFIX):
+            yield from leftovers([path])
         elif path.suffix == ".sha256":
             if not path.with_suffix("").is_file():
                 yield leftover(path)
@@ -149,50 +150,20 @@ def _shards(store: FeatureStore, say: Say) -> Iterator[Finding]:
         if path in whole or path.name == "about.json":
             continue
         if path.suffix == ".npy" or path.name.startswith("."):
-            if is_left(path):
-                yield leftover(path)
+            yield from leftovers([path])
         else:
             yield foreign(path, "the features' files")
-
-
-def _sizes(cache: Path, known: StoreReferences) -> Iterator[Finding]:
-    roots = {os.path.realpath(root) for root in known.roots}
-    roots |= {os.path.realpath(path) for path in (cache / "phantom").glob("*") if path.is_dir()}
-    bases = {base for root in roots for base in (root, *_folders(root))}
-    names = {hashlib.sha256(os.fsencode(base)).hexdigest()[:16] for base in bases}
-    for path in sorted(cache.glob("*.tmp")):
-        if is_left(path):
-            yield leftover(path)
-    for path in sorted(cache.glob("image-sizes-*.npz")):
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                for name in stored.files:
-                    stored[name]
-        except DAMAGED as error:
-            what = f"cannot be read: {error}"
-            yield Finding("damaged image sizes", path, what, removal(path, AGAIN))
-            continue
-        if known.roots and path.stem.removeprefix("image-sizes-") not in names:
-            what = "are of a folder that no study here is on"
-            yield Finding("stale image sizes", path, what, removal(path, AGAIN))
-
-
-def _folders(root: str) -> list[str]:
-    return (
-        [entry.path for entry in os.scandir(root) if entry.is_dir()] if Path(root).is_dir() else []
-    )
 
 
 def _phantoms(cache: Path) -> Iterator[Finding]:
     for path in sorted((cache / "phantom").glob("*")):
         if path.name.startswith("."):
-            if is_left(path):
-                yield leftover(path)
+            yield from leftovers([path])
             continue
         try:
             version = json.loads((path / MARK).read_text(encoding="utf-8"))["version"]
         except (OSError, ValueError, KeyError, TypeError):
-            yield foreign(path, "the phantoms drawn here")
+            yield foreign(path, "the phantoms generated here")
             continue
         if version != PHANTOM_VERSION:
             what = f"is of version {version}; {_megabytes(path)}"

@@ -1,11 +1,11 @@
-"""Looks results and cache over for what rotted, was cut short, does not belong or is stale.
+"""Checks results and cache for what rotted, was cut short, does not belong or is stale.
 
-Whatever can be made again is repaired on demand; nothing else is ever removed.
+Whatever can be made again is repaired on request; nothing else is ever removed.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -40,12 +40,12 @@ class Found:
 
 @dataclass(frozen=True)
 class FsckReport:
-    """What was looked over and what was found.
+    """What was checked and what was found.
 
     Args:
         trials: Trials in the store.
-        without_checksums: Those from before there were checksums, which could only be read.
-        found: What is not as it should be.
+        without_checksums: Trials from before there were checksums, which could only be read.
+        found: All findings.
     """
 
     trials: int
@@ -62,19 +62,19 @@ class FsckReport:
         return {
             "trials": self.trials,
             "without_checksums": self.without_checksums,
-            "found": [one.__dict__ for one in self.found],
+            "found": [asdict(one) for one in self.found],
             "retrain": self.retrain,
         }
 
 
 def fsck(results: Path, cache: Path, *, repair: bool, say: Say) -> FsckReport:
-    """Look a results folder and a cache folder over.
+    """Check a results folder and a cache folder.
 
     Args:
         results: Results folder.
         cache: Cache folder.
-        repair: Whether to repair what can be: drop what can be made again, and move damaged
-            records aside so that the next run makes them anew.
+        repair: Whether to drop what can be made again, and to move damaged records away so that
+            the next run makes them again.
         say: Called with (phase, done, total).
 
     Raises:

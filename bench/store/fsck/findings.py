@@ -1,10 +1,10 @@
-"""What `bench fsck` finds: a fault, where, and what may be done about it."""
+"""What `bench fsck` finds: what is wrong, where, and how it can be repaired."""
 
 from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +12,12 @@ Say = Callable[[str, int, int], None]
 """Called with (phase, done, total)."""
 
 LEFTOVER_SECONDS = 600.0
-"""What is half written and has not changed for so long was left by a process that is no more."""
+"""A half-written file that has not changed for so long was left by a process that is gone."""
 
 
 @dataclass(frozen=True)
 class Repair:
-    """What may be done about a finding without losing anything that cannot be made again.
+    """A repair that loses nothing that cannot be made again.
 
     Args:
         does: What it does, in words.
@@ -36,7 +36,7 @@ class Finding:
         kind: Short name, the same for all of a kind.
         path: File or folder.
         what: What is wrong with it.
-        repair: What may be done about it; None where that is the user's to decide.
+        repair: How to repair it; None where the user must decide.
         retrain: Names of trials that must be trained again because of it.
     """
 
@@ -57,6 +57,11 @@ def leftover(path: Path) -> Finding:
     return Finding("leftover", path, "was left half written", removal(path))
 
 
+def leftovers(paths: Iterable[Path]) -> Iterator[Finding]:
+    """Those of some half-written files and folders that nobody writes any more."""
+    return (leftover(path) for path in sorted(paths) if is_left(path))
+
+
 def removal(path: Path, then: str = "") -> Repair:
     """Removing a file or folder that can be made again.
 
@@ -75,7 +80,7 @@ def removal(path: Path, then: str = "") -> Repair:
 
 
 def is_left(path: Path) -> bool:
-    """Whether something half written has been left alone for so long that nobody writes it."""
+    """Whether something half written has not changed for so long that nobody is writing it."""
     parts = [path, *path.rglob("*")] if path.is_dir() else [path]
     try:
         newest = max(part.lstat().st_mtime for part in parts)

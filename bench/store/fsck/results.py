@@ -1,4 +1,4 @@
-"""The results folder looked over: trials, failures, drafts, searches and studies' records."""
+"""Checks the results folder: trials, failures, drafts, searches and studies' records."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import Any
 from bench.errors import BenchError
 from bench.files.checksums import check_files, read_with_checksum
 from bench.files.locks import is_locked
-from bench.store.fsck.findings import Finding, Repair, Say, foreign, is_left, leftover
+from bench.store.fsck.findings import Finding, Repair, Say, foreign, is_left, leftover, leftovers
 from bench.store.searches import read_search
-from bench.store.trials import Store, quarantine
+from bench.store.trials import Store
 
 OLD_FILES = frozenset(
     ("history.parquet", "predictions.parquet", "landmarks.parquet", "gate.parquet")
 )
-"""What a trial's folder may hold beside its trial.json, where that does not say."""
+"""Files of a trial from before its trial.json listed them."""
 
 _IDENTITY = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass
 class StoreReferences:
-    """What the results folder refers to, gathered while it is looked over.
+    """What the results folder refers to, gathered while it is checked.
 
     Args:
         names: Trial id -> how its study names it.
@@ -33,8 +33,7 @@ class StoreReferences:
         unfinished: Data of studies that lack trials.
         damaged: Trials that are not what was written.
         weights: Digests of the weights that trials were trained with.
-        roots: Folders that studies' data lay in.
-        trials: Trials looked over.
+        trials: Trials checked.
         without_checksums: Those from before there were checksums.
     """
 
@@ -43,30 +42,29 @@ class StoreReferences:
     unfinished: set[str] = field(default_factory=set)
     damaged: set[str] = field(default_factory=set)
     weights: set[str] = field(default_factory=set)
-    roots: set[Path] = field(default_factory=set)
     trials: int = 0
     without_checksums: int = 0
 
 
 def check_results(store: Store, known: StoreReferences, say: Say) -> Iterator[Finding]:
-    """Look a results folder over.
+    """Check a results folder.
 
     Args:
         store: The store.
         known: What it refers to, filled in here.
-        say: Told of the progress.
+        say: Called with (phase, done, total).
     """
     studies = []
     for path in sorted((store.root / "studies").glob("*")):
         if path.suffix != ".json":
-            yield leftover(path) if _is_draft(path) else foreign(path, "the studies' records")
+            yield from _draft_or_foreign(path, "the studies' records")
             continue
         try:
             study = read_with_checksum(path)
             _learn(study, known)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             yield Finding(
-                "damaged study record", path, f"cannot be read: {error}", _aside(store, path)
+                "damaged study record", path, f"cannot be read: {error}", _quarantine(store, path)
             )
             continue
         studies.append((path, study))
@@ -84,8 +82,6 @@ def _learn(study: dict[str, Any], known: StoreReferences) -> None:
         for seed, identity in arm["trials"].items():
             known.names[str(identity)] = f"{study['name']}: {arm['name']}, seed {seed}"
     known.fingerprints.add(str(study["data"]["fingerprint"]))
-    if "root" in study["data"]:
-        known.roots.add(Path(study["data"]["root"]))
 
 
 def _trials(store: Store, known: StoreReferences, say: Say) -> Iterator[Finding]:
@@ -123,7 +119,7 @@ def _trial(store: Store, identity: str, known: StoreReferences) -> Iterator[Find
             error.what if isinstance(error, BenchError) else f"trial.json lacks {error}",
             Repair(
                 "moved to damaged/; the next run trains it again",
-                lambda: store.set_aside(identity, "damaged"),
+                lambda: store.quarantine(folder),
             ),
             retrain=(f"{name} ({identity})" if name else identity,),
         )
@@ -137,13 +133,13 @@ def _superseded(store: Store, folder: Path) -> Iterator[Finding]:
     try:
         check_files(folder, read_with_checksum(folder / "trial.json").get("files", {}), ())
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        repair = Repair("moved to damaged/", lambda: quarantine(folder, store.root / "damaged"))
+        repair = Repair("moved to damaged/", lambda: store.quarantine(folder))
         yield Finding("damaged superseded trial", folder, str(error), repair)
 
 
 def _drafts(store: Store) -> Iterator[Finding]:
     for draft in sorted((store.root / "drafts").glob("*")):
-        identity = draft.name.partition(".")[0]
+        identity = draft.name.strip(".").partition(".")[0]
         if not (draft.is_dir() and _IDENTITY.fullmatch(identity)):
             yield foreign(draft, "the trials' drafts")
         elif not is_left(draft):
@@ -182,17 +178,17 @@ def _failures(store: Store) -> Iterator[Finding]:
         records = set(store.failure_paths(folder.name))
         for path in sorted(folder.iterdir()):
             if path not in records:
-                yield leftover(path) if _is_draft(path) else foreign(path, "the failed attempts")
+                yield from _draft_or_foreign(path, "the failed attempts")
                 continue
             try:
                 read_with_checksum(path)
             except (OSError, ValueError) as error:
                 what = f"cannot be read: {error}"
-                yield Finding("damaged failure record", path, what, _aside(store, path))
+                yield Finding("damaged failure record", path, what, _quarantine(store, path))
 
 
 def _claims_and_checkpoints(store: Store) -> Iterator[Finding]:
-    """What trials in training keep; of one that is stored, or of no trial at all, it is left."""
+    """Checkpoints and locks of trials in training; those of stored trials are leftovers."""
     for path in sorted((store.root / "checkpoints").glob("*")):
         identity = path.name.strip(".").partition(".")[0]
         if not _IDENTITY.fullmatch(identity):
@@ -221,7 +217,7 @@ def _searches(store: Store, known: StoreReferences) -> Iterator[Finding]:
                     known.unfinished.add(data)
         except (BenchError, KeyError) as error:
             what = error.what if isinstance(error, BenchError) else f"lacks {error}"
-            yield Finding("damaged search", path, what, _aside(store, path))
+            yield Finding("damaged search", path, what, _quarantine(store, path))
 
 
 def _missing(
@@ -243,10 +239,10 @@ def _missing(
         )
 
 
-def _is_draft(path: Path) -> bool:
-    return path.name.startswith(".") and is_left(path)
+def _draft_or_foreign(path: Path, belongs: str) -> Iterator[Finding]:
+    return leftovers([path]) if path.name.startswith(".") else iter([foreign(path, belongs)])
 
 
-def _aside(store: Store, path: Path) -> Repair:
-    place = store.root / "damaged" / path.parent.relative_to(store.root)
-    return Repair(f"moved to {place.name}/ in damaged/", lambda: quarantine(path, place))
+def _quarantine(store: Store, path: Path) -> Repair:
+    folder = path.parent.relative_to(store.root)
+    return Repair(f"moved to {folder.name}/ in damaged/", lambda: store.quarantine(path, folder))
