@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
 from bench.data.attributes import ATTRIBUTE_TYPES, YES, Attributes, load_attributes
-from bench.data.images import UnreadableImage
-from bench.data.images import decode as decode_image
+from bench.data.images import decode_batch
 from bench.data.issues import IssueLog
 from bench.data.manifest import (
     ABSENT,
@@ -185,21 +182,14 @@ def _by_type(attributes: Attributes) -> dict[str, dict[str, float]]:
 def _undecodable(
     manifest: Manifest, progress: Callable[[int, int], None] | None
 ) -> tuple[DataIssue, ...]:
-    def fault(path: str) -> str | None:
-        try:
-            decode_image(manifest.root / path, _DECODED_SIZE)
-        except UnreadableImage as error:
-            return f"{path}: {error.reason}"
-        return None
-
     faults: list[str] = []
     paths = manifest.paths.tolist()
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        for at in range(0, len(paths), _CHUNK):
-            part = paths[at : at + _CHUNK]
-            faults += [reason for reason in pool.map(fault, part) if reason is not None]
-            if progress is not None:
-                progress(at + len(part), len(paths))
+    for at in range(0, len(paths), _CHUNK):
+        part = paths[at : at + _CHUNK]
+        _, unreadable = decode_batch(manifest.root, part, _DECODED_SIZE)
+        faults += [f"{part[row]}: {reason}" for row, reason in unreadable]
+        if progress is not None:
+            progress(at + len(part), len(paths))
     log = IssueLog()
     for reason in faults:
         log.add(

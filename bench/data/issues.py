@@ -5,8 +5,6 @@ Reading prints nothing and drops nothing quietly: whatever it skips is counted h
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from bench.data.manifest import DataIssue
 
 EXAMPLES = 5
@@ -15,18 +13,11 @@ EXAMPLES = 5
 _LONGEST = 300
 
 
-@dataclass
-class _Kind:
-    count: int = 0
-    blocking: bool = False
-    examples: list[str] = field(default_factory=list)
-
-
 class IssueLog:
     """Issues of one source, in the order in which each kind was first found."""
 
     def __init__(self) -> None:
-        self._kinds: dict[str, _Kind] = {}
+        self._issues: dict[str, DataIssue] = {}
 
     def add(self, kind: str, example: str = "", *, blocking: bool = False, count: int = 1) -> None:
         """Count an issue.
@@ -39,23 +30,17 @@ class IssueLog:
         """
         if count < 1:
             return
-        entry = self._kinds.setdefault(kind, _Kind())
-        entry.count += count
-        entry.blocking = entry.blocking or blocking
-        if example and len(entry.examples) < EXAMPLES:
-            entry.examples.append(printable(example))
-
-    def count(self, kind: str) -> int:
-        """How many of a kind were found so far."""
-        return self._kinds[kind].count if kind in self._kinds else 0
+        found = self._issues.get(kind, DataIssue(kind, 0))
+        examples = found.examples
+        if example and len(examples) < EXAMPLES:
+            examples += (printable(example),)
+        self._issues[kind] = DataIssue(
+            kind, found.count + count, examples, found.blocking or blocking
+        )
 
     def issues(self) -> tuple[DataIssue, ...]:
         """All kinds found, blocking ones first."""
-        found = [
-            DataIssue(kind, entry.count, tuple(entry.examples), entry.blocking)
-            for kind, entry in self._kinds.items()
-        ]
-        return tuple(sorted(found, key=lambda issue: not issue.blocking))
+        return tuple(sorted(self._issues.values(), key=lambda issue: not issue.blocking))
 
 
 def printable(text: str) -> str:

@@ -6,6 +6,7 @@ trial counts once its `trial.json` is there, which is sent last; nothing there i
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
-from bench.files.checksums import check_files, read_with_checksum
+from bench.files.checksums import check_files, read_with_checksum, without_checksum
 from bench.store.trials import Store
 
 Say = Callable[[str, int, int], None]
@@ -123,10 +124,7 @@ def _studies(store: Store, files: Any, root: str) -> None:
     for path in files.glob(f"{root}/studies/*.json"):
         name = path.split("/")[-1].removesuffix(".json")
         if name not in here:
-            with tempfile.TemporaryDirectory(prefix="ropanet-bench-") as scratch:
-                copy = Path(scratch) / "study.json"
-                copy.write_bytes(files.cat_file(path))
-                store.write_study(name, read_with_checksum(copy))
+            store.write_study(name, without_checksum(json.loads(files.cat_file(path))))
     files.makedirs(f"{root}/studies", exist_ok=True)
     for name in here:
         path = store.root / "studies" / f"{name}.json"

@@ -76,7 +76,7 @@ class Table(Generic[T]):
         import pyarrow as pa
 
         arrays = {column: getattr(value, column.field) for column in self.columns}
-        write_parquet(
+        _write_parquet(
             path,
             pa.table(
                 {c.name: c.to_arrow(array) for c, array in arrays.items() if array is not None},
@@ -86,7 +86,7 @@ class Table(Generic[T]):
 
     def read(self, path: Path) -> T:
         """An object from a Parquet file."""
-        table = read_parquet(path)
+        table = _read_parquet(path)
         header = {
             key.decode(): text.decode() for key, text in (table.schema.metadata or {}).items()
         }
@@ -98,8 +98,7 @@ class Table(Generic[T]):
         return self.of(**fields, **self.read_header(header))
 
 
-def write_parquet(path: Path, table: Any) -> None:
-    """Write an Arrow table, compressed."""
+def _write_parquet(path: Path, table: Any) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -118,8 +117,7 @@ def write_parquet(path: Path, table: Any) -> None:
     )
 
 
-def read_parquet(path: Path) -> Any:
-    """An Arrow table from its file."""
+def _read_parquet(path: Path) -> Any:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
