@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -142,6 +141,7 @@ def run(
 ) -> None:
     """Train whatever of one or more studies is not in the store yet."""
     from bench.cli.progress import phase_bar, trial_bar
+    from bench.engine.config import RunOptions
     from bench.engine.resources import Resources
     from bench.engine.run import run as run_studies
 
@@ -151,23 +151,22 @@ def run(
             where="--only",
             fix="run that study alone",
         )
-    requests = [
-        replace(
-            _request(study, data, profile, results, cache, only, settings),
-            limit=limit,
-            rerun=rerun,
-            trial_timeout=trial_timeout,
-            checkpoint_seconds=checkpoint_every,
-            reuse_compiled=share,
-        )
-        for study in studies
-    ]
+    options = RunOptions(
+        results=results,
+        cache=cache,
+        limit=limit,
+        rerun=rerun,
+        trial_timeout=trial_timeout,
+        checkpoint_seconds=checkpoint_every,
+        reuse_compiled=share,
+    )
     screen = err if as_json else out
     if mirror_url is not None:
         _mirror(results, mirror_url)
     try:
         found = run_studies(
-            requests,
+            [_request(study, data, profile, only, settings) for study in studies],
+            options,
             Resources(workers, threads, gpus_per_trial, address),
             phases=lambda: phase_bar(screen),
             trials_shown=trial_bar(screen),
@@ -181,7 +180,7 @@ def run(
         if mirror_url is not None:
             _mirror(results, mirror_url)
     if as_json:
-        _print_json([result.__dict__ for result in found])
+        _print_json([result.to_json() for result in found])
     else:
         _print_run(found, results)
     if any(result.failed for result in found):
@@ -226,8 +225,8 @@ def plan(
     """Show what a run would do, and do nothing."""
     from bench.cli.render import plan_overview, print_plan
 
-    request = _request(study, data, profile, results, cache, only, settings)
-    overview = plan_overview(request)
+    request = _request(study, data, profile, only, settings)
+    overview = plan_overview(request, results, cache)
     if as_json:
         _print_json(overview)
     else:
@@ -330,7 +329,7 @@ def verify(
     from bench.cli.progress import phase_bar, trial_bar
     from bench.cli.render import print_verified
     from bench.engine.resources import Resources
-    from bench.engine.verify import CLOSE, IDENTICAL
+    from bench.engine.verify import Verdict
     from bench.engine.verify import verify as train_again
     from bench.store.trials import Store
 
@@ -355,10 +354,10 @@ def verify(
         trials_shown=trial_bar(screen),
     )
     if as_json:
-        _print_json([one.__dict__ for one in found])
+        _print_json([one.to_json() for one in found])
     else:
         print_verified(out, found)
-    if any(one.verdict not in (IDENTICAL, CLOSE) for one in found):
+    if any(one.verdict not in (Verdict.IDENTICAL, Verdict.CLOSE) for one in found):
         raise typer.Exit(1)
 
 
@@ -564,8 +563,6 @@ def _request(
     study: Path,
     data: Path | None,
     profile: str | None,
-    results: Path,
-    cache: Path,
     only: list[str] | None,
     settings: list[str] | None,
 ) -> StudyRequest:
@@ -578,8 +575,6 @@ def _request(
         study=study,
         data=data,
         profile=profile,
-        results=results,
-        cache=cache,
         only=tuple(only or ()),
         settings=_settings(settings or []),
     )

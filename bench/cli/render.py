@@ -39,17 +39,22 @@ SAMPLED_ARMS = 300
 """Arms that the cost of a larger grid is estimated from."""
 
 
-def plan_overview(request: StudyRequest) -> dict[str, Any]:
+def plan_overview(request: StudyRequest, results: Path, cache: Path) -> dict[str, Any]:
     """What a run would do, as plain data.
+
+    Args:
+        request: The study.
+        results: Results folder.
+        cache: Cache folder.
 
     Raises:
         BenchError: The study or its data is at fault.
     """
     from bench.engine.request import check_only, resolve
 
-    prepared = resolve(request)
+    prepared = resolve(request, cache)
     design, manifest = prepared.design, prepared.manifest
-    store = Store(request.results)
+    store = Store(results)
     check_only(design, request)
     total = design.arm_count * len(design.seeds)
     whole = total <= COUNTED_TRIALS
@@ -76,7 +81,7 @@ def plan_overview(request: StudyRequest) -> dict[str, Any]:
         "tuning": None,
     }
     if design.tuning is not None:
-        return _plan_tuned(request, prepared, overview, store)
+        return _plan_tuned(request, prepared, overview, store, cache)
     if manifest is None:
         return overview
     trials = [
@@ -91,7 +96,7 @@ def plan_overview(request: StudyRequest) -> dict[str, Any]:
         for seed in design.seeds
         for spec in (arm.trial(seed),)
     ]
-    needs = feature_needs([arm.spec for arm in arms], manifest, request.cache)
+    needs = feature_needs([arm.spec for arm in arms], manifest, cache)
     overview["features"] = _features(needs)
     distinct = list({trial.id: trial for trial in trials}.values())
     cost = asdict(cost_of(distinct, needs, manifest, store))
@@ -125,7 +130,11 @@ def _features(needs: Sequence[FeatureNeed]) -> list[dict[str, Any]]:
 
 
 def _plan_tuned(
-    request: StudyRequest, prepared: ResolvedStudy, overview: dict[str, Any], store: Store
+    request: StudyRequest,
+    prepared: ResolvedStudy,
+    overview: dict[str, Any],
+    store: Store,
+    cache: Path,
 ) -> dict[str, Any]:
     """The plan of a tuned study, whose settings are not known beforehand but whose number is."""
     design, manifest = prepared.design, prepared.manifest
@@ -141,7 +150,7 @@ def _plan_tuned(
         return overview
     left = expected_trials(design, plans, manifest, store)
     specs = [spec for plan in plans for spec in feature_specs(plan.tuning, plan.spec)]
-    needs = feature_needs(specs, manifest, request.cache)
+    needs = feature_needs(specs, manifest, cache)
     missing = sum(not trial.stored for trial in left)
     return overview | {
         "stored": overview["trials"] - missing,
@@ -340,7 +349,9 @@ def print_fsck(console: Console, report: FsckReport) -> None:
 
 def print_verified(console: Console, found: Sequence[Verification]) -> None:
     """Print how stored trials compare with the same trained again."""
-    colours = {"identical": "green", "within tolerance": "green", "different": "red"}
+    from bench.engine.verify import Verdict
+
+    colours = {Verdict.IDENTICAL: "green", Verdict.CLOSE: "green", Verdict.DIFFERENT: "red"}
     for one in found:
         colour = colours.get(one.verdict, "yellow")
         said = f"[{colour}]{one.verdict}[/] {escape(printable(one.name or one.trial))}"
