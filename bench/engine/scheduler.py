@@ -8,11 +8,13 @@ Tune trains them all, so that each worker imports Keras once.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from ray.tune.search import Searcher
 
+from bench.files.disk import disk_full
 from bench.files.locks import is_locked
 from bench.store.plan import PlannedTrial
 from bench.store.trials import CRASHED, Store
@@ -72,6 +74,7 @@ class SourceSearcher(Searcher):
         self._again: deque[PlannedTrial] = deque()
         self._losses = Counter[str]()
         self._failures_before: dict[str, int] = {}
+        self._error: Exception | None = None
         self.outcomes: dict[str, TrialStatus] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
@@ -105,11 +108,14 @@ class SourceSearcher(Searcher):
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Trials of a batch ended, and others are still to come."""
-        batch = self._running[trial_id]
-        for identity, status in result["outcomes"]:
-            self._report(batch.pop(identity), TrialStatus(status))
-        if result["next"] is not None:
-            self._event(batch[result["next"]], TrialStatus.STARTED)
+        with self._errors_kept():
+            batch = self._running[trial_id]
+            for identity, status in result["outcomes"]:
+                self._report(batch.pop(identity), TrialStatus(status))
+            if result["disk_full"] is not None:
+                raise disk_full(result["disk_full"])
+            if result["next"] is not None:
+                self._event(batch[result["next"]], TrialStatus.STARTED)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -126,20 +132,39 @@ class SourceSearcher(Searcher):
             trial_id: Ray's name of the batch.
             why: Ray's message.
         """
-        for trial in self._running.pop(trial_id).values():
-            self._event(trial, TrialStatus.LOST)
-            self._losses[trial.id] += 1
-            if self._losses[trial.id] <= RETRIES:
-                self._again.append(trial)
-                continue
-            failure = {
-                "kind": CRASHED,
-                "error": f"the worker process died, {RETRIES + 1} times",
-                "traceback": why or "no message",
-                "spec": trial.spec.model_dump(mode="json"),
-            }
-            self._store.write_failure(trial.id, failure)
-            self._report(trial, TrialStatus.FAILED)
+        with self._errors_kept():
+            for trial in self._running.pop(trial_id).values():
+                self._event(trial, TrialStatus.LOST)
+                self._losses[trial.id] += 1
+                if self._losses[trial.id] <= RETRIES:
+                    self._again.append(trial)
+                    continue
+                failure = {
+                    "kind": CRASHED,
+                    "error": f"the worker process died, {RETRIES + 1} times",
+                    "traceback": why or "no message",
+                    "spec": trial.spec.model_dump(mode="json"),
+                }
+                self._store.write_failure(trial.id, failure)
+                self._report(trial, TrialStatus.FAILED)
+
+    @contextmanager
+    def _errors_kept(self) -> Iterator[None]:
+        """Keep an error for `check`: raised now, Ray would take it for the trial's own."""
+        try:
+            yield
+        except Exception as error:
+            self._error = self._error or error
+
+    def check(self) -> None:
+        """End the run where it cannot go on.
+
+        Raises:
+            BenchError: A worker could not write any more.
+            Exception: A source or the store failed, when it was told how a trial ended.
+        """
+        if self._error is not None:
+            raise self._error
 
     def _look_elsewhere(self) -> None:
         """Trials that another run was training: either it ended one, or it gave one up."""

@@ -19,7 +19,6 @@ from bench.engine.config import WorkerConfig
 from bench.engine.scheduler import Event, Source, SourceSearcher
 from bench.engine.session import Session
 from bench.engine.worker import TrialWorker
-from bench.files.disk import disk_full
 from bench.store.trials import Store
 from bench.train.status import TrialStatus
 
@@ -40,10 +39,10 @@ def train_sources(
 
     Raises:
         BenchError: A worker could not write any more.
+        OSError: What came of a trial could not be written.
     """
     split = session.split
     searcher = SourceSearcher(sources, Store(config.options.results), event, split.workers)
-    watcher = WorkerWatcher(searcher)
     trainable = tune.with_parameters(
         TrialWorker, worker=config, threads=split.cpus, home=session.home, actor=session.actor
     )
@@ -62,13 +61,13 @@ def train_sources(
                 name="run",
                 storage_path=scratch,
                 verbose=0,
-                callbacks=[watcher, Interrupts(session.interrupted)],
+                callbacks=[WorkerWatcher(searcher), Interrupts(session.interrupted)],
                 failure_config=tune.FailureConfig(max_failures=0),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 log_to_file=False,
             ),
         ).fit()
-    watcher.check_disk()
+    searcher.check()
     return searcher.outcomes
 
 
@@ -92,15 +91,10 @@ class Interrupts(tune.Callback):
 
 
 class WorkerWatcher(tune.Callback):
-    """Notices what Ray does not tell a searcher: that a worker began, was lost, or cannot write.
-
-    Args:
-        searcher: Told of the former two.
-    """
+    """Tells a searcher what Ray does not: that a worker began a batch, and why one was lost."""
 
     def __init__(self, searcher: SourceSearcher) -> None:
         self._searcher = searcher
-        self._disk_full: str | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         # Ray saves its callbacks with its own state; a searcher is not to be saved.
@@ -111,16 +105,6 @@ class WorkerWatcher(tune.Callback):
     ) -> None:
         self._searcher.started(trial.trial_id)
 
-    def on_trial_result(
-        self,
-        iteration: int,
-        trials: list[Trial],
-        trial: Trial,
-        result: dict[str, Any],
-        **info: Any,
-    ) -> None:
-        self._disk_full = self._disk_full or result["disk_full"]
-
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
@@ -128,13 +112,4 @@ class WorkerWatcher(tune.Callback):
         self._searcher.lost(trial.trial_id, why)
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
-        self.check_disk()
-
-    def check_disk(self) -> None:
-        """End the run where a worker could not write.
-
-        Raises:
-            BenchError: It could not.
-        """
-        if self._disk_full is not None:
-            raise disk_full(self._disk_full)
+        self._searcher.check()

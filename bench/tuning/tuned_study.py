@@ -9,84 +9,18 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from bench.data.manifest import Manifest
 from bench.store.plan import PlannedTrial
-from bench.store.searches import (
-    Proposal,
-    SearchLog,
-    mean_score,
-    read_search,
-    search_path,
-    set_aside,
-)
+from bench.store.searches import SearchLog, read_search, search_path, set_aside
 from bench.store.trials import Store
 from bench.study.design import Design
 from bench.study.space import feature_specs, judged
 from bench.study.trial import TrialSpec
 from bench.train.status import IN_STORE, TrialStatus
 from bench.tuning.allowance import Allowance
+from bench.tuning.running_search import RunningSearch
 from bench.tuning.winners import most_proposals, search_plans, tuned_record, winners, winners_trials
-
-if TYPE_CHECKING:
-    from bench.tuning.oracle import ArmSearch
-
-
-class _RunningSearch:
-    """An arm's search while it runs: trials to hand out, and proposals that wait for them."""
-
-    def __init__(self, search: ArmSearch) -> None:
-        self.search = search
-        self.waiting: dict[int, dict[str, float | None]] = {}
-        self.queue: deque[PlannedTrial] = deque()
-        for proposal in search.pending():
-            self._take(proposal)
-
-    @property
-    def turn(self) -> tuple[bool, int, int]:
-        """Sorts arms: first those with a trial ready, then those that wait for the least."""
-        return not self.queue, len(self.waiting), len(self.search.search.proposals)
-
-    def next_trial(self, most: int) -> PlannedTrial | None:
-        """A trial of a proposal; None where there is none before another ends.
-
-        Args:
-            most: Most proposals to wait for at the same time.
-        """
-        while not self.queue:
-            if len(self.waiting) >= most:
-                return None
-            proposal = self.search.ask()
-            if proposal is None:
-                return None
-            if proposal.trials:
-                self._take(proposal)
-        return self.queue.popleft()
-
-    def _take(self, proposal: Proposal) -> None:
-        plan = self.search.plan
-        specs = plan.trials(proposal.values, proposal.epochs)
-        for identity, spec in zip(proposal.trials, specs, strict=True):
-            name = f"{plan.arm}, proposal {proposal.number + 1}"
-            self.queue.append(PlannedTrial(identity, name, spec.seed, spec, stored=False))
-        self.waiting[proposal.number] = {}
-
-    def waits_for(self, identity: str) -> list[int]:
-        """Numbers of the proposals that wait for a trial."""
-        proposals = self.search.search.proposals
-        return [number for number in self.waiting if identity in proposals[number].trials]
-
-    def answer(self, identity: str, score: float | None, error: str | None) -> None:
-        """Count in a trial's score, wherever a proposal waits for it."""
-        for number in self.waits_for(identity):
-            proposal = self.search.search.proposals[number]
-            known = self.waiting[number]
-            known[identity] = score
-            if len(known) == len(proposal.trials):
-                del self.waiting[number]
-                values = [float("nan") if v is None else v for v in known.values()]
-                self.search.tell(number, mean_score(values), error)
 
 
 class TunedStudy:
@@ -102,7 +36,6 @@ class TunedStudy:
 
     Attributes:
         found: Called with each trial that had ended before its turn came.
-        stored: Trials that were in the store already, or that another study or run trained.
     """
 
     def __init__(
@@ -123,16 +56,14 @@ class TunedStudy:
         if rerun:
             for plan in self.plans:
                 set_aside(search_path(store.root, plan.id))
-        self._running: list[_RunningSearch] | None = None
+        self._running: list[RunningSearch] | None = None
         self._winners: deque[PlannedTrial] | None = None
         self._tests: list[PlannedTrial] = []
         self._outcomes: dict[str, TrialStatus] = {}
-        self._handed_out: set[str] = set()
-        self._others: set[str] = set()
-        """Trials that are waited for and that another study handed out."""
-        self._found: set[str] = set()
+        self._asked: dict[str, bool] = {}
+        """Trials that the study asked for -> whether it was the one to hand them out."""
+        self._stored_before = self._answered() * len(self._tuning.seed_list)
         self.found: Callable[[PlannedTrial], None] = lambda trial: None
-        self.stored = self._answered() * len(self._tuning.seed_list)
         self.write()
 
     @property
@@ -186,8 +117,16 @@ class TunedStudy:
     @property
     def finished(self) -> int:
         """Trials that were trained now."""
-        ended = (self._outcomes.get(identity) for identity in self._handed_out)
-        return sum(status is TrialStatus.FINISHED for status in ended)
+        return sum(
+            handed_out and self._outcomes.get(identity) is TrialStatus.FINISHED
+            for identity, handed_out in self._asked.items()
+        )
+
+    @property
+    def stored(self) -> int:
+        """Trials that were in the store already, or that another study or run trained."""
+        stored = sum(self._outcomes.get(identity) in IN_STORE for identity in self._asked)
+        return self._stored_before + stored - self.finished
 
     @property
     def diverged(self) -> list[str]:
@@ -202,7 +141,7 @@ class TunedStudy:
     def _tests_that(self, status: TrialStatus) -> list[str]:
         return [trial.name for trial in self._tests if self._outcomes.get(trial.id) is status]
 
-    def begin(self, pool: dict[str, _RunningSearch]) -> None:
+    def begin(self, pool: dict[str, RunningSearch]) -> None:
         """Open every search, as it stands in its file.
 
         Args:
@@ -217,7 +156,7 @@ class TunedStudy:
         for plan in self.plans:
             if plan.id not in pool:
                 log = SearchLog(search_path(self._store.root, plan.id), plan, versions())
-                pool[plan.id] = _RunningSearch(ArmSearch(plan, log))
+                pool[plan.id] = RunningSearch(ArmSearch(plan, log))
         self._running = list({plan.id: pool[plan.id] for plan in self.plans}.values())
 
     def next_batch(self, workers: int, busy: Container[str]) -> list[PlannedTrial]:
@@ -235,12 +174,10 @@ class TunedStudy:
         while self._allowance.left and (trial := self._next(most)) is not None:
             if self._known(trial):
                 continue
-            if trial.id in busy:
-                self._others.add(trial.id)
-                continue
-            self._allowance.take(1)
-            self._handed_out.add(trial.id)
-            return [trial]
+            self._asked.setdefault(trial.id, trial.id not in busy)
+            if trial.id not in busy:
+                self._allowance.take(1)
+                return [trial]
         return []
 
     def _next(self, most: int) -> PlannedTrial | None:
@@ -266,9 +203,8 @@ class TunedStudy:
                 self._outcomes[trial.id] = TrialStatus.DIVERGED
             else:
                 return False
-        if trial.id not in self._handed_out and trial.id not in self._found:
-            self._found.add(trial.id)
-            self.stored += self._outcomes[trial.id] in IN_STORE
+        if trial.id not in self._asked:
+            self._asked[trial.id] = False
             self.found(trial)
         self._answer(trial.id)
         return True
@@ -279,10 +215,6 @@ class TunedStudy:
     def ended(self, identity: str, status: TrialStatus) -> None:
         """A trial ended, whoever handed it out."""
         self._outcomes[identity] = status
-        if identity in self._handed_out:
-            self.stored += status is TrialStatus.STORED  # another run was faster
-        elif identity in self._others:
-            self.stored += status in IN_STORE
         self._answer(identity)
 
     def _answer(self, identity: str) -> None:
@@ -308,7 +240,7 @@ def opened(studies: Sequence[TunedStudy]) -> Iterator[None]:
     Raises:
         BenchError: Another run is at one of them, or this KerasTuner cannot continue it.
     """
-    pool: dict[str, _RunningSearch] = {}
+    pool: dict[str, RunningSearch] = {}
     try:
         for study in studies:
             study.begin(pool)

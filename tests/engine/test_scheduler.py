@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -343,7 +344,7 @@ def batch_of(search: SourceSearcher, ray_trial: str) -> list[str]:
 
 def ended(identity: str, status: str, following: str | None = None) -> dict[str, Any]:
     """What a worker reports."""
-    return {"outcomes": [(identity, status)], "next": following}
+    return {"outcomes": [(identity, status)], "next": following, "disk_full": None}
 
 
 def test_what_another_run_is_training_is_waited_for(
@@ -422,6 +423,21 @@ def test_workers_are_reused_for_batches_that_are_handed_out_one_by_one(
     batches = train([], tmp_path / "results", workers=2, known=known)
     assert [len(batch) for batch in batches] == [4] * 6
     assert len(list(tmp_path.glob("worker *"))) == 2
+
+
+class Unwritable(TrialList):
+    """A source that cannot note how a trial ended."""
+
+    def ended(self, identity: str, status: TrialStatus) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+
+def test_a_source_that_cannot_go_on_ends_the_run_with_its_own_error(
+    design: tuple[Design, Manifest], tmp_path: Path, cluster: None
+) -> None:
+    known = Unwritable(known_trials(*design, 3), reuse_compiled=True)
+    with pytest.raises(OSError, match="no space left"):
+        train([], tmp_path / "results", workers=1, known=known)
 
 
 def test_studies_over_whatever_data_share_one_limit(
