@@ -49,7 +49,8 @@ def main() -> None:
         file.write_text(f"{STUDY}seeds: {asked.seeds}\n")
         settings = {"train.epochs": asked.epochs}
         design = resolve(
-            StudyRequest(file, profile="laptop", cache=asked.cache, settings=settings),
+            StudyRequest(file, profile="laptop", settings=settings),
+            asked.cache,
             draw=lambda phase, done, total: None,
         )
     compiled = Compiled()

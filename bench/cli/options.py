@@ -45,8 +45,6 @@ def study_request(
     study: Path,
     data: Path | None,
     profile: str | None,
-    results: Path,
-    cache: Path,
     only: list[str] | None,
     settings: list[str] | None,
 ) -> StudyRequest:
@@ -64,8 +62,6 @@ def study_request(
         study=study,
         data=data,
         profile=profile,
-        results=results,
-        cache=cache,
         only=tuple(only or ()),
         settings=_settings(settings or []),
     )

@@ -18,9 +18,8 @@ from rich.progress import (
 )
 
 from bench.engine.resources import ResourceSplit
-
-ENDS = ("finished", "stored", "diverged", "failed")
-"""Ends of a trial; others come again."""
+from bench.store.plan import PlannedTrial
+from bench.train.status import ENDED, TrialStatus
 
 PLAIN_SECONDS = 10.0
 """Off a terminal, a line at most this often."""
@@ -72,14 +71,13 @@ class TrialDisplay:
         console: Where to show it.
         total: Trials to run.
         stored: Trials of the study that are in the store already.
-        names: Trial id -> how to name it.
     """
 
-    def __init__(self, console: Console, total: int, stored: int, names: dict[str, str]) -> None:
+    def __init__(self, console: Console, total: int, stored: int) -> None:
         self._console = console
-        self._total, self._stored, self._names = total, stored, names
+        self._total, self._stored = total, stored
         self._running: set[str] = set()
-        self._counts = Counter[str]()
+        self._counts = Counter[TrialStatus]()
         self._begun = time.monotonic()
         self._bar = _bar(console) if console.is_terminal else None
         self._last = float("-inf")
@@ -94,18 +92,18 @@ class TrialDisplay:
         if self._bar is not None:
             self._bar.stop()
 
-    def event(self, trial: str, what: str) -> None:
-        """A trial `started`, or what became of it (`bench.engine.worker.TrialWorker.step`)."""
-        if what == "started":
-            self._running.add(trial)
+    def event(self, trial: PlannedTrial, status: TrialStatus) -> None:
+        """Something happened to a trial."""
+        if status is TrialStatus.STARTED:
+            self._running.add(trial.id)
         else:
-            self._running.discard(trial)
-        if what in ENDS:
-            self._counts[what] += 1
-        if what in ("failed", "diverged"):
+            self._running.discard(trial.id)
+        if status in ENDED:
+            self._counts[status] += 1
+        if status in (TrialStatus.FAILED, TrialStatus.DIVERGED):
             self._console.print(
-                f"  {what}: {self._names.get(trial, trial)}",
-                style="red" if what == "failed" else "yellow",
+                f"  {status}: {trial.name}",
+                style="red" if status is TrialStatus.FAILED else "yellow",
                 markup=False,
             )
         self._show()
@@ -113,9 +111,9 @@ class TrialDisplay:
     def _show(self) -> None:
         done = self._counts.total()
         parts = [f"{len(self._running)} running"]
-        for what in ("failed", "diverged"):
-            if self._counts[what]:
-                parts.append(f"{self._counts[what]} {what}")
+        for status in (TrialStatus.FAILED, TrialStatus.DIVERGED):
+            if self._counts[status]:
+                parts.append(f"{self._counts[status]} {status}")
         if self._stored:
             parts.append(f"{self._stored} in the store already")
         if done:
@@ -132,15 +130,13 @@ class TrialDisplay:
             )
 
 
-def trial_bar(
-    console: Console,
-) -> Callable[[int, int, dict[str, str], ResourceSplit], TrialDisplay]:
+def trial_bar(console: Console) -> Callable[[int, int, ResourceSplit], TrialDisplay]:
     """What shows the trials of a run: says what each may use, then makes its display."""
 
-    def show(total: int, stored: int, names: dict[str, str], shares: ResourceSplit) -> TrialDisplay:
-        each = f"{shares.cpus} CPU" + (f" and {shares.gpus:g} GPU" if shares.gpus else "")
-        console.print(f"{total} trials to train, {shares.workers} at a time, {each} each")
-        return TrialDisplay(console, total, stored, names)
+    def show(total: int, stored: int, split: ResourceSplit) -> TrialDisplay:
+        each = f"{split.cpus} CPU" + (f" and {split.gpus:g} GPU" if split.gpus else "")
+        console.print(f"{total} trials to train, {split.workers} at a time, {each} each")
+        return TrialDisplay(console, total, stored)
 
     return show
 

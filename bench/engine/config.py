@@ -1,4 +1,4 @@
-"""Where a run's workers read and write. Light: it is laid out before Ray is there."""
+"""What holds for all trials of a run: what was asked for, and what its workers must know. Light."""
 
 from __future__ import annotations
 
@@ -9,35 +9,49 @@ from bench.systems.settings import BackboneSettings
 
 
 @dataclass(frozen=True)
+class RunOptions:
+    """How to run, whatever is run.
+
+    Args:
+        results: Results folder.
+        cache: Cache folder.
+        limit: Most trials to train, of all studies together; None for all.
+        rerun: Train again what is in the store, and replace it; also what diverged.
+        trial_timeout: Seconds that a trial may take; None for any.
+        checkpoint_seconds: Seconds between two checkpoints of a trial.
+        reuse_compiled: Whether trials of one shape reuse a compiled network
+            (`bench.train.compiled`); the same bytes.
+    """
+
+    results: Path = Path("results")
+    cache: Path = Path(".cache")
+    limit: int | None = None
+    rerun: bool = False
+    trial_timeout: float | None = None
+    checkpoint_seconds: float = 60.0
+    reuse_compiled: bool = True
+
+
+@dataclass(frozen=True)
 class WorkerConfig:
-    """Where a run's workers read and write, and what holds for all of its trials.
+    """What a worker must know.
 
     Args:
         run: Identity of the run.
-        data: Root of the data.
+        options: The run's options, its folders absolute.
+        data_root: Root of the data.
         fingerprint: Fingerprint of the data.
-        needs: Backbones, and the rows of the manifest that each is applied to.
-        cache: Cache folder.
-        results: Results folder.
-        log: File that everything a worker prints is added to.
+        features: Backbones, and the rows of the manifest that each is applied to.
+        log: File to which everything is added that a worker prints.
         profile: Profile, for the record.
-        replace: Whether a stored trial is replaced (`--rerun`).
-        trial_timeout: Seconds that a trial may take; None for any.
-        checkpoint_seconds: Seconds between two checkpoints of a trial.
         commit: Version of the bench's code, where it runs from a git checkout.
-        reuse_compiled: Whether trials of one shape reuse a network (`bench.train.compiled`).
     """
 
     run: str
-    data: Path
+    options: RunOptions
+    data_root: Path
     fingerprint: str
-    needs: tuple[tuple[BackboneSettings, tuple[int, ...]], ...]
-    cache: Path
-    results: Path
+    features: tuple[tuple[BackboneSettings, tuple[int, ...]], ...]
     log: Path
     profile: str
-    replace: bool = False
-    trial_timeout: float | None = None
-    checkpoint_seconds: float = 60.0
     commit: str | None = None
-    reuse_compiled: bool = True

@@ -1,4 +1,4 @@
-"""What the user asked for, resolved over its data: the study's design, and where the data lies."""
+"""What the user asked for, resolved over its data: the study's design, and where the data is."""
 
 from __future__ import annotations
 
@@ -24,34 +24,20 @@ Say = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class StudyRequest:
-    """What the user asked for.
+    """A study that the user asked for.
 
     Args:
         study: The study's YAML.
         data: Folder of the data; None for the phantom.
         profile: `smoke`, `laptop` or `paper`; None for `paper` with data and `laptop` without.
-        results: Results folder.
-        cache: Cache folder.
         only: Names of the only arms to run; empty for all.
-        limit: Most trials to run; None for all.
-        rerun: Train again what is in the store, and replace it; also what diverged.
-        trial_timeout: Seconds that a trial may take; None for any.
-        checkpoint_seconds: Seconds between two checkpoints of a trial.
-        reuse_compiled: Whether trials of one shape reuse a compiled network; the same bytes.
         settings: Dotted path -> value, above the study's own.
     """
 
     study: Path
     data: Path | None = None
     profile: str | None = None
-    results: Path = Path("results")
-    cache: Path = Path(".cache")
     only: tuple[str, ...] = ()
-    limit: int | None = None
-    rerun: bool = False
-    trial_timeout: float | None = None
-    checkpoint_seconds: float = 60.0
-    reuse_compiled: bool = True
     settings: dict[str, Any] = field(default_factory=dict)
 
 
@@ -62,7 +48,7 @@ class ResolvedStudy:
     Args:
         design: The study under its profile.
         manifest: The data; None for a phantom that is not drawn yet.
-        data_root: Where the data lies, or will.
+        data_root: Where the data is, or will be.
     """
 
     design: Design
@@ -70,23 +56,24 @@ class ResolvedStudy:
     data_root: Path
 
 
-def resolve(request: StudyRequest, *, draw: Say | None = None) -> ResolvedStudy:
+def resolve(request: StudyRequest, cache: Path, *, draw: Say | None = None) -> ResolvedStudy:
     """Read the study and open its data.
 
     Args:
         request: What the user asked for.
-        draw: Draw the phantom if it is not there, telling this of the progress; None leaves it
+        cache: Cache folder.
+        draw: Draw the phantom if it is not there, reporting progress to this; None leaves it
             undrawn, for a plan.
 
     Raises:
-        BenchError: With file, line and column where the study is at fault.
+        BenchError: The study is at fault: with file, line and column.
     """
     study, file = load_study(request.study)
     profile = request.profile or ("paper" if request.data else "laptop")
     manifest = None
     data_source: dict[str, Any] | None = None
     if request.data is not None:
-        manifest = open_source(request.data, cache=request.cache, progress=_named(draw, "sizes"))
+        manifest = open_source(request.data, cache=cache, progress=_named(draw, "sizes"))
         data_source = {"kind": manifest.source}
         if manifest.source == "phantom":
             data_source |= generated_as(request.data)
@@ -96,17 +83,17 @@ def resolve(request: StudyRequest, *, draw: Say | None = None) -> ResolvedStudy:
     if request.data is not None:
         assert manifest is not None
         return ResolvedStudy(design, manifest, request.data.resolve())
-    root = _phantom_root(design, request.cache, request.study)
+    root = _phantom_root(design, cache, request.study)
     source = design.control.spec.data.source
     assert isinstance(source, PhantomSource)
     if draw is not None:
         # Two runs that begin at the same time draw it once.
-        with locked(request.cache / "phantom.lock", wait=True):
+        with locked(cache / "phantom.lock", wait=True):
             generate_phantom(
                 root, images=source.images, seed=source.seed, progress=_named(draw, "generating")
             )
     if is_generated(root, images=source.images, seed=source.seed):
-        manifest = open_source(root, cache=request.cache)
+        manifest = open_source(root, cache=cache)
     return ResolvedStudy(design, manifest, root.resolve())
 
 

@@ -15,7 +15,7 @@ class Resources:
     Args:
         workers: Trials at the same time; None for as many as cores, memory or GPUs allow.
         threads: CPU threads a trial; None for one on the CPU, so that a trial gives the same bytes
-            whatever runs beside it, and for its share of the cores on a GPU.
+            whatever runs beside it, and for its part of the cores on a GPU.
         gpus_per_trial: GPUs a trial, fractions too; None for one where there are GPUs.
         address: A Ray cluster to use; None starts Ray on this machine.
     """

@@ -10,21 +10,21 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import bench
 from bench.data.manifest import Manifest
+from bench.engine.config import RunOptions
 from bench.engine.request import ResolvedStudy, StudyRequest, check_only, resolve
 from bench.engine.resources import Resources
-from bench.engine.training import Phases, TrialsShown, batch_of, train
+from bench.engine.training import Phases, TrialGroup, TrialsShown, train
 from bench.errors import BenchError
 from bench.files.disk import report_disk_full
 from bench.store.plan import PlannedTrial, planned, study_record
 from bench.store.trials import Store
-from bench.study.design import Design
+from bench.train.status import IN_STORE, TrialStatus
+from bench.tuning.allowance import Allowance
 from bench.tuning.tuned_study import TunedStudy
-
-DONE = ("finished", "stored")
-"""Outcomes of a trial that is in the store."""
 
 
 @dataclass(frozen=True)
@@ -55,32 +55,86 @@ class Result:
     repaired: tuple[str, ...]
     seconds: float
 
+    def to_json(self) -> dict[str, Any]:
+        """The result as `--json` prints it."""
+        return {
+            "study": self.study,
+            "profile": self.profile,
+            "stored": self.stored,
+            "finished": self.finished,
+            "diverged": list(self.diverged),
+            "failed": list(self.failed),
+            "held_back": self.held_back,
+            "repaired": list(self.repaired),
+            "seconds": self.seconds,
+        }
+
 
 @dataclass(frozen=True)
 class StudyRun:
-    """One study of a run: `pending` are its own trials to train, `shared` an earlier study's.
+    """One study of a run.
 
-    Of a tuned study whose searches are not complete, `tuned` brings them as it goes; of one whose
-    are, `fruitless` names the arms without a winner.
+    Args:
+        resolved: The study over its data.
+        manifest: Its data.
+        stored: Trials that were in the store already.
+        diverged: Trials that diverged in an earlier run.
+        pending: Trials to train.
+        shared: Trials that an earlier study of the run trains.
+        held_back: Trials beyond `limit`.
+        tuned: A tuned study whose searches are not complete; its trials are not counted above.
+        fruitless: Arms whose search is complete and has no winner.
     """
 
-    prepared: ResolvedStudy
+    resolved: ResolvedStudy
     manifest: Manifest
     stored: int
     diverged: list[PlannedTrial]
     pending: list[PlannedTrial]
     shared: list[PlannedTrial]
     held_back: int
-    tuned: TunedStudy | None = None
-    fruitless: tuple[str, ...] = ()
+    tuned: TunedStudy | None
+    fruitless: list[str]
 
-    @property
-    def study(self) -> str:
-        return self.prepared.design.study.name
+    def result(
+        self, outcomes: dict[str, TrialStatus], repaired: tuple[str, ...], seconds: float
+    ) -> Result:
+        """What became of the study, given how the run's trials ended."""
+        own = [outcomes.get(trial.id) for trial in self.pending]
+        shared = [outcomes.get(trial.id) for trial in self.shared]
+        tuned = self.tuned
+
+        def ended(status: TrialStatus) -> list[str]:
+            every = (*self.pending, *self.shared)
+            return [trial.name for trial in every if outcomes.get(trial.id) == status]
+
+        return Result(
+            study=self.resolved.design.study.name,
+            profile=self.resolved.design.profile,
+            # Another run may have stored one meanwhile, an earlier study of this run trained it.
+            stored=self.stored
+            + own.count(TrialStatus.STORED)
+            + sum(status in IN_STORE for status in shared)
+            + (tuned.stored if tuned else 0),
+            finished=own.count(TrialStatus.FINISHED) + (tuned.finished if tuned else 0),
+            diverged=(
+                *(trial.name for trial in self.diverged),
+                *ended(TrialStatus.DIVERGED),
+                *(tuned.diverged if tuned else ()),
+            ),
+            failed=(
+                *ended(TrialStatus.FAILED),
+                *(tuned.failed if tuned else self.fruitless),
+            ),
+            held_back=self.held_back + (tuned.left if tuned else 0),
+            repaired=repaired,
+            seconds=seconds,
+        )
 
 
 def run(
     requests: Sequence[StudyRequest],
+    options: RunOptions,
     resources: Resources,
     *,
     phases: Phases,
@@ -89,8 +143,8 @@ def run(
     """Train whatever of some studies is not in the store, all of them in one Ray session.
 
     Args:
-        requests: What the user asked for: a study each, all else alike. Their `limit` is for all
-            of them together.
+        requests: The studies.
+        options: How to run them.
         resources: What may be used.
         phases: Shows the drawing of a phantom and the making of features.
         trials_shown: Shows the trials.
@@ -100,54 +154,40 @@ def run(
 
     Raises:
         BenchError: Something in a study, the data or the weights is not as it must be, and nothing
-            was trained; or a disk takes nothing more.
+            was trained; or a disk is full.
     """
     begun = time.monotonic()
-    with report_disk_full(requests[0].results, requests[0].cache):
+    with report_disk_full(options.results, options.cache):
         with phases() as say:
-            design = [resolve(request, draw=say) for request in requests]
-        _refuse_namesakes(design, requests)
-        shares = _shares(design, requests)
-        outcomes, repaired = _train(requests[0], resources, shares, phases, trials_shown)
+            resolved = [resolve(request, options.cache, draw=say) for request in requests]
+        _refuse_namesakes(resolved, requests)
+        allowance, taken = Allowance(options.limit), set[str]()
+        studies = [
+            _study_run(study, request, options, allowance, taken)
+            for study, request in zip(resolved, requests, strict=True)
+        ]
+        groups = _groups(studies, options)
+        outcomes: dict[str, TrialStatus] = {}
+        if groups:
+            proposed = sum(study.tuned.left for study in studies if study.tuned)
+            outcomes = train(
+                groups,
+                resources,
+                sum(len(study.pending) for study in studies) + int(min(proposed, allowance.left)),
+                stored=sum(study.stored for study in studies),
+                phases=phases,
+                trials_shown=trials_shown,
+            )
+    repaired = tuple(shard for group in groups for shard in group.dropped)
     seconds = time.monotonic() - begun
-    return [_result(share, outcomes, repaired, seconds) for share in shares]
+    return [study.result(outcomes, repaired, seconds) for study in studies]
 
 
-def _result(
-    share: StudyRun, outcomes: dict[str, str], repaired: tuple[str, ...], seconds: float
-) -> Result:
-    own, every = share.pending, [*share.pending, *share.shared]
-
-    def ended(trials: Sequence[PlannedTrial], *how: str) -> list[PlannedTrial]:
-        return [trial for trial in trials if outcomes.get(trial.id) in how]
-
-    diverged = [*share.diverged, *ended(every, "diverged")]
-    tuned = share.tuned
-    return Result(
-        study=share.study,
-        profile=share.prepared.design.profile,
-        # Another run may have stored one meanwhile, an earlier study of this run trained it.
-        stored=share.stored
-        + len(ended(own, "stored"))
-        + len(ended(share.shared, *DONE))
-        + (tuned.stored if tuned else 0),
-        finished=len(ended(own, "finished")) + (tuned.finished if tuned else 0),
-        diverged=(*(trial.name for trial in diverged), *(tuned.diverged if tuned else ())),
-        failed=(
-            *(trial.name for trial in ended(every, "failed")),
-            *(tuned.failed if tuned else share.fruitless),
-        ),
-        held_back=share.held_back + (tuned.left if tuned else 0),
-        repaired=repaired,
-        seconds=seconds,
-    )
-
-
-def _refuse_namesakes(design: Sequence[ResolvedStudy], requests: Sequence[StudyRequest]) -> None:
+def _refuse_namesakes(resolved: Sequence[ResolvedStudy], requests: Sequence[StudyRequest]) -> None:
     """Studies of one name would overwrite each other's record."""
     seen: dict[str, Path] = {}
-    for prepared, request in zip(design, requests, strict=True):
-        name = prepared.design.study.name
+    for study, request in zip(resolved, requests, strict=True):
+        name = study.design.study.name
         if name in seen:
             raise BenchError(
                 f"is named `{name}`, as is {seen[name]}",
@@ -157,117 +197,83 @@ def _refuse_namesakes(design: Sequence[ResolvedStudy], requests: Sequence[StudyR
         seen[name] = request.study
 
 
-def _shares(design: Sequence[ResolvedStudy], requests: Sequence[StudyRequest]) -> list[StudyRun]:
-    taken: set[str] = set()
-    room = requests[0].limit
-    shares = []
-    for prepared, request in zip(design, requests, strict=True):
-        assert prepared.manifest is not None, "a run draws its phantom"
-        store = Store(request.results)
-        tuned = _tuned(prepared.design, request, prepared.manifest, store)
-        settled = tuned is not None and tuned.searched
-        wanted = (
-            _chosen(prepared.design, request, prepared.manifest, store)
-            if tuned is None
-            else tuned.tested()
-        )
-        absent = [trial for trial in wanted if request.rerun or not trial.stored]
-        diverged = [t for t in absent if not request.rerun and store.diverged(t.id)]
-        missing = [trial for trial in absent if trial not in diverged]
-        shared = [trial for trial in missing if trial.id in taken]
-        pending = [trial for trial in missing if trial.id not in taken]
-        kept = pending if room is None else pending[: max(room - len(taken), 0)]
-        taken |= {trial.id for trial in kept}
-        shares.append(
-            StudyRun(
-                prepared,
-                prepared.manifest,
-                stored=len(wanted) - len(absent) + (tuned.stored if tuned and settled else 0),
-                diverged=diverged,
-                pending=kept,
-                shared=shared,
-                held_back=len(pending) - len(kept),
-                tuned=None if settled else tuned,
-                fruitless=tuple(tuned.fruitless) if tuned else (),
-            )
-        )
-        if tuned is not None:
-            continue  # it writes its own record, again when its winners are known
-        store.write_study(
-            prepared.design.study.name,
-            study_record(
-                prepared.design,
-                planned(prepared.design, prepared.manifest, store),
-                prepared.manifest,
-                bench.__version__,
-            ),
-        )
-    return shares
+def _study_run(
+    resolved: ResolvedStudy,
+    request: StudyRequest,
+    options: RunOptions,
+    allowance: Allowance,
+    taken: set[str],
+) -> StudyRun:
+    """What is to be done for a study; records it.
 
-
-def _tuned(
-    design: Design, request: StudyRequest, manifest: Manifest, store: Store
-) -> TunedStudy | None:
-    if design.tuning is None:
-        return None
+    Args:
+        resolved: The study over its data.
+        request: What the user asked for.
+        options: The run's options.
+        allowance: Trials that the run may still begin; what is pending is taken off.
+        taken: Identities of trials that the run trains; what is pending is added.
+    """
+    design, manifest, store = resolved.design, resolved.manifest, Store(options.results)
+    assert manifest is not None, "a run draws its phantom"
     check_only(design, request)
-    return TunedStudy(design, manifest, store, request.only, request.rerun)
+    tuned = None
+    if design.tuning is not None:
+        tuned = TunedStudy(design, manifest, store, request.only, options.rerun, allowance)
+        wanted = tuned.tested()
+    else:
+        wanted = _recorded(resolved, request, manifest, store)
+    absent = [trial for trial in wanted if options.rerun or not trial.stored]
+    settled = {t.id for t in absent if not options.rerun and store.diverged(t.id)}
+    missing = [trial for trial in absent if trial.id not in settled]
+    own = [trial for trial in missing if trial.id not in taken]
+    pending = own[: allowance.take(len(own))]
+    found = StudyRun(
+        resolved,
+        manifest,
+        stored=len(wanted) - len(absent) + (tuned.stored if tuned and tuned.searched else 0),
+        diverged=[trial for trial in absent if trial.id in settled],
+        pending=pending,
+        shared=[trial for trial in missing if trial.id in taken],
+        held_back=len(own) - len(pending),
+        tuned=None if tuned and tuned.searched else tuned,
+        fruitless=tuned.fruitless if tuned else [],
+    )
+    taken.update(trial.id for trial in pending)
+    return found
 
 
-def _chosen(
-    design: Design, request: StudyRequest, manifest: Manifest, store: Store
+def _recorded(
+    resolved: ResolvedStudy, request: StudyRequest, manifest: Manifest, store: Store
 ) -> list[PlannedTrial]:
-    check_only(design, request)
+    """Record a study that is not tuned; returns the trials that were asked for, each once."""
+    design = resolved.design
+    trials = list(planned(design, manifest, store))
+    record = study_record(design, trials, manifest, bench.__version__)
+    store.write_study(design.study.name, record)
     chosen: dict[str, PlannedTrial] = {}
-    for trial in planned(design, manifest, store):
+    for trial in trials:
         if not request.only or trial.arm in request.only:
             chosen.setdefault(trial.id, trial)
     return list(chosen.values())
 
 
-def _train(
-    request: StudyRequest,
-    resources: Resources,
-    shares: Sequence[StudyRun],
-    phases: Phases,
-    trials_shown: TrialsShown,
-) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Train what is pending; outcomes by trial, and the damaged shards that were made anew."""
-    # One batch for each place that data lies in, as a rule one: its workers are started once.
-    places: dict[Path, list[StudyRun]] = {}
-    for share in shares:
-        if share.pending or share.tuned:
-            places.setdefault(share.prepared.data_root, []).append(share)
-    if not places:
-        return {}, ()
-    batches = [
-        batch_of(
-            [trial for share in of_place for trial in share.pending],
-            of_place[0].manifest,
-            data,
-            cache=request.cache,
-            results=request.results,
-            log=request.results / "logs" / f"{_log_name(shares)}.{os.getpid()}.log",
-            profile=of_place[0].prepared.design.profile,
-            sources=[share.tuned for share in of_place if share.tuned is not None],
-            replace=request.rerun,
-            trial_timeout=request.trial_timeout,
-            checkpoint_seconds=request.checkpoint_seconds,
-            reuse_compiled=request.reuse_compiled,
+def _groups(studies: Sequence[StudyRun], options: RunOptions) -> list[TrialGroup]:
+    """What is to be trained, by the folder of its data; a group's workers are started once."""
+    by_data: dict[Path, list[StudyRun]] = {}
+    for study in studies:
+        if study.pending or study.tuned:
+            by_data.setdefault(study.resolved.data_root, []).append(study)
+    first = studies[0].resolved.design
+    name = first.study.name if len(studies) == 1 else f"{len(studies)}-studies"
+    return [
+        TrialGroup.over(
+            of_data[0].manifest,
+            data_root,
+            [trial for study in of_data for trial in study.pending],
+            [study.tuned for study in of_data if study.tuned],
+            options=options,
+            profile=of_data[0].resolved.design.profile,
+            log=options.results / "logs" / f"{name}.{os.getpid()}.log",
         )
-        for data, of_place in places.items()
+        for data_root, of_data in by_data.items()
     ]
-    stored = sum(share.stored for share in shares)
-    outcomes = train(
-        batches,
-        resources,
-        phases=phases,
-        trials_shown=trials_shown,
-        stored=stored,
-        limit=request.limit,
-    )
-    return outcomes, tuple(shard for batch in batches for shard in batch.dropped)
-
-
-def _log_name(shares: Sequence[StudyRun]) -> str:
-    return shares[0].study if len(shares) == 1 else f"{len(shares)}-studies"

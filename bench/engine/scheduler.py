@@ -1,143 +1,197 @@
-"""A Ray Tune searcher that hands out what is to be trained, as answers come in.
+"""When each trial is trained: a Ray Tune searcher that hands out what its sources give it.
 
-First the trials that are known beforehand, then those of tuned studies, where KerasTuner proposes
-(`bench.tuning.oracle`) and the winners follow. One run of Ray Tune trains them all, so that each
-worker imports Keras once.
+A list of trials is the simplest source (`bench.engine.trial_batches`); a tuned study, whose next
+trial depends on how earlier ones ended, is another (`bench.tuning.tuned_study`). One run of Ray
+Tune trains them all, so that each worker imports Keras once.
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from ray.tune.search import Searcher
 
-from bench.engine.config import WorkerConfig
-from bench.engine.session import Session
-from bench.engine.tune import RETRIES, Event, Watcher, for_worker, lost, tune_once
+from bench.files.disk import disk_full
 from bench.files.locks import is_locked
 from bench.store.plan import PlannedTrial
-from bench.store.trials import Store
+from bench.store.trials import CRASHED, Store
+from bench.train.status import TrialStatus
+
+RETRIES = 2
+"""How often a trial is tried again whose worker process, or its machine, was lost."""
+
+Event = Callable[[PlannedTrial, TrialStatus], None]
+"""Called with a trial and what happened to it."""
 
 
 class Source(Protocol):
-    """Where trials come from while others run; a tuned study is one."""
+    """Where trials come from."""
 
-    def next_trial(self, workers: int) -> PlannedTrial | None:
-        """The next trial to train; None where there is none before another ends."""
+    def next_batch(self, workers: int, busy: Container[str]) -> list[PlannedTrial]:
+        """Trials for one worker; none where there are none before another trial ends, or at all.
 
-    def ended(self, identity: str, outcome: str) -> None:
-        """A trial `finished`, `diverged`, `failed` or was `stored`, whoever asked for it."""
+        Args:
+            workers: Batches that are trained at the same time.
+            busy: Identities of trials that were handed out and have not ended; their end is told
+                to every source, whichever handed them out.
+        """
+
+    def ended(self, identity: str, status: TrialStatus) -> None:
+        """A trial ended in one of `bench.train.status.ENDED`, whichever source it came from."""
 
 
 class SourceSearcher(Searcher):
-    """Asks each source in turn for the next trial, and tells all of them what became of it.
+    """Asks each source in turn for trials, and tells all of them how each ended.
 
-    Ray must not ask ahead: `tune.TuneConfig(max_concurrent_trials=...)` holds it to the trials
-    that run, so that an oracle that is asked knows every answer that there is. A trial whose worker
-    was lost comes again, a few times; one that another run is training is waited for.
+    A trial whose worker was lost comes again after all others, alone: one of a batch may have taken
+    the others down with it. One that another run is training is waited for, and trained here if
+    that run gives it up.
+
+    Ray must not ask ahead: `tune.TuneConfig(max_concurrent_trials=...)` has it ask only when a
+    worker is free, so that a study that proposes knows every score that there is.
 
     Args:
-        trials: Trials that are known beforehand.
-        sources: Where further ones come from, the first one first.
+        sources: Where trials come from, the first one first.
         store: The store.
-        event: Told of what becomes of trials that Ray does not end: given up, or stored elsewhere.
-        handed: Called with each trial that is handed to Ray.
-        workers: Trials that run at the same time.
-        limit: Most trials to hand out; None for all.
+        event: Told of what becomes of each trial.
+        workers: Batches that are trained at the same time.
+
+    Attributes:
+        outcomes: Trial id -> how it ended.
     """
 
-    def __init__(
-        self,
-        trials: Sequence[PlannedTrial],
-        sources: Sequence[Source],
-        store: Store,
-        event: Event,
-        handed: Callable[[PlannedTrial], None],
-        workers: int,
-        limit: int | None = None,
-    ) -> None:
+    def __init__(self, sources: Sequence[Source], store: Store, event: Event, workers: int) -> None:
         super().__init__()
-        self._trials, self._sources, self._store = deque(trials), sources, store
-        self._event, self._handed = event, handed
-        self._workers, self._left = workers, limit
-        self._running: dict[str, PlannedTrial] = {}
+        self._sources, self._store, self._event = sources, store, event
+        self._workers = workers
+        self._running: dict[str, dict[str, PlannedTrial]] = {}
+        """Ray's trial, which is a batch of ours -> its trials that have not ended, by id."""
+        self._busy: dict[str, PlannedTrial] = {}
         self._elsewhere: list[PlannedTrial] = []
+        self._again: deque[PlannedTrial] = deque()
         self._losses = Counter[str]()
-        self.outcomes: dict[str, str] = {}
+        self._failures_before: dict[str, int] = {}
+        self._error: Exception | None = None
+        self.outcomes: dict[str, TrialStatus] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The next trial as Ray's worker takes it, `FINISHED`, or None to be asked again."""
-        self._look_elsewhere()
-        trial = None if self._left == 0 else self._next()
-        if trial is None:
-            return None if self._running or self._elsewhere else self.FINISHED
-        self._running[trial_id] = trial
-        if self._left is not None:
-            self._left -= 1
-        self._handed(trial)
-        return {"trials": for_worker([trial])}
+        """The next batch as a worker takes it, `FINISHED`, or None to be asked again."""
+        batch = self._next_batch()
+        if not batch:
+            return None if self._busy else self.FINISHED
+        self._running[trial_id] = {trial.id: trial for trial in batch}
+        self._busy |= self._running[trial_id]
+        for trial in batch:
+            self._failures_before[trial.id] = len(self._store.failure_paths(trial.id))
+        return {
+            "trials": [{"id": t.id, "spec": t.spec.model_dump(mode="json")} for t in batch],
+        }
 
-    def _next(self) -> PlannedTrial | None:
-        if self._trials:
-            return self._trials.popleft()
-        live = {trial.id for trial in (*self._running.values(), *self._elsewhere)}
-        for source in self._sources:
-            while (trial := source.next_trial(self._workers)) is not None:
-                # Whoever asked for it first has it trained; both are told.
-                if trial.id not in live:
-                    return trial
-        return None
+    def _next_batch(self) -> list[PlannedTrial]:
+        if batch := self._from_sources():
+            return batch
+        self._look_elsewhere()
+        # A source may go on, now that it knows what ended elsewhere.
+        return self._from_sources() or ([self._again.popleft()] if self._again else [])
+
+    def _from_sources(self) -> list[PlannedTrial]:
+        batches = (source.next_batch(self._workers, self._busy) for source in self._sources)
+        return next((batch for batch in batches if batch), [])
+
+    def started(self, trial_id: str) -> None:
+        """A worker began a batch."""
+        first = next(iter(self._running[trial_id].values()))
+        self._event(first, TrialStatus.STARTED)
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Trials of a batch ended, and others are still to come."""
+        with self._errors_kept():
+            batch = self._running[trial_id]
+            for identity, status in result["outcomes"]:
+                self._report(batch.pop(identity), TrialStatus(status))
+            if result["disk_full"] is not None:
+                raise disk_full(result["disk_full"])
+            if result["next"] is not None:
+                self._event(batch[result["next"]], TrialStatus.STARTED)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Tell every source what became of a trial."""
-        trial = self._running.pop(trial_id, None)
-        if trial is None:
-            return
-        told = {} if error or result is None else dict(result["outcomes"])
-        outcome = told.get(trial.id, "lost")
-        if outcome == "elsewhere":
-            self._elsewhere.append(trial)
-            return
-        if outcome == "lost":
-            self._losses[trial.id] += 1
-            if self._losses[trial.id] <= RETRIES:
-                self._again(trial)
-                return
-            outcome = "failed"
-            self._store.write_failure(trial.id, lost(trial, None))
-            self._event(trial.id, outcome)
-        self._tell(trial, outcome)
+        """A batch ended; where its worker was lost, `lost` is told next, with the reason."""
+        if result is not None and not error:
+            self.on_trial_result(trial_id, result)
+            del self._running[trial_id]
+
+    def lost(self, trial_id: str, why: str | None) -> None:
+        """A batch's worker was lost, and with it what had not ended.
+
+        Args:
+            trial_id: Ray's name of the batch.
+            why: Ray's message.
+        """
+        with self._errors_kept():
+            for trial in self._running.pop(trial_id).values():
+                self._event(trial, TrialStatus.LOST)
+                self._losses[trial.id] += 1
+                if self._losses[trial.id] <= RETRIES:
+                    self._again.append(trial)
+                    continue
+                failure = {
+                    "kind": CRASHED,
+                    "error": f"the worker process died, {RETRIES + 1} times",
+                    "traceback": why or "no message",
+                    "spec": trial.spec.model_dump(mode="json"),
+                }
+                self._store.write_failure(trial.id, failure)
+                self._report(trial, TrialStatus.FAILED)
+
+    @contextmanager
+    def _errors_kept(self) -> Iterator[None]:
+        """Keep an error for `check`: raised now, Ray would take it for the trial's own."""
+        try:
+            yield
+        except Exception as error:
+            self._error = self._error or error
+
+    def check(self) -> None:
+        """End the run where it cannot go on.
+
+        Raises:
+            BenchError: A worker could not write any more.
+            Exception: A source or the store failed, when it was told how a trial ended.
+        """
+        if self._error is not None:
+            raise self._error
 
     def _look_elsewhere(self) -> None:
-        """What other runs were training: told of once it is stored, trained once it is given up."""
+        """Trials that another run was training: either it ended one, or it gave one up."""
         waiting, self._elsewhere = self._elsewhere, []
         for trial in waiting:
-            if self._store.has(trial.id) or self._store.failures(trial.id):
-                outcome = "stored" if self._store.has(trial.id) else "failed"
-                self._event(trial.id, outcome)
-                self._tell(trial, outcome)
-            elif is_locked(self._store.claim(trial.id)):
+            if is_locked(self._store.claim(trial.id)):
                 self._elsewhere.append(trial)
+            elif self._store.has(trial.id):
+                self._report(trial, TrialStatus.STORED)
+            elif len(self._store.failure_paths(trial.id)) > self._failures_before[trial.id]:
+                self._report(trial, TrialStatus.FAILED)
             else:
-                self._again(trial)
+                self._again.append(trial)
 
-    def _again(self, trial: PlannedTrial) -> None:
-        self._trials.append(trial)
-        if self._left is not None:
-            self._left += 1
-
-    def _tell(self, trial: PlannedTrial, outcome: str) -> None:
-        self.outcomes[trial.id] = outcome
+    def _report(self, trial: PlannedTrial, status: TrialStatus) -> None:
+        self._event(trial, status)
+        if status is TrialStatus.ELSEWHERE:
+            self._elsewhere.append(trial)
+            return
+        del self._busy[trial.id]
+        self.outcomes[trial.id] = status
         for source in self._sources:
-            source.ended(trial.id, outcome)
+            source.ended(trial.id, status)
 
     def __getstate__(self) -> dict[str, Any]:
-        # Ray saves its searcher with its own state, which is scratch: the searches' files are the
-        # truth.
+        # Ray saves its searcher with its own state, which is scratch: the store and the searches'
+        # files are the truth.
         return {}
 
     def save(self, checkpoint_path: str) -> None:
@@ -145,38 +199,4 @@ class SourceSearcher(Searcher):
 
     def restore(self, checkpoint_path: str) -> None:
         """Never called: a run goes on from the store and the searches' files."""
-        raise NotImplementedError("a search goes on from its file in the results folder")
-
-
-def run_with_sources(
-    trials: Sequence[PlannedTrial],
-    sources: Sequence[Source],
-    config: WorkerConfig,
-    session: Session,
-    event: Event,
-    names: dict[str, str],
-    limit: int | None,
-) -> dict[str, str]:
-    """Train trials, and then what sources bring, in one run of Ray Tune.
-
-    Args:
-        trials: Trials that are known beforehand.
-        sources: Where further ones come from.
-        config: Where to read and write.
-        session: The Ray to run on.
-        event: Told of each trial's start and end.
-        names: Trial id -> how it is named to a person; gains what is handed out.
-        limit: Most trials of the sources to hand out; None for all.
-
-    Returns:
-        Trial id -> `finished`, `stored`, `diverged` or `failed`.
-    """
-
-    def handed(trial: PlannedTrial) -> None:
-        names[trial.id] = trial.name
-
-    most = None if limit is None else len(trials) + max(limit, 0)
-    workers, store = session.shares.workers, Store(config.results)
-    search = SourceSearcher(trials, sources, store, event, handed, workers, most)
-    tune_once([], config, session, Watcher(event), search)
-    return search.outcomes
+        raise NotImplementedError("a run goes on from its results folder")

@@ -1,4 +1,4 @@
-"""A Ray to run on: started on this machine or reached on a cluster, and left behind clean."""
+"""A Ray to run on: started on this machine or reached on a cluster, and shut down afterwards."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ class Session:
     """A Ray to run on.
 
     Args:
-        shares: What each trial may use.
+        split: What each trial may use.
         home: Ray's name of this machine, which holds the results folder.
         actor: Handle of the actor that stores what other machines made; None on one machine.
         interrupted: Set once the user has interrupted the run.
     """
 
-    shares: ResourceSplit
+    split: ResourceSplit
     home: str
     actor: Any | None
     interrupted: threading.Event
@@ -54,7 +54,7 @@ class Session:
 
 @contextmanager
 def session(resources: Resources, trials: int, results: Path, log: Path) -> Iterator[Session]:
-    """A Ray to run on, started here unless an address is given, and left behind clean.
+    """A Ray to run on, started here unless an address is given; shut down at the end.
 
     Args:
         resources: What may be used.
@@ -77,13 +77,13 @@ def session(resources: Resources, trials: int, results: Path, log: Path) -> Iter
     options: dict[str, Any] = {"address": resources.address or "local"}
     if not resources.address:
         options |= {"include_dashboard": False, "object_store_memory": 200_000_000}
-    # Ray prints what befalls its processes on standard output, whatever it is told.
+    # Ray prints what happens to its processes on standard output, however it is configured.
     with log.open("a") as said, redirect_stdout(said), noted_interrupts() as interrupted:
         try:
             # Ray waits for its own processes for seconds; what is heavy is imported meanwhile. Ray
             # itself stays in this thread: its processes end with the thread that began them.
             with ThreadPoolExecutor(1) as pool:
-                imported = pool.submit(importlib.import_module, "bench.engine.scheduler")
+                imported = pool.submit(importlib.import_module, "bench.engine.tune")
                 ray.init(
                     log_to_driver=False,
                     logging_level=logging.ERROR,
@@ -98,8 +98,8 @@ def session(resources: Resources, trials: int, results: Path, log: Path) -> Iter
             actor = None
             if resources.address:
                 actor = ray.remote(StoreActor).options(num_cpus=0, **on_node(home)).remote(results)
-            shares = divide(resources, trials, ray.cluster_resources())
-            yield Session(shares, home, actor, interrupted)
+            split = divide(resources, trials, ray.cluster_resources())
+            yield Session(split, home, actor, interrupted)
         except ray.exceptions.RayError as error:
             first_line, _, _ = str(error).partition("\n")
             raise BenchError(
@@ -113,15 +113,15 @@ def session(resources: Resources, trials: int, results: Path, log: Path) -> Iter
 
 
 class _LogFile(logging.FileHandler):
-    """A log that gives a message up where its disk is full, and does not fill the terminal."""
+    """A log that drops a message where its disk is full, and does not fill the terminal."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
-        """Called where a message cannot be written; what fails for it is said by what fails."""
+        """Called where a message cannot be written: whatever else fails reports that itself."""
 
 
 @contextmanager
 def noted_interrupts() -> Iterator[threading.Event]:
-    """An event that is set by Ctrl-C, which raises `KeyboardInterrupt` as ever.
+    """An event that is set by Ctrl-C, which raises `KeyboardInterrupt` as always.
 
     Python drops the exception where the signal meets it in a finaliser, of which Ray has many.
     """
@@ -142,10 +142,10 @@ def noted_interrupts() -> Iterator[threading.Event]:
 
 
 def _reach(address: str) -> None:
-    """Make sure that somebody listens at an address: Ray itself would try for minutes.
+    """Make sure that something listens at an address: Ray itself would try for minutes.
 
     Raises:
-        BenchError: Nobody does, or it is the address of a Ray client's server.
+        BenchError: Nothing does, or it is the address of a Ray client's server.
     """
     if address.startswith("ray://"):
         raise BenchError(

@@ -1,8 +1,7 @@
-"""Where a worker leaves what it made: the results folder, or, on a cluster, the folder's actor.
+"""Where a worker puts what it trained: the results folder, or, on a cluster, the folder's actor.
 
-Both are asked the same: is a trial stored, may I train it, here it is, this is how it failed. On a
-cluster the actor serves the workers of its own machine, too: a trial whose machine was lost may
-come to one of them, and the actor still holds its claim.
+Both have the same methods. On a cluster the workers of the actor's own machine use it, too: a trial
+whose machine was lost may come to one of them, and the actor still holds its claim.
 """
 
 from __future__ import annotations
@@ -36,15 +35,15 @@ class LocalStore:
 
     @contextmanager
     def claim(self, trial: str) -> Iterator[bool]:
-        """Hold the right to train a trial; yields whether it was to be had."""
+        """Claim a trial for the length of a block; yields whether nobody else has it."""
         with locked(self._store.claim(trial), wait=False) as mine:
             yield mine
 
-    def put(self, record: TrialRecord, *, replace: bool) -> None:
+    def write(self, record: TrialRecord, *, replace: bool) -> None:
         """Store a finished trial."""
         self._store.write(record, replace=replace)
 
-    def fail(self, trial: str, failure: dict[str, Any]) -> None:
+    def write_failure(self, trial: str, failure: dict[str, Any]) -> None:
         """Record a failed attempt."""
         self._store.write_failure(trial, failure)
 
@@ -57,34 +56,34 @@ class RemoteStore:
     """
 
     def __init__(self, actor: Any) -> None:
-        self._keeper = actor
+        self._actor = actor
 
     def has(self, trial: str) -> bool:
         """Whether the trial is stored."""
-        return bool(ray.get(self._keeper.has.remote(trial)))
+        return bool(ray.get(self._actor.has.remote(trial)))
 
     @contextmanager
     def claim(self, trial: str) -> Iterator[bool]:
-        """Hold the right to train a trial; yields whether it was to be had."""
-        if not ray.get(self._keeper.claim.remote(trial)):
+        """Claim a trial for the length of a block; yields whether nobody else has it."""
+        if not ray.get(self._actor.claim.remote(trial)):
             yield False
             return
         try:
             yield True
         finally:
-            ray.get(self._keeper.release.remote(trial))
+            ray.get(self._actor.release.remote(trial))
 
-    def put(self, record: TrialRecord, *, replace: bool) -> None:
-        """Store a finished trial; returns when it lies on the other machine's disk."""
+    def write(self, record: TrialRecord, *, replace: bool) -> None:
+        """Store a finished trial; returns once it is on the other machine's disk."""
         with tempfile.TemporaryDirectory(prefix="ropanet-bench-") as scratch:
             folder = Path(scratch)
             write_record(folder, record)
             files = {path.name: path.read_bytes() for path in folder.iterdir()}
-        ray.get(self._keeper.put.remote(record.id, files, replace))
+        ray.get(self._actor.adopt.remote(record.id, files, replace))
 
-    def fail(self, trial: str, failure: dict[str, Any]) -> None:
+    def write_failure(self, trial: str, failure: dict[str, Any]) -> None:
         """Record a failed attempt."""
-        ray.get(self._keeper.fail.remote(trial, failure))
+        ray.get(self._actor.write_failure.remote(trial, failure))
 
 
 class StoreActor:
@@ -103,9 +102,9 @@ class StoreActor:
         return self._store.has(trial)
 
     def claim(self, trial: str) -> bool:
-        """Hold the right to train a trial until it is released, or this run ends.
+        """Claim a trial until it is released, or this run ends; returns whether it was free.
 
-        A claim of this run's own is given again: its worker was lost with its machine, and the
+        A claim of this run's own is granted again: its worker was lost with its machine, and the
         trial went to another.
         """
         if trial in self._claims:
@@ -117,18 +116,18 @@ class StoreActor:
         return True
 
     def release(self, trial: str) -> None:
-        """Give the right to train a trial up."""
+        """Release a trial."""
         self._claims.pop(trial, ExitStack()).close()
 
-    def put(self, trial: str, files: dict[str, bytes], replace: bool) -> None:
+    def adopt(self, trial: str, files: dict[str, bytes], replace: bool) -> None:
         """Store a trial from the bytes of its files."""
         self._store.adopt(trial, files, replace=replace)
 
-    def fail(self, trial: str, failure: dict[str, Any]) -> None:
+    def write_failure(self, trial: str, failure: dict[str, Any]) -> None:
         """Record a failed attempt."""
         self._store.write_failure(trial, failure)
 
 
 def worker_store(results: Path, actor: Any | None) -> LocalStore | RemoteStore:
-    """The desk of a worker: an actor's where it was given one."""
+    """The store of a worker: the actor's where it was given one."""
     return LocalStore(results) if actor is None else RemoteStore(actor)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from bench.data.attributes import data_identity
@@ -112,16 +113,18 @@ class StudyPlan:
         }
 
 
-def plan_study(request: StudyRequest) -> StudyPlan:
+def plan_study(request: StudyRequest, results: Path, cache: Path) -> StudyPlan:
     """Work out what a run would do, and do nothing.
 
     Args:
-        request: What the user asked for.
+        request: The study.
+        results: Results folder.
+        cache: Cache folder.
 
     Raises:
         BenchError: The study or its data is at fault.
     """
-    resolved = resolve(request)
+    resolved, store = resolve(request, cache), Store(results)
     design = resolved.design
     check_only(design, request)
     total = design.arm_count * len(design.seeds)
@@ -136,17 +139,17 @@ def plan_study(request: StudyRequest) -> StudyPlan:
         arms_shown=tuple(ArmPlan(arm.name, arm.levels) for arm in arms[:SHOWN_ARMS]),
     )
     if design.tuning is not None:
-        return _plan_searches(plan, request)
+        return _plan_searches(plan, request, store, cache)
     if resolved.manifest is None:
         return plan
-    return _plan_trials(plan, request, arms, whole)
+    return _plan_trials(plan, arms, store, cache, whole=whole)
 
 
 def _plan_trials(
-    plan: StudyPlan, request: StudyRequest, arms: Sequence[Arm], whole: bool
+    plan: StudyPlan, arms: Sequence[Arm], store: Store, cache: Path, *, whole: bool
 ) -> StudyPlan:
     """Add features and cost, and where the arms are all there are, what the store has."""
-    manifest, store = plan.resolved.manifest, Store(request.results)
+    manifest = plan.resolved.manifest
     assert manifest is not None, "without data there are no identities"
     trials = [
         PlannedTrial(
@@ -160,7 +163,7 @@ def _plan_trials(
         for seed in plan.design.seeds
         for spec in (arm.trial(seed),)
     ]
-    needs = feature_needs([arm.spec for arm in arms], manifest, request.cache)
+    needs = feature_needs([arm.spec for arm in arms], manifest, cache)
     distinct = list({trial.id: trial for trial in trials}.values())
     cost = cost_of(distinct, needs, manifest, store)
     plan = replace(plan, features=tuple(needs))
@@ -191,9 +194,9 @@ def _counted(arm: ArmPlan, trials: Sequence[PlannedTrial]) -> ArmPlan:
     return replace(arm, trials=len(own), stored=sum(trial.stored for trial in own))
 
 
-def _plan_searches(plan: StudyPlan, request: StudyRequest) -> StudyPlan:
+def _plan_searches(plan: StudyPlan, request: StudyRequest, store: Store, cache: Path) -> StudyPlan:
     """Add the searches of a tuned study: their settings are not known yet, their number is."""
-    design, manifest, store = plan.design, plan.resolved.manifest, Store(request.results)
+    design, manifest = plan.design, plan.resolved.manifest
     searches = [
         search
         for search in search_plans(design, manifest)
@@ -205,7 +208,7 @@ def _plan_searches(plan: StudyPlan, request: StudyRequest) -> StudyPlan:
         return plan
     left = expected_trials(design, searches, manifest, store)
     specs = [spec for search in searches for spec in feature_specs(search.tuning, search.spec)]
-    needs = feature_needs(specs, manifest, request.cache)
+    needs = feature_needs(specs, manifest, cache)
     return replace(
         plan,
         stored=plan.trials - sum(not trial.stored for trial in left),

@@ -8,140 +8,132 @@ from __future__ import annotations
 import subprocess
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bench.data.manifest import Manifest
-from bench.engine.config import WorkerConfig
+from bench.engine.config import RunOptions, WorkerConfig
 from bench.engine.resources import Resources, ResourceSplit
+from bench.engine.trial_batches import TrialList
 from bench.store.plan import PlannedTrial, drop_damaged, feature_needs, unprepared
+from bench.train.status import TrialStatus
 from bench.tuning.tuned_study import TunedStudy, opened
 
 Phases = Callable[[], Any]
 """Makes a context manager that yields `say(phase, done, total)`."""
 
-TrialsShown = Callable[[int, int, dict[str, str], ResourceSplit], Any]
-"""Called with (trials to train, trials stored, names by id, shares); makes a context manager with
-`event(trial id, what)`."""
+TrialsShown = Callable[[int, int, ResourceSplit], Any]
+"""Called with (trials to train, trials stored, resources of each); makes a context manager with
+`event(trial, status)`."""
 
 
 @dataclass(frozen=True)
 class TrialGroup:
-    """Trials over the same data.
+    """Trials over the same data, and what their workers must know.
 
     Args:
-        config: What holds for all of them (`bench.engine.config.WorkerConfig`).
-        trials: The trials.
-        sources: Tuned studies, which bring further trials as they go.
+        config: What their workers must know.
+        trials: Trials that are known beforehand.
+        tuned: Tuned studies, which propose further trials.
         unprepared: Whether features or weights are still to be made.
         dropped: Damaged feature shards that were dropped, to be made anew.
     """
 
     config: WorkerConfig
-    trials: list[PlannedTrial]
-    sources: list[TunedStudy]
+    trials: Sequence[PlannedTrial]
+    tuned: Sequence[TunedStudy]
     unprepared: bool
     dropped: list[str]
 
+    @classmethod
+    def over(
+        cls,
+        manifest: Manifest,
+        data_root: Path,
+        trials: Sequence[PlannedTrial],
+        tuned: Sequence[TunedStudy] = (),
+        *,
+        options: RunOptions,
+        profile: str,
+        log: Path,
+    ) -> TrialGroup:
+        """A group of trials over some data.
 
-def batch_of(
-    trials: list[PlannedTrial],
-    manifest: Manifest,
-    data: Path,
-    *,
-    cache: Path,
-    results: Path,
-    log: Path,
-    profile: str,
-    sources: Sequence[TunedStudy] = (),
-    **options: Any,
-) -> TrialGroup:
-    """Trials over the same data, and what their workers must know.
+        Features on disk are compared with their checksums; damaged ones are dropped, to be made
+        anew. The cache folder is made where it is missing.
 
-    Features on disk are compared with their checksums; damaged ones are dropped, to be made anew.
-
-    Args:
-        trials: The trials.
-        manifest: Their data.
-        data: Where it lies.
-        cache: Cache folder; made where it is missing.
-        results: Results folder.
-        log: File for what the workers print.
-        profile: Profile, for the record.
-        sources: Tuned studies over the same data.
-        options: More fields of `bench.engine.config.WorkerConfig`.
-    """
-    cache.mkdir(parents=True, exist_ok=True)
-    specs = [trial.spec for trial in trials]
-    specs += [spec for source in sources for spec in source.feature_specs()]
-    every = feature_needs(specs, manifest, cache)
-    dropped, needs = drop_damaged(every, manifest, cache)
-    config = WorkerConfig(
-        run=uuid.uuid4().hex[:12],
-        data=data,
-        fingerprint=manifest.fingerprint,
-        needs=tuple((need.backbone, tuple(need.rows.tolist())) for need in needs),
-        cache=cache.resolve(),
-        results=results.resolve(),
-        log=log.resolve(),
-        profile=profile,
-        commit=_commit(),
-        **options,
-    )
-    return TrialGroup(config, trials, list(sources), bool(unprepared(needs, cache)), dropped)
+        Args:
+            manifest: The data.
+            data_root: Its folder.
+            trials: Trials that are known beforehand.
+            tuned: Tuned studies over the same data.
+            options: The run's options.
+            profile: Profile, for the record.
+            log: File for what the workers print.
+        """
+        options = replace(options, results=options.results.resolve(), cache=options.cache.resolve())
+        options.cache.mkdir(parents=True, exist_ok=True)
+        specs = [trial.spec for trial in trials]
+        specs += [spec for study in tuned for spec in study.feature_specs()]
+        every = feature_needs(specs, manifest, options.cache)
+        dropped, needs = drop_damaged(every, manifest, options.cache)
+        config = WorkerConfig(
+            run=uuid.uuid4().hex[:12],
+            options=options,
+            data_root=data_root,
+            fingerprint=manifest.fingerprint,
+            features=tuple((need.backbone, tuple(need.rows.tolist())) for need in needs),
+            log=log.resolve(),
+            profile=profile,
+            commit=_commit(),
+        )
+        return cls(config, trials, tuned, bool(unprepared(needs, options.cache)), dropped)
 
 
 def train(
-    batches: Sequence[TrialGroup],
+    groups: Sequence[TrialGroup],
     resources: Resources,
+    total: int,
     *,
+    stored: int = 0,
     phases: Phases,
     trials_shown: TrialsShown,
-    stored: int = 0,
-    limit: int | None = None,
-) -> dict[str, str]:
-    """Train batches of trials in one Ray session; each trial goes to its batch's results folder.
+) -> dict[str, TrialStatus]:
+    """Train groups of trials in one Ray session; each trial goes to its group's results folder.
 
     Args:
-        batches: The batches, at least one.
+        groups: The groups, at least one.
         resources: What may be used.
+        total: Trials to train, at most.
+        stored: Trials that need no training, for the display.
         phases: Shows the making of features.
         trials_shown: Shows the trials.
-        stored: Trials that need no training, for the display.
-        limit: Most trials to train, those of tuned studies included; None for all.
 
     Returns:
-        Trial id -> `finished`, `stored`, `diverged` or `failed`.
+        Trial id -> one of `bench.train.status.ENDED`.
     """
     # Heavy from here on; `session` imports Ray Tune while Ray starts.
     from bench.engine.session import session
 
-    names = {trial.id: trial.name for batch in batches for trial in batch.trials}
-    outcomes: dict[str, str] = {}
-    first = batches[0].config
-    tuned = [source for batch in batches for source in batch.sources]
-    total, room = len(names) + sum(source.left for source in tuned), None
-    if limit is not None:
-        total, room = min(total, limit), limit - len(names)
-    with opened(tuned), session(resources, total, first.results, first.log) as ray:
-        from bench.engine.scheduler import run_with_sources
-        from bench.engine.tune import extract_features, run_trials
+    outcomes: dict[str, TrialStatus] = {}
+    first = groups[0].config
+    tuned = [study for group in groups for study in group.tuned]
+    with opened(tuned), session(resources, total, first.options.results, first.log) as ray:
+        from bench.engine.extraction import extract_features
+        from bench.engine.tune import train_sources
 
-        for batch in batches:
-            if batch.unprepared or resources.address:
+        for group in groups:
+            if group.unprepared or resources.address:
                 with phases() as say:
-                    extract_features(batch.config, ray, say)
-        with trials_shown(total, stored, names, ray.shares) as shown:
-            for batch in batches:
-                if not batch.sources:
-                    outcomes |= run_trials(batch.trials, batch.config, ray, shown.event)
-                    continue
-                for source in batch.sources:
-                    source.found = lambda identity: shown.event(identity, "stored")
-                outcomes |= run_with_sources(
-                    batch.trials, batch.sources, batch.config, ray, shown.event, names, room
-                )
+                    extract_features(group.config, ray, say)
+        with trials_shown(total, stored, ray.split) as shown:
+            for group in groups:
+                for study in group.tuned:
+                    study.found = lambda trial: shown.event(trial, TrialStatus.STORED)
+                reuse = group.config.options.reuse_compiled
+                known = TrialList(group.trials, reuse_compiled=reuse)
+                outcomes |= train_sources([known, *group.tuned], group.config, ray, shown.event)
     return outcomes
 
 

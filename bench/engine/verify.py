@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +19,9 @@ from bench.data.attributes import data_identity
 from bench.data.manifest import Manifest
 from bench.data.phantom import generate_phantom, phantom_folder
 from bench.data.sources import open_source
+from bench.engine.config import RunOptions
 from bench.engine.resources import Resources
-from bench.engine.training import Phases, TrialsShown, batch_of, train
+from bench.engine.training import Phases, TrialGroup, TrialsShown, train
 from bench.errors import BenchError
 from bench.files.locks import locked
 from bench.store.plan import PlannedTrial
@@ -27,14 +31,17 @@ from bench.study.settings.data import PhantomSource
 from bench.study.trial import SEMANTICS, TrialSpec, trial_id
 
 TOLERANCE = 1e-3
-"""Largest difference of a probability that other hardware's rounding is taken for."""
+"""Largest difference of a probability that counts as other hardware's rounding."""
 
-IDENTICAL, CLOSE, DIFFERENT, NOT_COMPARED = (
-    "identical",
-    "within tolerance",
-    "different",
-    "not compared",
-)
+
+class Verdict(StrEnum):
+    """How far a stored trial and the same trial trained now agree."""
+
+    IDENTICAL = "identical"
+    CLOSE = "within tolerance"
+    DIFFERENT = "different"
+    NOT_COMPARED = "not compared"
+
 
 INPUTS = (
     "backbone_weights", "semantics", "bench", "commit", "keras", "backend", "python", "numpy",
@@ -50,7 +57,7 @@ class Verification:
     Args:
         trial: Its identity.
         name: Study, arm and seed, where a study's record names it.
-        verdict: `identical`, `within tolerance`, `different` or `not compared`.
+        verdict: How far they agree.
         deviation: Largest difference of a probability; NaN where none was compared.
         where: Where that is, or why nothing was compared.
         changed: Inputs that are not what they were: name -> (then, now).
@@ -58,10 +65,31 @@ class Verification:
 
     trial: str
     name: str
-    verdict: str
+    verdict: Verdict
     deviation: float
     where: str
     changed: dict[str, tuple[Any, Any]]
+
+    def to_json(self) -> dict[str, Any]:
+        """The comparison as `--json` prints it."""
+        return {
+            "trial": self.trial,
+            "name": self.name,
+            "verdict": str(self.verdict),
+            "deviation": self.deviation,
+            "where": self.where,
+            "changed": {name: list(values) for name, values in self.changed.items()},
+        }
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """What a trial is trained again from: its data, its settings, and its number of threads."""
+
+    manifest: Manifest
+    root: Path
+    threads: int
+    planned: PlannedTrial
 
 
 def verify(
@@ -84,62 +112,90 @@ def verify(
         cache: Cache folder.
         trials: Identities.
         resources: What may be used; its `threads` are each record's own.
-        data: Folder of the data; None for where the studies say it lay, or the phantom.
+        data: Folder of the data; None for where the studies say it is, or the phantom.
         tolerance: Largest difference of a probability that counts as rounding.
         phases: Shows the making of features.
         trials_shown: Shows the trials.
 
     Raises:
-        BenchError: A trial is not in the store or cannot be read, or its data is not to be had.
+        BenchError: A trial is not in the store or cannot be read, or its data is missing.
     """
     names, roots = _named(store)
     records = {trial: store.read(trial) for trial in dict.fromkeys(trials)}
-    again = Store(cache / f".verify-{os.getpid()}")
     found: dict[str, Verification] = {}
-    groups: dict[tuple[Path, int], list[PlannedTrial]] = {}
-    manifests: dict[Path, Manifest] = {}
+    origins: list[_Origin] = []
+    open_data = functools.cache(partial(open_source, cache=cache))
     for trial, record in records.items():
-        spec = _spec_of(record)
-        root = data or roots.get(trial)
-        if spec is not None:
-            root = _data_of(spec, root, cache, phases)
-        if root is None or spec is None:
-            found[trial] = _not_compared(trial, names, "this bench cannot read its settings")
+        spec, root = _spec_of(record), data or roots.get(trial)
+        if spec is None:
+            found[trial] = _not_compared(trial, "this bench cannot read its settings")
             continue
-        manifest = manifests.setdefault(root, open_source(root, cache=cache))
-        if trial_id(spec, data_identity(spec, manifest)) != trial:
-            changed = _changed_identity(record, manifest)
-            why = "it would be another trial now" if changed else "its settings mean another trial"
-            found[trial] = replace(_not_compared(trial, names, why), changed=changed)
-            continue
-        threads = int(record.environment.get("threads") or 1)
-        planned = PlannedTrial(trial, names.get(trial, trial), spec.seed, spec, False)
-        groups.setdefault((root, threads), []).append(planned)
+        root = _data_of(spec, root, cache, phases)
+        origin = _origin(record, spec, names.get(trial, trial), root, open_data(root))
+        if isinstance(origin, _Origin):
+            origins.append(origin)
+        else:
+            found[trial] = origin
+    again = Store(cache / f".verify-{os.getpid()}")
     try:
-        for (root, threads), of_group in groups.items():
-            log = store.root / "logs" / f"verify.{os.getpid()}.log"
-            batch = batch_of(
-                of_group, manifests[root], root.resolve(), cache=cache, results=again.root,
-                log=log, profile="verify",
-            )  # fmt: skip
-            train(
-                [batch],
-                replace(resources, threads=threads),
-                phases=phases,
-                trials_shown=trials_shown,
-            )
-        for of_group in groups.values():
-            for one in of_group:
-                if again.has(one.id):
-                    outcome = compare(records[one.id], again.read(one.id), tolerance)
-                    found[one.id] = replace(outcome, name=names.get(one.id, ""))
-                else:
-                    said = again.failures(one.id)
-                    why = said[-1]["error"] if said else "it was not trained"
-                    found[one.id] = replace(_not_compared(one.id, names, why), verdict=DIFFERENT)
+        for group in _trained_alike(origins):
+            _train_again(group, store, cache, again, resources, phases, trials_shown)
+        for origin in origins:
+            trial = origin.planned.id
+            found[trial] = _compared(records[trial], again, tolerance)
     finally:
         shutil.rmtree(again.root, ignore_errors=True)
-    return [found[trial] for trial in records]
+    return [replace(found[trial], name=names.get(trial, "")) for trial in records]
+
+
+def _origin(
+    record: TrialRecord, spec: TrialSpec, name: str, root: Path, manifest: Manifest
+) -> _Origin | Verification:
+    """What a stored trial is trained again from, or why it cannot be."""
+    if trial_id(spec, data_identity(spec, manifest)) != record.id:
+        changed = _changed_identity(record, manifest)
+        why = "it would be another trial now" if changed else "its settings mean another trial"
+        return replace(_not_compared(record.id, why), changed=changed)
+    planned = PlannedTrial(record.id, name, spec.seed, spec, stored=False)
+    return _Origin(manifest, root, int(record.environment.get("threads") or 1), planned)
+
+
+def _trained_alike(origins: Sequence[_Origin]) -> list[list[_Origin]]:
+    """Trials by data and threads."""
+    groups: dict[tuple[Path, int], list[_Origin]] = {}
+    for origin in origins:
+        groups.setdefault((origin.root, origin.threads), []).append(origin)
+    return list(groups.values())
+
+
+def _train_again(
+    group: Sequence[_Origin],
+    store: Store,
+    cache: Path,
+    again: Store,
+    resources: Resources,
+    phases: Phases,
+    trials_shown: TrialsShown,
+) -> None:
+    one = group[0]
+    trials = TrialGroup.over(
+        one.manifest,
+        one.root.resolve(),
+        [origin.planned for origin in group],
+        options=RunOptions(results=again.root, cache=cache),
+        profile="verify",
+        log=store.root / "logs" / f"verify.{os.getpid()}.log",
+    )
+    threads = replace(resources, threads=one.threads)
+    train([trials], threads, len(group), phases=phases, trials_shown=trials_shown)
+
+
+def _compared(stored: TrialRecord, again: Store, tolerance: float) -> Verification:
+    if again.has(stored.id):
+        return compare(stored, again.read(stored.id), tolerance)
+    failures = again.failures(stored.id)
+    why = failures[-1]["error"] if failures else "it was not trained"
+    return replace(_not_compared(stored.id, why), verdict=Verdict.DIFFERENT)
 
 
 def compare(stored: TrialRecord, now: TrialRecord, tolerance: float = TOLERANCE) -> Verification:
@@ -161,15 +217,15 @@ def compare(stored: TrialRecord, now: TrialRecord, tolerance: float = TOLERANCE)
         list(one.images) != list(other.images)
         or one.probabilities.shape != other.probabilities.shape
     ):
-        return Verification(stored.id, "", DIFFERENT, nan, "other test images", changed)
+        return Verification(stored.id, "", Verdict.DIFFERENT, nan, "other test images", changed)
     off = np.abs(one.probabilities.astype(np.float64) - other.probabilities)
     row, column = np.unravel_index(int(off.argmax()), off.shape)
     deviation = float(off[row, column])
     classes = stored.data["class_names"]
     where = f"{one.images[row]}, class {classes[column]}" if deviation else ""
     if deviation == 0.0 and _same_otherwise(stored, now):
-        return Verification(stored.id, "", IDENTICAL, 0.0, "", changed)
-    verdict = CLOSE if deviation <= tolerance else DIFFERENT
+        return Verification(stored.id, "", Verdict.IDENTICAL, 0.0, "", changed)
+    verdict = Verdict.CLOSE if deviation <= tolerance else Verdict.DIFFERENT
     return Verification(
         stored.id, "", verdict, deviation, where or "beside the predictions", changed
     )
@@ -192,7 +248,7 @@ def _same_otherwise(stored: TrialRecord, now: TrialRecord) -> bool:
 
 
 def _named(store: Store) -> tuple[dict[str, str], dict[str, Path]]:
-    """Names of trials, and where their data lay, by the studies' records."""
+    """Names of trials, and folders of their data, by the studies' records."""
     names: dict[str, str] = {}
     roots: dict[str, Path] = {}
     for study in store.studies():
@@ -211,7 +267,7 @@ def _spec_of(record: TrialRecord) -> TrialSpec | None:
 
 
 def _data_of(spec: TrialSpec, root: Path | None, cache: Path, phases: Phases) -> Path:
-    """Where a trial's data lies; a phantom is drawn where it is missing."""
+    """Folder of a trial's data; a phantom is drawn where it is missing."""
     if root is not None and root.is_dir():
         return root
     source = spec.data.source
@@ -242,5 +298,5 @@ def _changed_identity(record: TrialRecord, manifest: Manifest) -> dict[str, tupl
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
-def _not_compared(trial: str, names: dict[str, str], why: str) -> Verification:
-    return Verification(trial, names.get(trial, ""), NOT_COMPARED, float("nan"), why, {})
+def _not_compared(trial: str, why: str) -> Verification:
+    return Verification(trial, "", Verdict.NOT_COMPARED, float("nan"), why, {})

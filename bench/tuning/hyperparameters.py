@@ -1,5 +1,5 @@
-"""A space as KerasTuner's `HyperParameters`, and KerasTuner's values as settings. Light: KerasTuner
-itself is whoever's that calls."""
+"""A space as KerasTuner's `HyperParameters`, and KerasTuner's values as settings. Light: the caller
+imports KerasTuner."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def declare(space: Space, hyperparameters: Any) -> None:
             )
 
 
-def decoded(space: Space, said: Mapping[str, Any]) -> Values:
+def decoded(space: Space, raw: Mapping[str, Any]) -> Values:
     """KerasTuner's values of a point as settings; its own bookkeeping is left out."""
     return {
-        path: _decoded(parameter, said[path]) for path, parameter in space.items() if path in said
+        path: _decoded(parameter, raw[path]) for path, parameter in space.items() if path in raw
     }
 
 
@@ -58,7 +58,7 @@ def _encoded(parameter: Parameter, value: Any) -> Any:
     return value
 
 
-def _decoded(parameter: Parameter, said: Any) -> Any:
+def _decoded(parameter: Parameter, raw: Any) -> Any:
     if isinstance(parameter, Choice) and not _plain(parameter):
-        return json.loads(said)
-    return said
+        return json.loads(raw)
+    return raw

@@ -1,9 +1,9 @@
 """KerasTuner's oracles, asked and told through a search's file.
 
 An oracle is a pure function of its seed and of what it was asked and told, in order. Each of these
-events is on disk before it is acted on; after a kill they are told to a new oracle, which makes the
-same proposals again, or the search refuses to go on. KerasTuner's own `save` and `reload` would not
-do: they forget the order of a grid and the state of the Gaussian process' random numbers.
+events is on disk before it is acted on; after a kill they are replayed to a new oracle, which makes
+the same proposals again, or the search stops with an error. KerasTuner's own `save` and `reload`
+would not do: they forget the order of a grid and the state of the Gaussian process' random numbers.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NO_LIMIT = 10**9
 
 
 def quiet_keras_tuner() -> Any:
-    """KerasTuner, imported without what TensorFlow's C++ says of the machine on the way."""
+    """KerasTuner, imported without the messages of TensorFlow's C++."""
     with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
         sys.stderr.flush()
         kept = os.dup(2)
@@ -53,7 +53,7 @@ def make_oracle(plan: SearchPlan) -> Any:
         "hyperparameters": hyperparameters,
         # To KerasTuner, seed 0 means any seed.
         "seed": tuning.seed + 1,
-        # A proposal that fails has had its chance, and is counted.
+        # A proposal that fails is counted, and not tried again.
         "max_retries_per_trial": 0,
         "max_consecutive_failed_trials": NO_LIMIT,
     }
@@ -80,7 +80,7 @@ class ArmSearch:
 
     Args:
         plan: The search.
-        log: Its file; what is in it is told to the oracle first.
+        log: Its file; the events in it are replayed to the oracle first.
 
     Raises:
         BenchError: This KerasTuner does not propose what is in the file.
@@ -109,7 +109,7 @@ class ArmSearch:
         """The next proposal.
 
         Returns:
-            None where there is none before another is told of, or none at all: then
+            None where there is none before another has its score, or none at all: then
             `search.ended` says why.
         """
         if self.search.ended is not None or self._idle:
@@ -132,10 +132,10 @@ class ArmSearch:
         return proposal
 
     def tell(self, number: int, score: float | None, error: str | None = None) -> None:
-        """What came of a proposal.
+        """Record a proposal's score.
 
         Args:
-            number: The proposal's.
+            number: The proposal's number.
             score: Mean of the metric over the tuning seeds; None where it failed.
             error: Why it failed.
         """
@@ -162,14 +162,14 @@ class ArmSearch:
         if trial.status != "RUNNING":
             return str(trial.status), {}
         assert int(trial.trial_id) == number, "KerasTuner numbers its trials from 0"
-        said = dict(trial.hyperparameters.values)
-        values = decoded(self._space, said)
-        epochs = said.get("tuner/epochs")
+        raw = dict(trial.hyperparameters.values)
+        values = decoded(self._space, raw)
+        epochs = raw.get("tuner/epochs")
         own = values.get(EPOCHS, epochs_of(self.plan.spec))
         if epochs is None and self._budget.epochs is not None:
             left = self._budget.epochs - self.search.spent
             epochs = left if own > left else None
-        climbed = said.get("tuner/trial_id")
+        climbed = raw.get("tuner/trial_id")
         try:
             ids = self.plan.ids(self.plan.trials(values, epochs))
         except ValidationError:
@@ -180,7 +180,7 @@ class ArmSearch:
             "epochs": epochs,
             "spent": own if epochs is None else epochs,
             "trials": ids,
-            "rung": said.get("tuner/round"),
+            "rung": raw.get("tuner/round"),
             "climbed": None if climbed is None else int(climbed),
         }
 
@@ -194,13 +194,13 @@ class ArmSearch:
         self._oracle.end_trial(trial)
 
     def _replay(self) -> None:
-        """Bring a new oracle to where the last one stood."""
-        told, self.search.proposals = self.search.proposals, []
+        """Bring a new oracle to the state of the last one."""
+        recorded, self.search.proposals = self.search.proposals, []
         for event in self.search.events:
             match event["event"]:
                 case "proposed":
                     self._same(event, *self._propose(event["number"]))
-                    self.search.proposals.append(told[event["number"]])
+                    self.search.proposals.append(recorded[event["number"]])
                 case "idle":
                     self._same(event, *self._propose(len(self.search.proposals)))
                     self._idle = True
@@ -213,7 +213,7 @@ class ArmSearch:
             return
         there, here = self.search.versions, versions()
         raise BenchError(
-            "cannot be gone on with: at "
+            "cannot be continued: at "
             + (f"proposal {event['number']}" if "number" in event else "a pause")
             + " KerasTuner does otherwise than it did (it was proposed by "
             + f"{_named(there)}; here are {_named(here)})",

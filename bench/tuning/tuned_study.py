@@ -7,85 +7,24 @@ it begins: a study whose searches are complete needs no KerasTuner.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from bench.data.manifest import Manifest
 from bench.store.plan import PlannedTrial
-from bench.store.searches import (
-    Proposal,
-    SearchLog,
-    mean_score,
-    read_search,
-    search_path,
-    supersede,
-)
+from bench.store.searches import SearchLog, read_search, search_path, supersede
 from bench.store.trials import Store
 from bench.study.design import Design
 from bench.study.space import feature_specs, judged
 from bench.study.trial import TrialSpec
+from bench.train.status import IN_STORE, TrialStatus
+from bench.tuning.allowance import Allowance
+from bench.tuning.running_search import RunningSearch
 from bench.tuning.winners import most_proposals, search_plans, tuned_record, winners, winners_trials
-
-if TYPE_CHECKING:
-    from bench.tuning.oracle import ArmSearch
-
-
-class _Running:
-    """An arm's search while it runs: trials to hand out, and proposals that wait for them."""
-
-    def __init__(self, search: ArmSearch) -> None:
-        self.search = search
-        self.waiting: dict[int, dict[str, float | None]] = {}
-        self.queue: deque[PlannedTrial] = deque()
-        for proposal in search.pending():
-            self._take(proposal)
-
-    @property
-    def turn(self) -> tuple[bool, int, int]:
-        """Where an arm stands in the line: first those with a trial at hand, then the idlest."""
-        return not self.queue, len(self.waiting), len(self.search.search.proposals)
-
-    def next_trial(self, most: int) -> PlannedTrial | None:
-        """A trial of a proposal; None where there is none before another ends.
-
-        Args:
-            most: Most proposals to wait for at the same time.
-        """
-        while not self.queue:
-            if len(self.waiting) >= most:
-                return None
-            proposal = self.search.ask()
-            if proposal is None:
-                return None
-            if proposal.trials:
-                self._take(proposal)
-        return self.queue.popleft()
-
-    def _take(self, proposal: Proposal) -> None:
-        plan = self.search.plan
-        specs = plan.trials(proposal.values, proposal.epochs)
-        for identity, spec in zip(proposal.trials, specs, strict=True):
-            name = f"{plan.arm}, proposal {proposal.number + 1}"
-            self.queue.append(PlannedTrial(identity, name, spec.seed, spec, stored=False))
-        self.waiting[proposal.number] = {}
-
-    def answer(self, identity: str, score: float | None, error: str | None) -> None:
-        """Count in a trial's score, wherever a proposal waits for it."""
-        for number in list(self.waiting):
-            proposal = self.search.search.proposals[number]
-            if identity not in proposal.trials:
-                continue
-            known = self.waiting[number]
-            known[identity] = score
-            if len(known) == len(proposal.trials):
-                del self.waiting[number]
-                values = [float("nan") if v is None else v for v in known.values()]
-                self.search.tell(number, mean_score(values), error)
 
 
 class TunedStudy:
-    """A tuned study while it runs.
+    """A tuned study while it runs: a source of trials (`bench.engine.scheduler.Source`).
 
     Args:
         design: The study.
@@ -93,29 +32,38 @@ class TunedStudy:
         store: The store.
         only: Names of the only arms to tune; empty for all.
         rerun: Begin every search anew, and train again what is in the store.
+        allowance: Trials that the run may still begin; None for any number.
 
     Attributes:
-        found: Called with each trial that was finished already when its turn came.
+        found: Called with each trial that had ended before its turn came.
     """
 
     def __init__(
-        self, design: Design, manifest: Manifest, store: Store, only: Sequence[str], rerun: bool
+        self,
+        design: Design,
+        manifest: Manifest,
+        store: Store,
+        only: Sequence[str],
+        rerun: bool,
+        allowance: Allowance | None = None,
     ) -> None:
+        assert design.tuning is not None, "only a tuned study has searches"
         self._design, self._manifest, self._store = design, manifest, store
+        self._tuning = design.tuning
         plans = search_plans(design, manifest)
         self.plans = [plan for plan in plans if not only or plan.arm in only]
-        self._rerun = rerun
+        self._rerun, self._allowance = rerun, allowance or Allowance(None)
         if rerun:
             for plan in self.plans:
                 supersede(search_path(store.root, plan.id))
-        self._running: list[_Running] | None = None
+        self._running: list[RunningSearch] | None = None
         self._winners: deque[PlannedTrial] | None = None
-        self.outcomes: dict[str, str] = {}
-        self.handed: dict[str, str] = {}
-        self.tests: list[PlannedTrial] = []
-        self.found: Callable[[str], None] = lambda identity: None
-        self._found: set[str] = set()
-        self.stored = self._answered() * len(design.tuning.seed_list) if design.tuning else 0
+        self._tests: list[PlannedTrial] = []
+        self._outcomes: dict[str, TrialStatus] = {}
+        self._asked: dict[str, bool] = {}
+        """Trials that the study asked for -> whether it was the one to hand them out."""
+        self._stored_before = self._answered() * len(self._tuning.seed_list)
+        self.found: Callable[[PlannedTrial], None] = lambda trial: None
         self.write()
 
     @property
@@ -155,13 +103,10 @@ class TunedStudy:
     @property
     def left(self) -> int:
         """Trials that are left to train, at most."""
-        tuning = self._design.tuning
-        assert tuning is not None
-        answered = self._answered()
         most = sum(most_proposals(plan.budget) for plan in self.plans)
         tested = [trial.id for trial in self.tested()]
-        done = sum(i in self.outcomes or self._has(i) for i in tested)
-        return (most - answered) * len(tuning.seed_list) + (
+        done = sum(i in self._outcomes or self._has(i) for i in tested)
+        return (most - self._answered()) * len(self._tuning.seed_list) + (
             len(self.plans) * len(self._design.seeds) - done
         )
 
@@ -172,23 +117,31 @@ class TunedStudy:
     @property
     def finished(self) -> int:
         """Trials that were trained now."""
-        return sum(self.outcomes.get(identity) == "finished" for identity in self.handed)
+        return sum(
+            handed_out and self._outcomes.get(identity) is TrialStatus.FINISHED
+            for identity, handed_out in self._asked.items()
+        )
+
+    @property
+    def stored(self) -> int:
+        """Trials that were in the store already, or that another study or run trained."""
+        stored = sum(self._outcomes.get(identity) in IN_STORE for identity in self._asked)
+        return self._stored_before + stored - self.finished
 
     @property
     def diverged(self) -> list[str]:
-        """Winners' trials that diverged; of a proposal, as of one that fails, it is an answer."""
-        return self._tests("diverged")
+        """Winners' trials that diverged; a proposal that does so has its answer."""
+        return self._tests_that(TrialStatus.DIVERGED)
 
     @property
     def failed(self) -> list[str]:
         """Winners' trials that failed, and arms without a winner."""
-        return [*self._tests("failed"), *self.fruitless]
+        return [*self._tests_that(TrialStatus.FAILED), *self.fruitless]
 
-    def _tests(self, outcome: str) -> list[str]:
-        ended = (trial for trial in self.tests if self.outcomes.get(trial.id) == outcome)
-        return [trial.name for trial in ended]
+    def _tests_that(self, status: TrialStatus) -> list[str]:
+        return [trial.name for trial in self._tests if self._outcomes.get(trial.id) is status]
 
-    def begin(self, pool: dict[str, _Running]) -> None:
+    def begin(self, pool: dict[str, RunningSearch]) -> None:
         """Open every search, as it stands in its file.
 
         Args:
@@ -196,87 +149,88 @@ class TunedStudy:
                 same search share it.
 
         Raises:
-            BenchError: Another run is at one of them, or this KerasTuner cannot go on with it.
+            BenchError: Another run is at one of them, or this KerasTuner cannot continue it.
         """
         from bench.tuning.oracle import ArmSearch, versions
 
         for plan in self.plans:
             if plan.id not in pool:
                 log = SearchLog(search_path(self._store.root, plan.id), plan, versions())
-                pool[plan.id] = _Running(ArmSearch(plan, log))
+                pool[plan.id] = RunningSearch(ArmSearch(plan, log))
         self._running = list({plan.id: pool[plan.id] for plan in self.plans}.values())
 
-    def next_trial(self, workers: int) -> PlannedTrial | None:
-        """The next trial to train; None where there is none before another ends.
+    def next_batch(self, workers: int, busy: Container[str]) -> list[PlannedTrial]:
+        """The next trial to train, alone; none where there is none before another ends.
 
         Arms take turns. With as many arms as workers, or more, each waits for one proposal at a
         time: what it proposes then depends on the answers alone, not on which worker was faster.
 
         Args:
-            workers: Trials that run at the same time.
+            workers: Trials that are trained at the same time.
+            busy: Identities of trials that are in training for whichever study.
         """
         assert self._running is not None, "begin first"
         most = -(-workers // len(self._running))
-        while True:
-            trial = self._next(most)
-            if trial is None:
-                return None
-            if not self._known(trial):
-                self.handed[trial.id] = trial.name
-                return trial
+        while self._allowance.left and (trial := self._next(most)) is not None:
+            if self._known(trial):
+                continue
+            self._asked.setdefault(trial.id, trial.id not in busy)
+            if trial.id not in busy:
+                self._allowance.take(1)
+                return [trial]
+        return []
 
     def _next(self, most: int) -> PlannedTrial | None:
-        for running in sorted(self._running or (), key=lambda running: running.turn):
-            trial = running.next_trial(most)
+        running = self._running or []
+        for search in sorted(running, key=lambda search: search.turn):
+            trial = search.next_trial(most)
             if trial is not None:
                 return trial
         if self._winners is None:
-            if any(not running.search.search.complete for running in self._running or ()):
+            if any(not search.search.search.complete for search in running):
                 return None
             self.write()
-            self.tests = self.tested()
-            self._winners = deque(self.tests)
+            self._tests = self.tested()
+            self._winners = deque(self._tests)
         return self._winners.popleft() if self._winners else None
 
     def _known(self, trial: PlannedTrial) -> bool:
-        """Whether a trial is finished already; what waits for it is told."""
-        if trial.id not in self.outcomes:
+        """Whether a trial has ended already; proposals that wait for it then get their answer."""
+        if trial.id not in self._outcomes:
             if self._has(trial.id):
-                self.outcomes[trial.id] = "stored"
+                self._outcomes[trial.id] = TrialStatus.STORED
             elif self._store.diverged(trial.id) and not self._rerun:
-                self.outcomes[trial.id] = "diverged"
+                self._outcomes[trial.id] = TrialStatus.DIVERGED
             else:
                 return False
-        if trial.id not in self.handed and trial.id not in self._found:
-            self._found.add(trial.id)
-            self.stored += self.outcomes[trial.id] != "diverged"
-            self.found(trial.id)
-        self._tell(trial.id)
+        if trial.id not in self._asked:
+            self._asked[trial.id] = False
+            self.found(trial)
+        self._answer(trial.id)
         return True
 
     def _has(self, identity: str) -> bool:
         return not self._rerun and self._store.has(identity)
 
-    def ended(self, identity: str, outcome: str) -> None:
-        """A trial `finished`, `diverged`, `failed` or was `stored`, whoever asked for it."""
-        self.outcomes[identity] = outcome
-        if outcome == "stored" and identity in self.handed:
-            self.stored += 1  # another run was faster
-        self._tell(identity)
+    def ended(self, identity: str, status: TrialStatus) -> None:
+        """A trial ended, whoever handed it out."""
+        self._outcomes[identity] = status
+        self._answer(identity)
 
-    def _tell(self, identity: str) -> None:
-        tuning = self._design.tuning
-        assert tuning is not None
+    def _answer(self, identity: str) -> None:
+        waiting = [search for search in self._running or () if search.waits_for(identity)]
+        if not waiting:
+            return
         score, error = None, None
-        if self.outcomes[identity] in ("diverged", "failed"):
+        if self._outcomes[identity] in IN_STORE:
+            value = self._store.summary(identity)["metrics"].get(self._tuning.metric)
+            score = None if value is None else float(value)
+            error = None if score is not None else f"has no {self._tuning.metric}"
+        else:
             failures = self._store.failures(identity)
             error = failures[-1]["error"] if failures else "failed"
-        else:
-            value = self._store.summary(identity)["metrics"].get(tuning.metric)
-            score = None if value is None else float(value)
-            error = None if score is not None else f"has no {tuning.metric}"
-        for running in self._running or ():
-            running.answer(identity, score, error)
+        for search in waiting:
+            search.answer(identity, score, error)
 
 
 @contextmanager
@@ -284,9 +238,9 @@ def opened(studies: Sequence[TunedStudy]) -> Iterator[None]:
     """Some studies' searches, open for this run alone, and recorded at the end.
 
     Raises:
-        BenchError: Another run is at one of them, or this KerasTuner cannot go on with it.
+        BenchError: Another run is at one of them, or this KerasTuner cannot continue it.
     """
-    pool: dict[str, _Running] = {}
+    pool: dict[str, RunningSearch] = {}
     try:
         for study in studies:
             study.begin(pool)

@@ -51,12 +51,12 @@ def test_every_file_of_commands_is_a_command_in_the_order_listed() -> None:
 def test_a_plan_and_a_status_are_the_same_in_a_notebook(tmp_path: Path, own_cache: Path) -> None:
     study = tmp_path / "study.yaml"
     study.write_text("base: {preset: ropanet, train.epochs: 1}\naxes: {model.gate: [none]}\n")
-    request = StudyRequest(study, profile="smoke", results=STORE, cache=own_cache)
+    request = StudyRequest(study, profile="smoke")
     folders = ("--results", str(STORE))
     printed = invoke(
         "plan", str(study), "--profile", "smoke", "--cache", str(own_cache), *folders, "--json"
     )
-    assert json.loads(printed) == plan_study(request).to_json()
+    assert json.loads(printed) == plan_study(request, STORE, own_cache).to_json()
     statuses = study_status(Store(STORE))
     assert [status.study for status in statuses] == ["golden", "tuned"]
     assert statuses[0].diverged == 1 and statuses[0].errors[0].name == "diverges, seed 0"
@@ -68,8 +68,8 @@ def test_a_grid_too_large_to_count_is_sampled(tmp_path: Path, own_cache: Path) -
     paths = ("train.epochs", "train.batch_size", "landmarks.update_ratio", "model.branch_units")
     study = tmp_path / "study.yaml"
     study.write_text("base: ropanet\naxes:\n" + "".join(f"  {path}: {ten}\n" for path in paths))
-    request = StudyRequest(study, profile="smoke", results=tmp_path / "results", cache=own_cache)
-    plan = plan_study(request)
+    request = StudyRequest(study, profile="smoke")
+    plan = plan_study(request, tmp_path / "results", own_cache)
     assert plan.arms == 10_000 and plan.trials == 30_000 and plan.stored is None
     assert plan.cost is not None and plan.cost.sampled == 900 and len(plan.arms_shown) == 40
     assert "trials" not in plan.to_json()["arms_shown"][0]

@@ -1,9 +1,12 @@
-"""Tuned studies through Ray Tune, with a known function in the place of training."""
+"""One scheduler for lists of trials and tuned studies; a known function stands for training."""
 
 from __future__ import annotations
 
+import errno
 import json
-from collections.abc import Iterator
+import os
+import time
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,11 +16,13 @@ import pytest
 import ray
 from ray import tune
 
+from bench.data.attributes import data_identity
 from bench.data.manifest import Manifest
 from bench.data.sources import open_source
-from bench.engine.scheduler import SourceSearcher
+from bench.engine.scheduler import RETRIES, Source, SourceSearcher
 from bench.engine.session import QUIET
-from bench.engine.tune import RETRIES
+from bench.engine.trial_batches import TrialList, trial_batches
+from bench.engine.tune import WorkerWatcher
 from bench.files.locks import locked
 from bench.store.export import export
 from bench.store.fsck.results import StoreReferences, check_results
@@ -28,7 +33,9 @@ from bench.store.trials import Store
 from bench.study.design import Design
 from bench.study.resolve import resolve_study
 from bench.study.study import load_study
-from bench.study.trial import TrialSpec
+from bench.study.trial import TrialSpec, trial_id
+from bench.train.status import TrialStatus
+from bench.tuning.allowance import Allowance
 from bench.tuning.oracle import ArmSearch, versions
 from bench.tuning.tuned_study import TunedStudy, opened
 from bench.tuning.winners import search_plans, study_searches
@@ -59,19 +66,29 @@ def put(identity: str, spec: TrialSpec, store: Store) -> None:
 
 
 class KnownFunction(tune.Trainable):
-    """Puts a trial into the store whose score is known beforehand."""
+    """Puts trials into the store whose scores are known beforehand, one a step."""
 
-    def setup(self, config: dict[str, Any], results: Path) -> None:
-        self._results, self._plain = results, config["trials"][0]
+    def setup(self, config: dict[str, Any], results: Path, workers: int) -> None:
+        self._results, self._workers = results, workers
+        (results.parent / f"worker {os.getpid()}").touch()
+        self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._plain = new_config["trials"][0]
+        self._left = list(new_config["trials"])
         return True
 
     def step(self) -> dict[str, Any]:
-        spec = TrialSpec.model_validate(self._plain["spec"])
-        put(self._plain["id"], spec, Store(self._results))
-        return {"done": True, "outcomes": [(self._plain["id"], "finished")], "next": None}
+        # Ray gives the trial of a worker that is still starting to one that is free.
+        while len(list(self._results.parent.glob("worker *"))) < self._workers:
+            time.sleep(0.01)
+        plain = self._left.pop(0)
+        put(plain["id"], TrialSpec.model_validate(plain["spec"]), Store(self._results))
+        return {
+            "done": not self._left,
+            "outcomes": [(plain["id"], "finished")],
+            "next": self._left[0]["id"] if self._left else None,
+            "disk_full": None,
+        }
 
 
 @pytest.fixture(scope="module")
@@ -92,27 +109,51 @@ def design(tmp_path: Path, phantom: Path) -> tuple[Design, Manifest]:
     return resolve_study(*load_study(file), profile="smoke"), open_source(phantom, cache=tmp_path)
 
 
-def train(studies: list[TunedStudy], results: Path, workers: int, limit: int | None = None) -> list:
-    """What was handed to Ray, in order."""
-    handed: list = []
+class Noted:
+    """A source whose batches are noted."""
+
+    def __init__(self, source: Source, batches: list[list[PlannedTrial]]) -> None:
+        self._source, self._batches = source, batches
+
+    def next_batch(self, workers: int, busy: Container[str]) -> list[PlannedTrial]:
+        batch = self._source.next_batch(workers, busy)
+        self._batches += [batch] if batch else []
+        return batch
+
+    def ended(self, identity: str, status: TrialStatus) -> None:
+        self._source.ended(identity, status)
+
+
+def train(
+    studies: list[TunedStudy], results: Path, workers: int, known: Source | None = None
+) -> list[list[PlannedTrial]]:
+    """The batches that were handed to Ray, in order."""
+    batches: list[list[PlannedTrial]] = []
+    sources = [*([known] if known else []), *studies]
+    search = SourceSearcher(
+        [Noted(source, batches) for source in sources], Store(results), lambda *_: None, workers
+    )
     with opened(studies):
         tune.Tuner(
             tune.with_resources(
-                tune.with_parameters(KnownFunction, results=results), {"CPU": 1}
+                tune.with_parameters(KnownFunction, results=results, workers=workers), {"CPU": 1}
             ),
             tune_config=tune.TuneConfig(
-                search_alg=SourceSearcher(
-                    [], studies, Store(results), lambda *_: None, handed.append, workers, limit
-                ),
+                search_alg=search,
                 num_samples=-1, max_concurrent_trials=workers, reuse_actors=True,
             ),
             run_config=tune.RunConfig(
                 name="run", storage_path=str(results.parent / "scratch"), verbose=0,
-                log_to_file=False,
+                log_to_file=False, callbacks=[WorkerWatcher(search)],
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
         ).fit()  # fmt: skip
-    return handed
+    return batches
+
+
+def one_by_one(batches: list[list[PlannedTrial]]) -> list[PlannedTrial]:
+    """The trials of batches of one trial each."""
+    return [trial for (trial,) in batches]
 
 
 def test_a_tuned_study_through_ray(
@@ -121,15 +162,15 @@ def test_a_tuned_study_through_ray(
     design, manifest = design
     results = tmp_path / "results"
     store = Store(results)
-    study = TunedStudy(design, manifest, store, (), rerun=False)
+    study = TunedStudy(design, manifest, store, (), rerun=False, allowance=Allowance(7))
     assert study.left == 2 * 5 * 2 + 2 * 2
-    first = train([study], results, workers=1, limit=7)
+    first = one_by_one(train([study], results, workers=1))
     # Three proposals at two seeds are answered, the fourth is half done and not yet counted.
     assert len(first) == 7 and study.finished == 7 and study.left == 24 - 6
 
     # The stopped study goes on: nothing is trained twice, nothing is left out.
     study = TunedStudy(design, manifest, store, (), rerun=False)
-    second = train([study], results, workers=1)
+    second = one_by_one(train([study], results, workers=1))
     order = [trial.id for trial in (*first, *second)]
     assert len(order) == len(set(order)) == 24
     assert study.left == 0 and study.searched and study.failed == []
@@ -197,12 +238,13 @@ def without_ray(design: Design, manifest: Manifest, results: Path, kill_at: int)
     with pytest.MonkeyPatch.context() as patch, opened([study]):
         # A killed process writes no last record.
         patch.setattr(study, "write", lambda: None)
-        while (trial := study.next_trial(workers=1)) is not None:
+        while batch := study.next_batch(workers=1, busy=()):
+            (trial,) = batch
             put(trial.id, trial.spec, store)
             trained.append(trial.id)
             if len(trained) == kill_at:
                 break
-            study.ended(trial.id, "finished")
+            study.ended(trial.id, TrialStatus.FINISHED)
     return trained
 
 
@@ -230,13 +272,13 @@ def test_with_as_many_arms_as_workers_it_does_not_matter_which_one_is_faster(
         with opened([study]):
             running: list[PlannedTrial] = []
             while True:
-                while len(running) < 2 and (trial := study.next_trial(workers=2)) is not None:
-                    running.append(trial)
+                while len(running) < 2 and (batch := study.next_batch(workers=2, busy=())):
+                    running += batch
                 if not running:
                     break
                 ended = running.pop(rng.integers(len(running)))
                 put(ended.id, ended.spec, Store(results))
-                study.ended(ended.id, "finished")
+                study.ended(ended.id, TrialStatus.FINISHED)
         found = {p.name: p.read_bytes() for p in (results / "searches").iterdir()}
         for text in found.values():
             kinds = [json.loads(line)["event"] for line in text.splitlines()[1:]]
@@ -253,26 +295,35 @@ def searcher(
     events: list[tuple[str, str]] = []
     study = TunedStudy(*design, Store(results), ["gate=none"], rerun=False)
     with opened([study]):
-        yield SourceSearcher(
-            [], [study], Store(results), lambda *event: events.append(event), lambda trial: None, 1
-        ), events  # fmt: skip
+        yield (
+            SourceSearcher(
+                [study], Store(results), lambda trial, status: events.append((trial.id, status)), 1
+            ),
+            events,
+        )
 
 
 def test_a_trial_whose_worker_is_lost_comes_again_and_in_the_end_fails(
     design: tuple[Design, Manifest], tmp_path: Path
 ) -> None:
     with searcher(design, tmp_path) as (search, events):
-        tried = []
-        for attempt in range(RETRIES + 1):
-            tried.append(asked(search, f"ray {attempt}"))
-            search.on_trial_complete(f"ray {attempt}", None, error=True)
-        (lost,) = set(tried)
-        assert search.outcomes == {lost: "failed"} and events == [(lost, "failed")]
-        assert "worker process died" in Store(tmp_path).failures(lost)[0]["error"]
-        # The proposal has two seeds; when the other one ends it has failed, and another follows.
+        lost = asked(search, "ray 0")
+        search.on_trial_complete("ray 0", None, error=True)
+        search.lost("ray 0", "killed")
+        # The proposal has two seeds; the other one goes first now.
         other = asked(search, "ray other")
         assert other != lost
-        search.on_trial_complete("ray other", {"outcomes": [(other, "diverged")]}, error=False)
+        search.on_trial_complete("ray other", ended(other, "diverged"))
+        for attempt in range(1, RETRIES + 1):
+            assert asked(search, f"ray {attempt}") == lost
+            search.on_trial_complete(f"ray {attempt}", None, error=True)
+            search.lost(f"ray {attempt}", "killed")
+        assert search.outcomes == {other: "diverged", lost: "failed"}
+        again = [(lost, "lost")] * RETRIES
+        assert events == [(lost, "lost"), (other, "diverged"), *again, (lost, "failed")]
+        (failure,) = Store(tmp_path).failures(lost)
+        assert "worker process died" in failure["error"] and failure["traceback"] == "killed"
+        # The proposal has failed, and another follows.
         third = asked(search, "ray third")
     (path,) = (tmp_path / "searches").glob("*.jsonl")
     kept = read_search(path)
@@ -281,9 +332,19 @@ def test_a_trial_whose_worker_is_lost_comes_again_and_in_the_end_fails(
 
 
 def asked(search: SourceSearcher, ray_trial: str) -> str:
+    (identity,) = batch_of(search, ray_trial)
+    return identity
+
+
+def batch_of(search: SourceSearcher, ray_trial: str) -> list[str]:
     suggested = search.suggest(ray_trial)
     assert isinstance(suggested, dict)
-    return str(suggested["trials"][0]["id"])
+    return [str(plain["id"]) for plain in suggested["trials"]]
+
+
+def ended(identity: str, status: str, following: str | None = None) -> dict[str, Any]:
+    """What a worker reports."""
+    return {"outcomes": [(identity, status)], "next": following, "disk_full": None}
 
 
 def test_what_another_run_is_training_is_waited_for(
@@ -293,13 +354,125 @@ def test_what_another_run_is_training_is_waited_for(
     with searcher(design, tmp_path) as (search, events):
         first, second = asked(search, "ray 1"), asked(search, "ray 2")
         with locked(store.claim(first), wait=True), locked(store.claim(second), wait=True):
-            search.on_trial_complete("ray 1", {"outcomes": [(first, "elsewhere")]})
-            search.on_trial_complete("ray 2", {"outcomes": [(second, "elsewhere")]})
+            search.on_trial_complete("ray 1", ended(first, "elsewhere"))
+            search.on_trial_complete("ray 2", ended(second, "elsewhere"))
             assert search.suggest("ray 3") is None, "nothing to train before one of them ends"
         # The other run stored one of them, and was killed before it had the other.
         store.write_failure(first, {"kind": "diverged", "error": "the loss became nan"})
         assert asked(search, "ray 4") == second
-        assert events == [(first, "failed")]
+        assert events == [(first, "elsewhere"), (second, "elsewhere"), (first, "failed")]
+
+
+def test_what_failed_in_an_earlier_run_is_trained_here_if_the_run_that_has_it_is_lost(
+    design: tuple[Design, Manifest], tmp_path: Path
+) -> None:
+    store, known = Store(tmp_path), TrialList(known_trials(*design, 1), reuse_compiled=True)
+    search = SourceSearcher([known], store, lambda *_: None, 1)
+    store.write_failure(known_trials(*design, 1)[0].id, {"kind": "crashed", "error": "weeks ago"})
+    identity = asked(search, "ray 1")
+    with locked(store.claim(identity), wait=True):
+        search.on_trial_complete("ray 1", ended(identity, "elsewhere"))
+        assert search.suggest("ray 2") is None
+    assert asked(search, "ray 3") == identity
+
+
+def known_trials(design: Design, manifest: Manifest, count: int) -> list[PlannedTrial]:
+    """Small trials of one form."""
+    spec = design.control.spec
+    specs = [spec.model_copy(update={"seed": seed}) for seed in range(100, 100 + count)]
+    return [
+        PlannedTrial(trial_id(s, data_identity(s, manifest)), "known", s.seed, s, stored=False)
+        for s in specs
+    ]
+
+
+def test_a_lost_batch_comes_again_one_by_one_after_all_others(
+    design: tuple[Design, Manifest], tmp_path: Path
+) -> None:
+    trials = known_trials(*design, 6)
+    known = TrialList(trials, reuse_compiled=True)
+    search = SourceSearcher([known], Store(tmp_path), lambda *_: None, 1)
+    first = batch_of(search, "ray 1")
+    assert first == [trials[0].id, trials[1].id]
+    search.on_trial_result("ray 1", ended(first[0], "finished", following=first[1]))
+    search.on_trial_complete("ray 1", None, error=True)
+    search.lost("ray 1", None)
+    others = [batch_of(search, f"ray {number}") for number in (2, 3)]
+    assert others == [[t.id for t in trials[2:4]], [t.id for t in trials[4:]]]
+    assert batch_of(search, "ray 4") == [first[1]], "what had finished does not come again"
+    assert search.suggest("ray 5") is None
+
+
+def test_a_tuned_study_costs_its_neighbours_neither_their_batches_nor_a_worker(
+    design: tuple[Design, Manifest], tmp_path: Path, cluster: None
+) -> None:
+    trials = known_trials(*design, 12)
+    study = TunedStudy(*design, Store(tmp_path / "results"), (), rerun=False)
+    known = TrialList(trials, reuse_compiled=True)
+    batches = train([study], tmp_path / "results", workers=1, known=known)
+    assert batches[:3] == list(trial_batches(trials, 1, reuse_compiled=True))
+    assert [len(batch) for batch in batches] == [4, 4, 4, *([1] * 24)]
+    assert len(list(tmp_path.glob("worker *"))) == 1
+    assert (study.finished, study.left) == (24, 0)
+
+
+def test_workers_are_reused_for_batches_that_are_handed_out_one_by_one(
+    design: tuple[Design, Manifest], tmp_path: Path, cluster: None
+) -> None:
+    known = TrialList(known_trials(*design, 24), reuse_compiled=True)
+    batches = train([], tmp_path / "results", workers=2, known=known)
+    assert [len(batch) for batch in batches] == [4] * 6
+    assert len(list(tmp_path.glob("worker *"))) == 2
+
+
+class Unwritable(TrialList):
+    """A source that cannot note how a trial ended."""
+
+    def ended(self, identity: str, status: TrialStatus) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+
+def test_a_source_that_cannot_go_on_ends_the_run_with_its_own_error(
+    design: tuple[Design, Manifest], tmp_path: Path, cluster: None
+) -> None:
+    known = Unwritable(known_trials(*design, 3), reuse_compiled=True)
+    with pytest.raises(OSError, match="no space left"):
+        train([], tmp_path / "results", workers=1, known=known)
+
+
+def test_studies_over_whatever_data_share_one_limit(
+    design: tuple[Design, Manifest], tmp_path: Path
+) -> None:
+    allowance, trained = Allowance(30), 0
+    for place in ("one", "other"):
+        results = tmp_path / place
+        study = TunedStudy(*design, Store(results), (), rerun=False, allowance=allowance)
+        with opened([study]):
+            while batch := study.next_batch(workers=1, busy=()):
+                put(batch[0].id, batch[0].spec, Store(results))
+                study.ended(batch[0].id, TrialStatus.FINISHED)
+                trained += 1
+        assert trained == {"one": 24, "other": 30}[place]
+    assert study.left == 24 - 6
+
+
+def test_what_two_studies_ask_for_is_trained_once_and_counted_once(
+    design: tuple[Design, Manifest], tmp_path: Path
+) -> None:
+    store, one, other = Store(tmp_path), *(
+        TunedStudy(*design, Store(tmp_path), (), rerun=False) for _ in range(2)
+    )  # fmt: skip
+    search = SourceSearcher([one, other], store, lambda *_: None, 2)
+    trained: list[str] = []
+    with opened([one, other]):
+        while (suggested := search.suggest(f"ray {len(trained)}")) != search.FINISHED:
+            assert isinstance(suggested, dict)
+            (plain,) = suggested["trials"]
+            put(plain["id"], TrialSpec.model_validate(plain["spec"]), store)
+            search.on_trial_complete(f"ray {len(trained)}", ended(plain["id"], "finished"))
+            trained.append(plain["id"])
+    assert len(trained) == len(set(trained)) == 24
+    assert one.finished + other.finished == 24
 
 
 def test_a_search_is_exported_and_looked_over_with_its_study(

@@ -47,7 +47,8 @@ def plan(
     """Show what a run would do, and do nothing."""
     from bench.engine.study_plan import plan_study
 
-    found = plan_study(study_request(study, data, profile, results, cache, only, settings))
+    request = study_request(study, data, profile, only, settings)
+    found = plan_study(request, results, cache)
     if as_json:
         print_json(found.to_json())
     else:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -29,6 +28,7 @@ from bench.cli.options import (
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
+    from bench.engine.config import RunOptions
     from bench.engine.request import StudyRequest
     from bench.engine.resources import Resources
     from bench.engine.run import Result
@@ -98,6 +98,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Train the trials of one or more studies that are not in the store yet."""
+    from bench.engine.config import RunOptions
     from bench.engine.resources import Resources
 
     if only and len(studies) > 1:
@@ -106,22 +107,21 @@ def run(
             where="--only",
             fix="run that study alone",
         )
-    requests = [
-        replace(
-            study_request(study, data, profile, results, cache, only, settings),
-            limit=limit,
-            rerun=rerun,
-            trial_timeout=trial_timeout,
-            checkpoint_seconds=checkpoint_every,
-            reuse_compiled=share,
-        )
-        for study in studies
-    ]
+    requests = [study_request(study, data, profile, only, settings) for study in studies]
+    options = RunOptions(
+        results=results,
+        cache=cache,
+        limit=limit,
+        rerun=rerun,
+        trial_timeout=trial_timeout,
+        checkpoint_seconds=checkpoint_every,
+        reuse_compiled=share,
+    )
     resources = Resources(workers, threads, gpus_per_trial, address)
     with _mirrored(results, mirror_url):
-        found = _run(requests, resources, err if as_json else out)
+        found = _run(requests, options, resources, err if as_json else out)
     if as_json:
-        print_json([to_json(result) for result in found])
+        print_json([result.to_json() for result in found])
     else:
         print_run(out, found, results)
     if any(result.failed for result in found):
@@ -141,13 +141,16 @@ def _mirrored(results: Path, url: str | None) -> Iterator[None]:
         mirror_store(results, url)
 
 
-def _run(requests: Sequence[StudyRequest], resources: Resources, screen: Console) -> list[Result]:
+def _run(
+    requests: Sequence[StudyRequest], options: RunOptions, resources: Resources, screen: Console
+) -> list[Result]:
     from bench.cli.progress import phase_bar, trial_bar
     from bench.engine.run import run as run_studies
 
     try:
         return run_studies(
             requests,
+            options,
             resources,
             phases=lambda: phase_bar(screen),
             trials_shown=trial_bar(screen),
@@ -157,21 +160,6 @@ def _run(requests: Sequence[StudyRequest], resources: Resources, screen: Console
             "\nStopped. What is finished is in the store; the same command goes on from there."
         )
         raise typer.Exit(130) from None
-
-
-def to_json(result: Result) -> dict[str, Any]:
-    """What became of a study, as plain values."""
-    return {
-        "study": result.study,
-        "profile": result.profile,
-        "stored": result.stored,
-        "finished": result.finished,
-        "diverged": result.diverged,
-        "failed": result.failed,
-        "held_back": result.held_back,
-        "repaired": result.repaired,
-        "seconds": result.seconds,
-    }
 
 
 def print_run(console: Console, found: Sequence[Result], results: Path) -> None:

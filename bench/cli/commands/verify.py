@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from bench.store.trials import Store
 
 app = typer.Typer()
-
-COLOURS = {"identical": "green", "within tolerance": "green", "different": "red"}
 
 
 @app.command(
@@ -46,7 +44,7 @@ def verify(
     """Train stored trials again and compare: do they reproduce?"""
     from bench.cli.progress import phase_bar, trial_bar
     from bench.engine.resources import Resources
-    from bench.engine.verify import CLOSE, IDENTICAL
+    from bench.engine.verify import Verdict
     from bench.engine.verify import verify as train_again
     from bench.store.trials import Store
 
@@ -63,10 +61,10 @@ def verify(
         trials_shown=trial_bar(screen),
     )
     if as_json:
-        print_json([to_json(one) for one in found])
+        print_json([one.to_json() for one in found])
     else:
         print_verified(out, found)
-    if any(one.verdict not in (IDENTICAL, CLOSE) for one in found):
+    if any(one.verdict not in (Verdict.IDENTICAL, Verdict.CLOSE) for one in found):
         raise typer.Exit(1)
 
 
@@ -84,25 +82,15 @@ def _chosen(store: Store, named: list[str], sample: int | None) -> list[str]:
     return chosen
 
 
-def to_json(one: Verification) -> dict[str, Any]:
-    """How a stored trial compares with the same trained again, as plain values."""
-    return {
-        "trial": one.trial,
-        "name": one.name,
-        "verdict": one.verdict,
-        "deviation": one.deviation,
-        "where": one.where,
-        "changed": one.changed,
-    }
-
-
 def print_verified(console: Console, found: Sequence[Verification]) -> None:
     """Print how stored trials compare with the same trained again."""
     from bench.data.issues import printable
+    from bench.engine.verify import Verdict
 
+    colors = {Verdict.IDENTICAL: "green", Verdict.CLOSE: "green", Verdict.DIFFERENT: "red"}
     for one in found:
-        colour = COLOURS.get(one.verdict, "yellow")
-        line = f"[{colour}]{one.verdict}[/] {escape(printable(one.name or one.trial))}"
+        color = colors.get(one.verdict, "yellow")
+        line = f"[{color}]{one.verdict}[/] {escape(printable(one.name or one.trial))}"
         if one.deviation > 0:
             line += f": a probability differs by {one.deviation:.2g}"
         console.print(line + (f" ({escape(printable(one.where))})" if one.where else ""))

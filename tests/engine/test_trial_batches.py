@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bench.engine.groups import MOST_TRIALS, trial_batches
+from bench.engine.trial_batches import MOST_TRIALS, trial_batches
 from bench.store.plan import PlannedTrial
 from bench.study.overlays import base_overlays, put, stacked
 from bench.study.trial import TrialSpec
@@ -27,8 +27,9 @@ def trials(seeds: int, *arms: dict[str, Any], profile: str = "laptop") -> list[P
     return design
 
 
-def names(design: list[PlannedTrial], workers: int = 2, share: bool = True) -> list[list[str]]:
-    return [[trial.id for trial in batch] for batch in trial_batches(design, workers, share=share)]
+def names(design: list[PlannedTrial], workers: int = 2, reuse: bool = True) -> list[list[str]]:
+    batches = trial_batches(design, workers, reuse_compiled=reuse)
+    return [[trial.id for trial in batch] for batch in batches]
 
 
 GATES = ({"model.gate": "sigmoid"}, {"model.gate": "none"})
@@ -55,17 +56,17 @@ def test_learning_rates_and_sizes_of_data_go_together() -> None:
 @pytest.mark.parametrize(
     "alone",
     [
-        {"design": trials(12, *GATES), "share": False},
+        {"design": trials(12, *GATES), "reuse": False},
         # The paper's size: hours a trial, and nothing to be gained.
         {"design": trials(12, *GATES, profile="paper")},
         # As many trials as workers.
         {"design": trials(2, *GATES), "workers": 4},
     ],
 )
-def test_trials_go_alone_where_a_bundle_does_not_pay(alone: dict[str, Any]) -> None:
+def test_trials_go_alone_where_a_batch_does_not_pay(alone: dict[str, Any]) -> None:
     assert all(len(batch) == 1 for batch in names(**alone))
 
 
-def test_a_bundle_is_not_so_long_that_workers_wait_for_its_end() -> None:
+def test_a_batch_is_not_so_long_that_workers_wait_for_its_end() -> None:
     found = names(trials(1000, {"preset": "prior"}), workers=2)
     assert max(map(len, found)) <= MOST_TRIALS and len(found) >= 16
