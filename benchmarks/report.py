@@ -23,7 +23,7 @@ import numpy as np
 from measured import Comparison, Reading, write
 
 from bench.data.manifest import Manifest
-from bench.metrics.values import classification
+from bench.metrics.catalogue import classification
 from bench.store.plan import planned, study_record
 from bench.store.record import GateRecord, Landmarks, Predictions, TrialRecord
 from bench.store.trials import Store

@@ -22,7 +22,7 @@ def hits(record: AttributeRecord, depth: int, kind: int | None = None) -> tuple[
     """Positive answers among the first of each image, and all of them.
 
     Args:
-        record: What a model said of the attributes.
+        record: A model's predictions of the attributes.
         depth: k of the top-k.
         kind: Only attributes of this type, ranked among themselves; None for all.
 
@@ -37,8 +37,8 @@ def hits(record: AttributeRecord, depth: int, kind: int | None = None) -> tuple[
     return found.sum(axis=1), positive.sum(axis=1)
 
 
-def answered(arm: Arm) -> list[AttributeRecord]:
-    """What an arm's trials said of the attributes, seed by seed, read from the store.
+def attribute_records(arm: Arm) -> list[AttributeRecord]:
+    """An arm's predictions of the attributes, seed by seed, read from the store.
 
     Returns:
         Empty for an arm whose model predicts none, or whose data has none.
@@ -46,15 +46,14 @@ def answered(arm: Arm) -> list[AttributeRecord]:
     trials = arm.trials.values()
     if not all(t.spec.get("model", {}).get("attributes") == "where_annotated" for t in trials):
         return []
-    said = [trial.read().attributes for trial in trials]
-    return [record for record in said if record is not None]
+    return [record for trial in trials if (record := trial.read().attributes) is not None]
 
 
 def recall(records: Sequence[AttributeRecord], depth: int, kind: int | None = None) -> Estimate:
     """Top-k recall with its interval over seeds and test images.
 
     Args:
-        records: What each seed's trial said.
+        records: Each seed's predictions.
         depth: k of the top-k.
         kind: Only attributes of this type, ranked among themselves; None for all.
     """

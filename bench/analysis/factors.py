@@ -9,7 +9,7 @@ results, so that an effect has the same kind of interval as a difference between
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,7 +66,10 @@ class _Term:
 
 
 def factor_effects(
-    arms: Sequence[Arm], axes: dict[str, list[str]], control: dict[str, str], metric: str
+    arms: Sequence[Arm],
+    axes: Mapping[str, Sequence[str]],
+    control: Mapping[str, str],
+    metric: str,
 ) -> list[Contrast]:
     """Main effects and two-way interactions of a crossed design.
 

@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bench.analysis.arms import DEPTHS, Arm, Trial
+from bench.analysis.arms import Arm, Trial
 from bench.analysis.intervals import Estimate, holm, over_seeds_and_images
-from bench.analysis.paired import PairedAnswers, compared, paired_answers
-from bench.analysis.ratios import macro_matrix
+from bench.analysis.paired import PairedResults, compared, paired_results
+from bench.metrics.catalogue import TOP_K
+from bench.metrics.ratios import macro_matrix
 
 GROUPS = ("head", "middle", "tail")
 HEAD_SHARE = 0.5
@@ -163,7 +164,7 @@ def tail_effects(arms: Sequence[Arm], control: str, metric: str = "accuracy") ->
     _check(metric)
     found: list[TailEffect] = []
     for arm, baseline in compared(arms, control):
-        answers = paired_answers(arm, baseline, metric)
+        answers = paired_results(arm, baseline, metric)
         if answers is not None:
             found += _by_group(arm.name, answers, baseline.trials[answers.seeds[0]])
     corrected = holm([_p(effect.difference) for effect in found])
@@ -186,7 +187,7 @@ def class_effects(arm: Arm, control: Arm, metric: str = "accuracy") -> list[Clas
         ValueError: The metric is not one of the three.
     """
     _check(metric)
-    answers = paired_answers(arm, control, metric)
+    answers = paired_results(arm, control, metric)
     if answers is None:
         return []
     trial = control.trials[answers.seeds[0]]
@@ -215,10 +216,10 @@ def class_effects(arm: Arm, control: Arm, metric: str = "accuracy") -> list[Clas
 
 def true_classes(trial: Trial) -> np.ndarray:
     """`(images,)` true classes of the test images that a trial's protocol scores."""
-    return trial.labels.astype(np.int64)
+    return trial.outcomes.labels.astype(np.int64)
 
 
-def _by_group(arm: str, answers: PairedAnswers, control: Trial) -> Iterator[TailEffect]:
+def _by_group(arm: str, answers: PairedResults, control: Trial) -> Iterator[TailEffect]:
     data = control.data
     counts = np.asarray(data["train_counts"], np.int64)
     labels = true_classes(control)
@@ -263,5 +264,5 @@ def _p(estimate: Estimate | None) -> float:
 
 
 def _check(metric: str) -> None:
-    if metric not in DEPTHS:
-        raise ValueError(f"metric: expected one of {', '.join(DEPTHS)}, found {metric!r}")
+    if metric not in TOP_K:
+        raise ValueError(f"metric: expected one of {', '.join(TOP_K)}, found {metric!r}")

@@ -189,7 +189,7 @@ def run(
 
 
 def _print_run(found: list[Result], results: Path) -> None:
-    from bench.cli.progress import duration
+    from bench.report.units import duration
 
     for result in found:
         parts = [f"{result.finished} trained", f"{result.stored} in the store already"]

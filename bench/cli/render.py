@@ -14,16 +14,17 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
-from bench.cli.progress import duration
 from bench.data.attributes import data_identity
 from bench.data.issues import printable
+from bench.report.units import disk_size, duration, operations
 from bench.store.plan import FeatureNeed, PlannedTrial, cost_of, data_label, feature_needs
-from bench.store.trials import CRASHED, DIVERGED, Store
+from bench.store.studies import searched_trials
+from bench.store.trials import FailureKind, Store
 from bench.study.space import feature_specs
 from bench.study.study import profile_settings
 from bench.study.trial import trial_id
 from bench.systems.ledger import LedgerRow, fashionnet_decisions, ledger
-from bench.tuning.winners import expected_trials, search_plans, searched_trials, tuning_cost
+from bench.tuning.winners import expected_trials, search_plans, tuning_cost
 
 if TYPE_CHECKING:
     from bench.data.check import CheckReport
@@ -190,7 +191,7 @@ def _plan_rows(overview: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield (
             f"{what} {need['backbone']}",
             f"weights {need['weights']}: {need['images']:,} images shared by all trials, "
-            f"{need['missing']:,} to extract, {_bytes(need['bytes_to_write'])}",
+            f"{need['missing']:,} to extract, {disk_size(need['bytes_to_write'])}",
         )
     cost = overview["cost"]
     if cost is None:
@@ -198,12 +199,13 @@ def _plan_rows(overview: dict[str, Any]) -> Iterator[tuple[str, str]]:
     sampled = f" (from {cost['sampled']:,} trials drawn at random)" if cost["sampled"] else ""
     yield (
         "operations",
-        f"{_flops(cost['trial_flops'])} of training, {_flops(cost['feature_flops'])} of "
+        f"{operations(cost['trial_flops'])} of training, {operations(cost['feature_flops'])} of "
         f"features{sampled}",
     )
     yield (
         "disk",
-        f"{_bytes(cost['feature_bytes'])} of features, {_bytes(cost['trial_bytes'])} of records",
+        f"{disk_size(cost['feature_bytes'])} of features, "
+        f"{disk_size(cost['trial_bytes'])} of records",
     )
     if stored == overview["trials"]:
         return
@@ -226,35 +228,20 @@ def _tuning_words(tuning: dict[str, Any]) -> str:
     )
 
 
-def _flops(count: float) -> str:
-    for power, prefix in ((15, "P"), (12, "T"), (9, "G")):
-        if count >= 10**power:
-            return f"{count / 10**power:,.1f} {prefix}FLOP"
-    return f"{count / 1e6:,.1f} MFLOP"
-
-
-def _bytes(count: float) -> str:
-    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
-
-
 def status_overview(store: Store) -> list[dict[str, Any]]:
     """Each study in a store with its trials done, diverged, failed and missing, as plain data."""
     overview = []
     for study in store.studies():
-        trials = searched_trials(store, study) | {
-            identity: f"{arm['name']}, seed {seed}"
-            for arm in study["arms"]
-            for seed, identity in arm["trials"].items()
-        }
+        trials = searched_trials(store, study) | study.trial_names()
         done = {identity for identity in trials if store.has(identity)}
         failures = {i: store.failures(i) for i in trials if i not in done}
         ended = {identity: found[-1] for identity, found in failures.items() if found}
-        diverged = sum(failure.get("kind") == DIVERGED for failure in ended.values())
+        diverged = sum(failure.get("kind") == FailureKind.DIVERGED for failure in ended.values())
         overview.append(
             {
-                "study": study["name"],
-                "profile": study["profile"],
-                "data": study["data"]["label"],
+                "study": study.name,
+                "profile": study.profile,
+                "data": study.data.label,
                 "trials": len(trials),
                 "done": len(done),
                 "diverged": diverged,
@@ -264,7 +251,7 @@ def status_overview(store: Store) -> list[dict[str, Any]]:
                     {
                         "trial": identity,
                         "name": trials[identity],
-                        "kind": failure.get("kind", CRASHED),
+                        "kind": failure.get("kind", FailureKind.CRASHED),
                         "error": failure["error"],
                     }
                     for identity, failure in ended.items()
@@ -292,7 +279,7 @@ def print_status(console: Console, overview: list[dict[str, Any]], results: Path
         console.print(table)
     for study in overview:
         for error in study["errors"]:
-            colour = "yellow" if error["kind"] == DIVERGED else "red"
+            colour = "yellow" if error["kind"] == FailureKind.DIVERGED else "red"
             said = escape(f"{error['name']}: {error['error']}")
             console.print(f"[{colour}]{escape(error['kind'])}[/] {said}")
             console.print(f"       {escape(str(results / 'failures' / error['trial']))}")

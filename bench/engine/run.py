@@ -194,7 +194,6 @@ def _shares(design: Sequence[ResolvedStudy], requests: Sequence[StudyRequest]) -
         if tuned is not None:
             continue  # it writes its own record, again when its winners are known
         store.write_study(
-            prepared.design.study.name,
             study_record(
                 prepared.design,
                 planned(prepared.design, prepared.manifest, store),

@@ -27,7 +27,7 @@ from bench.engine.worker import TrialWorker, prepare_features
 from bench.files.disk import disk_full
 from bench.files.locks import is_locked
 from bench.store.plan import PlannedTrial
-from bench.store.trials import CRASHED, Store
+from bench.store.trials import FailureKind, Store
 
 RETRIES = 2
 """How often a trial is tried again whose worker process, or its machine, was lost."""
@@ -129,7 +129,7 @@ def run_trials(
 def lost(trial: PlannedTrial, why: str | None) -> dict[str, Any]:
     """The failure of a trial whose worker was lost too often."""
     return {
-        "kind": CRASHED,
+        "kind": FailureKind.CRASHED,
         "error": f"the worker process died, {RETRIES + 1} times",
         "traceback": why or "no message",
         "spec": trial.spec.model_dump(mode="json"),

@@ -33,7 +33,7 @@ from bench.errors import BenchError
 from bench.files.disk import describe_disk_full, is_disk_full
 from bench.files.locks import held
 from bench.store.record import write_json
-from bench.store.trials import CRASHED, DIVERGED, TIMED_OUT, Store
+from bench.store.trials import FailureKind, Store
 from bench.study.trial import TrialSpec
 
 REPORT_SECONDS = 0.5
@@ -127,7 +127,7 @@ class TrialWorker(tune.Trainable):
         hang = run.results / "claims" / f"{identity}.{run.run}.hang"
         if hang.is_file() and hang.stat().st_size:
             error = f"took longer than the limit of {run.trial_timeout:g} s"
-            fail(TIMED_OUT, error, hang.read_text(errors="replace"))
+            fail(FailureKind.TIMED_OUT, error, hang.read_text(errors="replace"))
             hang.unlink()
             return "failed"
         try:
@@ -135,12 +135,12 @@ class TrialWorker(tune.Trainable):
             with _time_limit(run.trial_timeout, hang):
                 self._train(identity, TrialSpec.model_validate(spec), manifest)
         except FloatingPointError as error:
-            fail(DIVERGED, str(error), traceback.format_exc())
+            fail(FailureKind.DIVERGED, str(error), traceback.format_exc())
             return "diverged"
         except Exception as error:
             if is_disk_full(error):
                 raise
-            fail(CRASHED, f"{type(error).__name__}: {error}", traceback.format_exc())
+            fail(FailureKind.CRASHED, f"{type(error).__name__}: {error}", traceback.format_exc())
             return "failed"
         return "finished"
 

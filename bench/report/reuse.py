@@ -1,8 +1,8 @@
-"""What a report was made of, kept beside it: what has not changed since is not drawn again.
+"""What a report was made of, kept beside it: what has not changed since is not rendered again.
 
-The digest of a study covers its record, its searches, every trial's `trial.json` as it lies on
-disk, failed attempts, the bench's own files and the drawing libraries. A trial never changes once
-it is stored, so its size and time of writing stand for it.
+The digest of a study covers its record, its searches, every trial's `trial.json` on disk, failed
+attempts, the bench's own files and the drawing libraries. A trial never changes once it is stored,
+so its size and time of writing stand for it.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import bench
 from bench.store.record import write_json
-from bench.store.searches import search_path, searches_of
+from bench.store.searches import search_path
+from bench.store.studies import StudyRecord
 from bench.store.trials import Store
 
 MARK = ".bench-report"
@@ -61,18 +61,17 @@ def read_manifest(folder: Path) -> ReportManifest | None:
     return made if found == made.files else None
 
 
-def digest_of(store: Store, study: dict[str, Any]) -> str:
+def digest_of(store: Store, study: StudyRecord) -> str:
     """Stands for everything that a study's section is made of."""
     found = hashlib.sha256(_own_digest().encode())
-    found.update(json.dumps(study, sort_keys=True).encode())
-    identities = {identity for arm in study["arms"] for identity in arm["trials"].values()}
-    for identity in sorted(identities):
+    found.update(json.dumps(study.to_json(), sort_keys=True).encode())
+    for identity in sorted(study.trial_names()):
         found.update(f"{identity}{store.stamp(identity)}".encode())
-    for identity in searches_of(study):
+    for identity in study.search_ids():
         path = search_path(store.root, identity)
         found.update(path.read_bytes() if path.is_file() else b"none")
     # Photographs are shown where their folder is at hand.
-    found.update(str(Path(study["data"].get("root", "")).is_dir()).encode())
+    found.update(str(Path(study.data.root or "").is_dir()).encode())
     return found.hexdigest()
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from bench.errors import BenchError
 from bench.files.checksums import check_files, read_with_checksum
+from bench.store.studies import StudyRecord
 from bench.store.trials import Store
 
 Say = Callable[[str, int, int], None]
@@ -119,14 +120,14 @@ def _send(folder: Path, files: Any, target: str) -> None:
 
 def _studies(store: Store, files: Any, root: str) -> None:
     """Records of studies: what is only in the mirror comes down, the others go up."""
-    here = {study["name"] for study in store.studies()}
+    here = {study.name for study in store.studies()}
     for path in files.glob(f"{root}/studies/*.json"):
         name = path.split("/")[-1].removesuffix(".json")
         if name not in here:
             with tempfile.TemporaryDirectory(prefix="ropanet-bench-") as scratch:
                 copy = Path(scratch) / "study.json"
                 copy.write_bytes(files.cat_file(path))
-                store.write_study(name, read_with_checksum(copy))
+                store.write_study(StudyRecord.from_json(read_with_checksum(copy)))
     files.makedirs(f"{root}/studies", exist_ok=True)
     for name in here:
         path = store.root / "studies" / f"{name}.json"

@@ -22,12 +22,10 @@ from bench.data.manifest import Manifest
 from bench.data.split import Split
 from bench.data.trial_split import split_of
 from bench.errors import BenchError
-from bench.metrics.values import (
-    PassedByImage,
-    mean_position_error,
-    normalised_error,
-    scored,
-)
+from bench.metrics.catalogue import scored
+from bench.metrics.gates import PassedByImage
+from bench.metrics.landmarks import mean_position_error
+from bench.metrics.outcomes import LandmarkPlaces
 from bench.models.network import BuiltModel, ModelInputs, seed_layers
 from bench.store.features import FeatureReader, FeatureStore, feature_key, weights_digest
 from bench.store.record import AttributeRecord, GateRecord, Landmarks, Predictions, TrialRecord
@@ -98,24 +96,27 @@ def run_trial(
     images = manifest.paths[split.test]
     batch_size = spec.train.batch_size if spec.train else 1
     evaluation = spec.eval.model_dump(mode="json")
-    metrics = scored(outcome.probabilities, labels, evaluation, batch_size) | outcome.metrics
+    true, visibility = manifest.landmarks[split.test], manifest.visibility[split.test]
+    places = outcome.landmarks
+    metrics = scored(
+        outcome.probabilities,
+        labels,
+        evaluation,
+        batch_size,
+        None if places is None else LandmarkPlaces(places, true, visibility),
+    )
     return TrialRecord(
         id=trial_id(spec, data_identity(spec, manifest)),
         spec=spec.model_dump(mode="json"),
         data=_describe_data(manifest, split, unreadable),
-        metrics=metrics,
+        metrics=metrics | outcome.metrics,
         history=outcome.history,
         predictions=Predictions(images, labels, outcome.probabilities.astype(np.float32)),
         landmarks=(
             None
-            if outcome.landmarks is None
+            if places is None
             else Landmarks(
-                images,
-                manifest.visibility[split.test],
-                manifest.landmarks[split.test],
-                outcome.landmarks,
-                outcome.soft,
-                manifest.image_size[split.test],
+                images, visibility, true, places, outcome.soft, manifest.image_size[split.test]
             )
         ),
         attributes=outcome.attributes,
@@ -225,15 +226,11 @@ def _train(
     )
     trained = time.perf_counter()
     answer = evaluate(network, Batches(source, split.test, manifest, **common))
-    metrics = dict(answer.metrics)
-    test = annotation_of(manifest, split.test)
-    landmarks, soft = answer.places(test, maps)
-    if landmarks is not None:
-        metrics["landmark_ne"] = normalised_error(landmarks, test.landmarks, test.visibility)
+    landmarks, soft = answer.places(annotation_of(manifest, split.test), maps)
     shadows = sum(int(np.prod(shadow.shape)) for _, shadow in network.shadows)
     return _Outcome(
         answer.probabilities,
-        metrics,
+        answer.metrics,
         history_rows(logs),
         landmarks,
         {"train": trained - begun, "test": time.perf_counter() - trained},

@@ -136,7 +136,7 @@ class TunedStudy:
     def write(self) -> None:
         """Record the study as far as it is."""
         record = tuned_record(self._design, self._manifest, self._store)
-        self._store.write_study(self._design.study.name, record)
+        self._store.write_study(record)
 
     def tested(self) -> list[PlannedTrial]:
         """The winners' trials, once every search is complete."""

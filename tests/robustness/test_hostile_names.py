@@ -23,7 +23,8 @@ from bench.data.sources import open_source
 from bench.errors import BenchError
 from bench.store.plan import data_label
 from bench.store.record import write_json
-from bench.store.trials import STUDY_RECORD, Store
+from bench.store.studies import STUDY_RECORD
+from bench.store.trials import Store
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b31m\r\b\u202e[red]x[/] [link=file:///etc/passwd]y[/link]"
 OWN_STYLE = re.compile(r"\x1b\[[0-9;?]*[mKAhl]")

@@ -1,4 +1,4 @@
-"""Metrics that are ratios of counts, laid out as means over images to have intervals like them.
+"""Ratios of counts written as means over images, so that they have intervals like them.
 
 Each function gives a value an image whose mean is the metric and whose spread over images is, to
 first order, that of the metric over other images like these (linearisation; Woodruff 1971, Särndal
@@ -27,9 +27,9 @@ def pooled_precision(hits: np.ndarray, answered: np.ndarray) -> np.ndarray:
 
 
 def macro_precision(right: np.ndarray, answers: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Precision of the first answer, averaged over the classes that occur in `labels`.
+    """Precision of the most probable class, averaged over the classes that occur in `labels`.
 
-    A class that is never answered counts as 0, as in `bench.metrics.values.classification`.
+    A class that is never predicted counts as 0, as in `bench.metrics.classification`.
 
     Args:
         right: `(images,)` whether the answer is the true class.
