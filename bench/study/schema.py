@@ -49,7 +49,7 @@ def study_schema() -> dict[str, Any]:
     properties = schema["properties"]
     properties["base"] = {"anyOf": [{"enum": names}, base], "description": "A preset, or more."}
     properties["axes"] = {"$ref": "#/$defs/Axes"}
-    overlay = definitions["Overlay"]["properties"]
+    overlay = definitions["ProfileOverlay"]["properties"]
     overlay["base"] = {"$ref": "#/$defs/Overrides"}
     overlay["axes"] = {"$ref": "#/$defs/Axes"}
     definitions["Setting"] = {"enum": list(leaves)}

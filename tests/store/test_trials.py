@@ -66,7 +66,7 @@ import dataclasses, os, signal, sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 import bench.store.record as records
 import bench.store.trials as store
-from test_store import record
+from test_trials import record
 write = records.write_json
 def killed(path, plain):
     if path.name == "trial.json":
