@@ -127,9 +127,7 @@ def fill(root: Path, trials: int, images: int) -> None:
     """Make the store, with all cores."""
     design = design_of(trials)
     manifest, store = manifest_of(images), Store(root)
-    store.write_study(
-        "large", study_record(design, planned(design, manifest, store), manifest, "generated")
-    )
+    store.write_study(study_record(design, planned(design, manifest, store), manifest, "generated"))
     parts = [(root, trials, images, part) for part in range(os.cpu_count() or 1)]
     with ProcessPoolExecutor(len(parts)) as pool:
         list(pool.map(_fill_part, parts))

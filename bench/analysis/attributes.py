@@ -29,8 +29,8 @@ def hits(record: AttributeRecord, depth: int, kind: int | None = None) -> tuple[
     Returns:
         Two of `(n,)` integers.
     """
-    asked = slice(None) if kind is None else record.types == kind
-    logits, positive = record.logits[:, asked].astype(np.float32), record.true[:, asked] > 0
+    columns = slice(None) if kind is None else record.types == kind
+    logits, positive = record.logits[:, columns].astype(np.float32), record.true[:, columns] > 0
     # Ties go to the attribute that is named first: a stable sort of what is to be small.
     first = np.argsort(-logits, axis=1, kind="stable")[:, :depth]
     found = np.take_along_axis(positive, first, axis=1)
@@ -65,7 +65,7 @@ def recall(records: Sequence[AttributeRecord], depth: int, kind: int | None = No
 def frequency_recall(record: AttributeRecord, depth: int, kind: int | None = None) -> float:
     """The recall of ranking by how frequent attributes are in these very images.
 
-    No model that answers every image alike does better.
+    No model that predicts the same for every image does better.
     """
     frequency = (record.true > 0).sum(axis=0)
     same = np.broadcast_to(frequency.astype(np.float32), record.true.shape)

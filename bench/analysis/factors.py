@@ -2,7 +2,7 @@
 
 An effect is a weighted sum of the arms' results, with weights from least squares on the cells, so
 that a factor's effect is that of its level averaged over the other factors; in a full factorial
-it is the plain difference of marginal means. The weights are laid over each seed's and image's
+it is the plain difference of marginal means. The weights are applied to each seed's and image's
 results, so that an effect has the same kind of interval as a difference between two arms.
 """
 

@@ -60,7 +60,7 @@ def garment_size(landmarks: Landmarks) -> np.ndarray:
     Returns:
         `(n,)`, NaN where fewer than two lie inside, or too close together.
     """
-    assert landmarks.sizes is not None, "only asked of a record that holds the images' sizes"
+    assert landmarks.sizes is not None, "only called for a record that has the images' sizes"
     inside = ~np.isin(landmarks.visibility, (ABSENT, OUTSIDE))[..., None]
     pixels = landmarks.true.astype(np.float64) * landmarks.sizes[:, None, :]
     low = np.where(inside, pixels, np.inf).min(axis=1)
@@ -70,7 +70,7 @@ def garment_size(landmarks: Landmarks) -> np.ndarray:
 
 
 def clothes_types(landmarks: Landmarks) -> np.ndarray:
-    """`(n,)` 1 upper, 2 lower, 3 full body, told by which landmarks are there; 0 for none."""
+    """`(n,)` 1 upper, 2 lower, 3 full body, by which landmarks are there; 0 for none."""
     there = landmarks.visibility != ABSENT
     types = np.zeros(len(there), np.int8)
     for kind, channels in CHANNELS_OF_TYPE.items():

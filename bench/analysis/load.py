@@ -123,6 +123,28 @@ class _Loader:
         return self._known.setdefault(key, key if value is None else value)
 
 
+def stored_score(store: Store, identity: str, metric: str) -> float | None:
+    """A finished trial's value of a metric, computed where it was not known in training.
+
+    Args:
+        store: The store.
+        identity: The trial.
+        metric: Metric name.
+
+    Returns:
+        None where the trial does not have it, or it is no number.
+
+    Raises:
+        BenchError: The trial cannot be read.
+    """
+    known = store.summary(identity)["metrics"]
+    if metric not in known:
+        record = store.read(identity, gates=False)
+        known = scores(outcomes_of_record(record), record.spec.get("eval", {}))
+    value = known.get(metric)
+    return float(value) if value is not None and np.isfinite(value) else None
+
+
 def outcomes_of_record(record: TrialRecord) -> Outcomes:
     """A stored trial's outcomes on the test images that its evaluation protocol scores."""
     rows, predictions = _scored(record), record.predictions

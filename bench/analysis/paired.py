@@ -1,4 +1,4 @@
-"""Two arms side by side: which seeds they share, and their answers on the same test images."""
+"""Two arms side by side: which seeds they share, and their results on the same test images."""
 
 from __future__ import annotations
 

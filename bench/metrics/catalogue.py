@@ -114,9 +114,9 @@ def _top(depth: int, name: str) -> Metric:
 
 
 def _linearised_precision(outcomes: Outcomes) -> np.ndarray | None:
-    if not outcomes.answered.any():
+    if not outcomes.any_above_half.any():
         return None
-    return ratios.pooled_precision(outcomes.confident, outcomes.answered)
+    return ratios.pooled_precision(outcomes.true_above_half, outcomes.any_above_half)
 
 
 def _landmark_error(outcomes: Outcomes) -> float | None:
@@ -164,7 +164,7 @@ _ENTRIES = (
         "recall_pooled",
         label="recall % (p > 0.5)",
         short="recall (p > 0.5)",
-        per_image=lambda outcomes: outcomes.confident,
+        per_image=lambda outcomes: outcomes.true_above_half,
     ),
     _macro(
         "precision_macro",

@@ -34,8 +34,8 @@ class Outcomes:
         labels: `(images,)` int32 true classes of the images that the evaluation protocol scores.
         ranks: `(images,)` int32 classes ranked before the true one.
         predicted: `(images,)` int32 most probable class.
-        confident: `(images,)` whether the true class has a probability above one half.
-        answered: `(images,)` whether some class has.
+        true_above_half: `(images,)` whether the true class has a probability above 0.5.
+        any_above_half: `(images,)` whether some class has.
         landmark_errors: `(n,)` float32 normalised error of each test image, NaN without a visible
             landmark; None for a model without landmarks.
         probabilities: Gives `(images, classes)`, read from the store where they are not at hand.
@@ -45,8 +45,8 @@ class Outcomes:
     labels: np.ndarray
     ranks: np.ndarray
     predicted: np.ndarray
-    confident: np.ndarray
-    answered: np.ndarray
+    true_above_half: np.ndarray
+    any_above_half: np.ndarray
     landmark_errors: np.ndarray | None
     probabilities: Callable[[], np.ndarray]
     places: Callable[[], LandmarkPlaces | None]
@@ -66,8 +66,8 @@ def outcomes_of(
         labels=labels.astype(np.int32),
         ranks=ranks(probabilities, labels).astype(np.int32),
         predicted=probabilities.argmax(axis=1).astype(np.int32),
-        confident=probabilities[np.arange(len(labels)), labels] > 0.5,
-        answered=np.asarray((probabilities > 0.5).any(axis=1)),
+        true_above_half=probabilities[np.arange(len(labels)), labels] > 0.5,
+        any_above_half=np.asarray((probabilities > 0.5).any(axis=1)),
         landmark_errors=None if places is None else image_errors(*places).astype(np.float32),
         probabilities=lambda: probabilities,
         places=lambda: places,

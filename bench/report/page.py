@@ -34,11 +34,11 @@ class ReportSummary:
     """What was written.
 
     Args:
-        page: The first page asked for.
+        page: The first page that was requested.
         studies: Names of the studies in it.
         tables: Number of tables.
         figures: Number of figures.
-        unchanged: Whether the folder held this very report already, so that nothing was written.
+        unchanged: Whether the folder had this report already, so that nothing was written.
     """
 
     page: Path
@@ -85,19 +85,19 @@ def write_report(
         forms,
         [*digests.items()],
     )
-    made = earlier if unchanged else None
-    if made is None:
-        made = _make(store, chosen, digests, forms, out, earlier)
+    manifest = earlier if unchanged else None
+    if manifest is None:
+        manifest = _write(store, chosen, digests, forms, out, earlier)
     return ReportSummary(
         page=out / PAGES[forms[0]],
-        studies=tuple(made.studies),
-        tables=made.tables,
-        figures=sum(len(figures) for figures in made.figures.values()),
+        studies=tuple(manifest.studies),
+        tables=manifest.tables,
+        figures=sum(len(figures) for figures in manifest.figures.values()),
         unchanged=unchanged,
     )
 
 
-def _make(
+def _write(
     store: Store,
     chosen: Sequence[StudyRecord],
     digests: dict[str, str],
@@ -120,21 +120,21 @@ def _make(
         for table in tables:
             table.write(draft / "tables")
         _render(draft, sections, tables, forms)
-        made = ReportManifest(
+        manifest = ReportManifest(
             forms=forms,
             studies=digests,
             figures={section.study.name: _named(section.figures) for section in sections},
             tables=len(tables) + sum(len(section.tables) for section in sections),
             files=sizes(draft),
         )
-        made.write(draft)
+        manifest.write(draft)
         draft.chmod(0o755)
         if out.exists():
             shutil.rmtree(out)
         draft.rename(out)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    return made
+    return manifest
 
 
 def _named(figures: Sequence[EmbeddedFigure]) -> list[dict[str, str]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -28,7 +28,7 @@ LIBRARIES = ("matplotlib", "numpy", "pandas", "scikit-learn", "scipy", "seaborn"
 
 @dataclass(frozen=True)
 class ReportManifest:
-    """What a report was made of, and what became of it.
+    """What a report was made of, and what it holds.
 
     Args:
         forms: Forms of the page that were written, in order.
@@ -46,19 +46,32 @@ class ReportManifest:
 
     def write(self, folder: Path) -> None:
         """Keep it in the report's folder."""
-        write_json(folder / MARK, asdict(self) | {"forms": list(self.forms)}, sort_keys=False)
+        plain = {
+            "forms": list(self.forms),
+            "studies": self.studies,
+            "figures": self.figures,
+            "tables": self.tables,
+            "files": self.files,
+        }
+        write_json(folder / MARK, plain, sort_keys=False)
 
 
 def read_manifest(folder: Path) -> ReportManifest | None:
     """What the report in a folder was made of; None where that is not known, or files differ."""
     try:
         plain = json.loads((folder / MARK).read_text(encoding="utf-8"))
-        made = ReportManifest(**(plain | {"forms": tuple(plain["forms"])}))
+        manifest = ReportManifest(
+            forms=tuple(plain["forms"]),
+            studies=plain["studies"],
+            figures=plain["figures"],
+            tables=plain["tables"],
+            files=plain["files"],
+        )
     except (OSError, ValueError, TypeError, KeyError):
-        return None  # no report, or one of another version: everything is drawn
+        return None  # no report, or one of another version: everything is rendered
     found = sizes(folder)
     found.pop(MARK)
-    return made if found == made.files else None
+    return manifest if found == manifest.files else None
 
 
 def digest_of(store: Store, study: StudyRecord) -> str:

@@ -208,7 +208,7 @@ class StudyRecord:
         axes: Its axes.
         control: Name of the arm that the others are compared with.
         seeds: Its seeds.
-        reproduces: Published tables whose rows its arms are held against.
+        reproduces: Published tables whose rows its arms are compared with.
         margin: Largest difference from a published figure, in points, that counts as the same.
         arms: Its arms.
         bench_version: Version of the bench that wrote it.

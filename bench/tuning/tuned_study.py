@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from bench.analysis.load import stored_score
 from bench.data.manifest import Manifest
 from bench.store.plan import PlannedTrial
 from bench.store.searches import (
@@ -272,8 +273,7 @@ class TunedStudy:
             failures = self._store.failures(identity)
             error = failures[-1]["error"] if failures else "failed"
         else:
-            value = self._store.summary(identity)["metrics"].get(tuning.metric)
-            score = None if value is None else float(value)
+            score = stored_score(self._store, identity, tuning.metric)
             error = None if score is not None else f"has no {tuning.metric}"
         for running in self._running or ():
             running.answer(identity, score, error)

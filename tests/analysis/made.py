@@ -19,7 +19,7 @@ def trial(
     labels: Sequence[int] | None = None,
     data: dict[str, Any] | None = None,
 ) -> Trial:
-    """A trial whose true class has the given ranks; confident where it is right."""
+    """A trial whose true class has the given ranks; true_above_half where it is right."""
     return Trial(
         about={"spec": {}, "data": data or {}, "timings": {}, "environment": {}},
         images=tuple(map(str, range(len(ranks))) if images is None else images),
@@ -27,8 +27,8 @@ def trial(
             labels=np.array([0] * len(ranks) if labels is None else labels),
             ranks=ranks,
             predicted=np.zeros(len(ranks), int),
-            confident=ranks < 1,
-            answered=ranks < 1,
+            true_above_half=ranks < 1,
+            any_above_half=ranks < 1,
             landmark_errors=None,
             probabilities=_nothing_stored,
             places=_nothing_stored,

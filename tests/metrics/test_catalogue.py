@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import bench
-from bench.analysis.load import load_arms, outcomes_of_record
+from bench.analysis.load import load_arms, outcomes_of_record, stored_score
 from bench.errors import BenchError
 from bench.metrics.catalogue import LANDMARK_ERROR, METRICS, Metric, scores
 from bench.report.page import write_report
@@ -81,11 +81,15 @@ def test_the_report_has_a_registered_metric(registered: None, store: Store, tmp_
     assert "| reciprocal rank % |" in page.replace("  ", "") and "MRR (points)" in page
 
 
-def test_a_registered_metric_judges_proposals(registered: None, tmp_path: Path) -> None:
+def test_a_registered_metric_judges_proposals_also_trials_of_before(
+    registered: None, store: Store, tmp_path: Path
+) -> None:
     file = tmp_path / "study.yaml"
     file.write_text(TUNED.replace("METRIC", MRR.name))
     tuning = resolve_study(*load_study(file), profile="laptop").tuning
     assert tuning is not None and (tuning.metric, tuning.direction) == (MRR.name, "max")
+    by_hand = np.mean(1 / (outcomes_of_record(store.read("better0")).ranks + 1))
+    assert stored_score(store, "better0", MRR.name) == pytest.approx(by_hand)
     assert MRR.name in study_schema()["$defs"]["Tuning"]["properties"]["metric"]["enum"]
 
 

@@ -16,9 +16,11 @@ from PIL import Image
 from bench.analysis.arms import Arm
 from bench.analysis.load import load_arms
 from bench.report.drawing import Figure, FigureMaker, draw, file_key, literal
+from bench.report.figures.chosen import chosen
 from bench.report.figures.classes import class_distribution
 from bench.report.figures.confusion import confusion
-from bench.report.figures.examples import chosen, examples, gate_maps
+from bench.report.figures.examples import examples
+from bench.report.figures.gate_maps import gate_maps
 from bench.report.figures.gates import gate_energy, gate_energy_by_epoch, openness
 from bench.report.figures.photos import read_photo
 from bench.store.record import GateRecord, Landmarks, Predictions, TrialRecord

@@ -15,8 +15,9 @@ from bench.report.figures.arms import accuracy, differences, gate_statistics
 from bench.report.figures.classes import class_distribution
 from bench.report.figures.confusion import confusion
 from bench.report.figures.curves import curves
-from bench.report.figures.examples import examples, gate_maps
+from bench.report.figures.examples import examples
 from bench.report.figures.gains import class_gains
+from bench.report.figures.gate_maps import gate_maps
 from bench.report.figures.gates import gate_energy, gate_energy_by_epoch, openness
 from bench.report.figures.interactions import interactions
 from bench.report.figures.levels import by_level
