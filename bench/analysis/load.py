@@ -13,9 +13,7 @@ import numpy as np
 
 from bench.analysis.arms import Arm, Failure, Trial
 from bench.metrics.catalogue import scores
-from bench.metrics.classification import scored_rows
-from bench.metrics.outcomes import LandmarkPlaces, Outcomes, outcomes_of
-from bench.store.record import TrialRecord
+from bench.store.outcomes import light_outcomes, scored_images, stored_outcomes
 from bench.store.studies import StudyRecord, study_searches
 from bench.store.trials import FailureKind, Store
 
@@ -85,7 +83,7 @@ class _Loader:
 
     def __call__(self, identity: str) -> Trial:
         record = self._store.read(identity, gates=False)
-        outcomes = outcomes_of_record(record)
+        outcomes = stored_outcomes(record)
         columns = zip(*record.history, strict=True) if record.history else [()] * 4
         epochs, splits, names, values = columns
         return Trial(
@@ -95,12 +93,8 @@ class _Loader:
                 "timings": record.timings,
                 "environment": record.environment,
             },
-            images=self._once(tuple(record.predictions.images[_scored(record)]), None),
-            outcomes=replace(
-                outcomes,
-                probabilities=partial(_probabilities, self._store, identity),
-                places=partial(_places, self._store, identity),
-            ),
+            images=self._once(tuple(record.predictions.images[scored_images(record)]), None),
+            outcomes=light_outcomes(self._store, record, outcomes),
             metrics=record.metrics | scores(outcomes, record.spec.get("eval", {})),
             history={
                 "epoch": np.array(epochs, np.int32),
@@ -121,57 +115,3 @@ class _Loader:
     def _once(self, key: Any, value: Any) -> Any:
         """The first value of a key, so that equal ones take memory once."""
         return self._known.setdefault(key, key if value is None else value)
-
-
-def stored_score(store: Store, identity: str, metric: str) -> float | None:
-    """A finished trial's value of a metric, computed where it was not known in training.
-
-    Args:
-        store: The store.
-        identity: The trial.
-        metric: Metric name.
-
-    Returns:
-        None where the trial does not have it, or it is no number.
-
-    Raises:
-        BenchError: The trial cannot be read.
-    """
-    known = store.summary(identity)["metrics"]
-    if metric not in known:
-        record = store.read(identity, gates=False)
-        known = scores(outcomes_of_record(record), record.spec.get("eval", {}))
-    value = known.get(metric)
-    return float(value) if value is not None and np.isfinite(value) else None
-
-
-def outcomes_of_record(record: TrialRecord) -> Outcomes:
-    """A stored trial's outcomes on the test images that its evaluation protocol scores."""
-    rows, predictions = _scored(record), record.predictions
-    return outcomes_of(
-        predictions.probabilities[rows],
-        predictions.labels.astype(np.int64)[rows],
-        _landmark_places(record),
-    )
-
-
-def _scored(record: TrialRecord) -> slice:
-    protocol = record.spec.get("eval", {}).get("protocol", "whole_split")
-    batch_size = (record.spec.get("train") or {}).get("batch_size", 1)
-    return scored_rows(len(record.predictions.labels), protocol, batch_size)
-
-
-def _probabilities(store: Store, identity: str) -> np.ndarray:
-    record = store.read(identity, gates=False)
-    return record.predictions.probabilities[_scored(record)]
-
-
-def _places(store: Store, identity: str) -> LandmarkPlaces | None:
-    return _landmark_places(store.read(identity, gates=False))
-
-
-def _landmark_places(record: TrialRecord) -> LandmarkPlaces | None:
-    found = record.landmarks
-    if found is None:
-        return None
-    return LandmarkPlaces(found.predicted, found.true, found.visibility)

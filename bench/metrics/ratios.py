@@ -51,8 +51,8 @@ def macro_matrix(matrix: np.ndarray, classes: np.ndarray) -> np.ndarray:
     An image of class c has the weight n / (K n_c), for n images of K classes. Weights alone would
     make a model that is always right look uncertain, since they differ between classes; so they are
     applied to each result's distance from its class's mean at that seed, around the seed's macro
-    mean. Read by `over_seeds_and_images`, the choice of images then adds the variance of a stratified
-    mean, the sum over classes of s_c^2 / (K^2 n_c) (Cochran 1977, ch. 5).
+    mean. Read by `over_seeds_and_images`, the choice of images then adds the variance of a
+    stratified mean, the sum over classes of s_c^2 / (K^2 n_c) (Cochran 1977, ch. 5).
 
     The spread of a class with a single image cannot be estimated from it: such classes are taken
     together as one stratum, or with the next smallest class where there is only one of them, which

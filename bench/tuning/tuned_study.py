@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from bench.analysis.load import stored_score
 from bench.data.manifest import Manifest
+from bench.store.outcomes import stored_score
 from bench.store.plan import PlannedTrial
 from bench.store.searches import (
     Proposal,

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 import bench
-from bench.analysis.load import load_arms, outcomes_of_record, stored_score
+from bench.analysis.load import load_arms
 from bench.errors import BenchError
 from bench.metrics.catalogue import LANDMARK_ERROR, METRICS, Metric, scores
 from bench.report.page import write_report
 from bench.report.tables.arms import arms_table, effects_table
+from bench.store.outcomes import stored_outcomes, stored_score
 from bench.store.trials import Store
 from bench.study.resolve import resolve_study
 from bench.study.schema import study_schema
@@ -88,7 +89,7 @@ def test_a_registered_metric_judges_proposals_also_trials_of_before(
     file.write_text(TUNED.replace("METRIC", MRR.name))
     tuning = resolve_study(*load_study(file), profile="laptop").tuning
     assert tuning is not None and (tuning.metric, tuning.direction) == (MRR.name, "max")
-    by_hand = np.mean(1 / (outcomes_of_record(store.read("better0")).ranks + 1))
+    by_hand = np.mean(1 / (stored_outcomes(store.read("better0")).ranks + 1))
     assert stored_score(store, "better0", MRR.name) == pytest.approx(by_hand)
     assert MRR.name in study_schema()["$defs"]["Tuning"]["properties"]["metric"]["enum"]
 
@@ -109,7 +110,7 @@ def test_a_name_that_is_no_metric_of_a_tuning_is_an_error_with_choices(
 @pytest.mark.parametrize("identity", sorted(Store(GOLDEN).ids()))
 def test_what_was_stored_before_is_computed_again_to_the_last_bit(identity: str) -> None:
     stored = Store(GOLDEN).read(identity)
-    again = scores(outcomes_of_record(stored), stored.spec["eval"])
+    again = scores(stored_outcomes(stored), stored.spec["eval"])
     assert set(again) >= {"accuracy", "loss", "precision_pooled"}
     if stored.spec["model"]["kind"] == "prior":  # scored before its answer was rounded to float32
         del again["loss"]

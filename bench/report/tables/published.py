@@ -169,7 +169,7 @@ def _head(metric: str) -> str:
 
 
 def _published_images(metric: str, printed: PublishedRow) -> float:
-    """How many test images a published share is one of; for precision, those with a class above 0.5."""
+    """How many test images a published share is one of; for precision, those above 0.5."""
     size = float(printed.size or 0)
     if metric != "precision_pooled":
         return size
