@@ -23,7 +23,7 @@ import numpy as np
 from measured import Comparison, Reading, write
 
 from bench.data.manifest import Manifest
-from bench.metrics.values import classification
+from bench.metrics.catalogue import classification
 from bench.store.plan import planned, study_record
 from bench.store.record import GateRecord, Landmarks, Predictions, TrialRecord
 from bench.store.trials import Store
@@ -127,9 +127,7 @@ def fill(root: Path, trials: int, images: int) -> None:
     """Make the store, with all cores."""
     design = design_of(trials)
     manifest, store = manifest_of(images), Store(root)
-    store.write_study(
-        "large", study_record(design, planned(design, manifest, store), manifest, "generated")
-    )
+    store.write_study(study_record(design, planned(design, manifest, store), manifest, "generated"))
     parts = [(root, trials, images, part) for part in range(os.cpu_count() or 1)]
     with ProcessPoolExecutor(len(parts)) as pool:
         list(pool.map(_fill_part, parts))

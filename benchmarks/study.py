@@ -216,11 +216,11 @@ def run_bench(study: Path, profile: str, cache: Path, results: Path) -> Timed:
     seconds, _ = _process([*words, "--cache", str(cache), "--results", str(results)])
     store = Store(results)
     accuracy = {
-        arm["name"]: statistics.fmean(
+        arm.name: statistics.fmean(
             100 * store.read(identity, gates=False).metrics["accuracy"]
-            for identity in arm["trials"].values()
+            for identity in arm.trials.values()
         )
-        for arm in store.studies()[0]["arms"]
+        for arm in store.studies()[0].arms
     }
     return Timed(seconds, seconds, sum(1 for _ in store.ids()), accuracy)
 

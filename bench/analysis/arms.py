@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -18,11 +18,11 @@ from bench.analysis.intervals import (
     over_seeds_and_other_images,
     seeds_wanted,
 )
-from bench.analysis.ratios import macro_matrix, macro_precision, pooled_precision
+from bench.metrics.catalogue import METRICS, lower_is_better
+from bench.metrics.outcomes import Outcomes
 from bench.store.record import TrialRecord
+from bench.store.searches import Search
 
-DEPTHS = {"accuracy": 1, "top_3": 3, "top_5": 5}
-LOWER_IS_BETTER = {"landmark_ne", "landmark_loss", "loss"}
 FEWEST_SEEDS = 3
 """Below this many paired seeds no verdict is given."""
 ALPHA = 0.05
@@ -36,15 +36,8 @@ class Trial:
         about: Its `trial.json`: spec, data, metrics, timings, environment.
         images: The test images that its evaluation protocol scores; one tuple for all trials that
             were tested on the same.
-        labels: `(images,)` true classes.
-        ranks: `(images,)` classes ranked before the true one.
-        errors: `(images,)` normalised landmark error of each image, NaN where no landmark is
-            visible; None for a model without landmarks.
-        answers: `(images,)` most probable class.
-        confident: `(images,)` whether the true class has a probability above 0.5: the images that
-            pooled recall counts.
-        sure: `(images,)` whether some class has.
-        metrics: Metric -> value; classification recomputed from the predictions.
+        outcomes: What every metric is computed from.
+        metrics: Metric -> value, recomputed from the predictions wherever it can be.
         history: Columns `epoch`, `split`, `metric`, `value`, a row a measurement.
         gated: Whether it has a record of what its gate let through.
         read: Reads it whole from the store, every prediction and map.
@@ -52,12 +45,7 @@ class Trial:
 
     about: dict[str, Any]
     images: tuple[str, ...]
-    labels: np.ndarray
-    ranks: np.ndarray
-    errors: np.ndarray | None
-    answers: np.ndarray
-    confident: np.ndarray
-    sure: np.ndarray
+    outcomes: Outcomes
     metrics: dict[str, float]
     history: dict[str, np.ndarray]
     gated: bool
@@ -84,22 +72,11 @@ class Trial:
         return dict(self.about["environment"])
 
 
-RATIOS: dict[str, Callable[[Trial], np.ndarray]] = {
-    "recall_pooled": lambda trial: trial.confident,
-    "precision_pooled": lambda trial: pooled_precision(trial.confident, trial.sure),
-    "recall_macro": lambda trial: macro_matrix(trial.ranks[None] < 1, trial.labels)[0],
-    "precision_macro": lambda trial: macro_precision(
-        trial.answers == trial.labels, trial.answers, trial.labels
-    ),
-}
-"""Metrics that are no means over images, laid out as such (`bench.analysis.ratios`)."""
-
-
 class Failure(NamedTuple):
     """How a trial without a result ended.
 
     Args:
-        kind: Such as `diverged` or `crashed` (`bench.store.trials`).
+        kind: How it failed (`bench.store.trials.FailureKind`).
         error: The error, in a line.
     """
 
@@ -118,6 +95,7 @@ class Arm:
         trials: Seed -> finished trial.
         planned: Trials planned.
         failed: How the trials that have no result ended, by seed.
+        search: How it was tuned; None where it was not, or no proposal was made yet.
     """
 
     name: str
@@ -126,6 +104,7 @@ class Arm:
     trials: dict[int, Trial]
     planned: int
     failed: dict[int, Failure]
+    search: Search | None = None
     _known: dict[Any, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
     """What was estimated before: tables and figures ask for the same again and again."""
 
@@ -171,17 +150,23 @@ class Arm:
             None where the metric is not a mean over images, or the seeds do not share them.
         """
         trials = [self.trials[s] for s in (seeds if seeds is not None else self.trials)]
-        if not trials or any(t.images != trials[0].images for t in trials):
+        found = METRICS.get(metric)
+        if not trials or found is None or found.per_image is None:
             return None
-        if metric in DEPTHS:
-            return np.stack([t.ranks < DEPTHS[metric] for t in trials]).astype(np.float64)
-        if metric in RATIOS and all(metric in t.metrics for t in trials):
-            matrix = np.stack([RATIOS[metric](t) for t in trials]).astype(np.float64)
-            return matrix if np.isfinite(matrix).all() else None
-        errors = [t.errors for t in trials if t.errors is not None]
-        if metric == "landmark_ne" and len(errors) == len(trials):
-            return np.stack(errors)
-        return None
+        if any(t.images != trials[0].images for t in trials):
+            return None
+        if found.requires is not None and any(metric not in t.metrics for t in trials):
+            return None
+        rows = [values for t in trials if (values := found.per_image(t.outcomes)) is not None]
+        if len(rows) < len(trials):
+            return None
+        matrix = np.stack(rows)
+        return matrix if matrix.dtype.kind == "f" else matrix.astype(np.float64)
+
+    @property
+    def has_landmarks(self) -> bool:
+        """Whether any of its trials predicted landmarks."""
+        return any(t.outcomes.landmark_errors is not None for t in self.trials.values())
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -252,6 +237,11 @@ def effects(arms: list[Arm], control: str, metric: str) -> list[Effect]:
     ]
 
 
+def by_size(found: Iterable[Effect]) -> list[Effect]:
+    """Effects, the largest first."""
+    return sorted(found, key=lambda effect: -abs(effect.difference.mean))
+
+
 def _paired(arm: Arm, control: Arm, metric: str) -> Estimate | None:
     seeds = sorted(arm.trials.keys() & control.trials.keys())
     if not seeds:
@@ -285,7 +275,7 @@ def _verdict(metric: str, difference: Estimate, p: float, comparisons: int) -> t
 
 def direction(metric: str, difference: float) -> str:
     """`better` or `worse`, by a difference's sign."""
-    return "worse" if (difference > 0) == (metric in LOWER_IS_BETTER) else "better"
+    return "worse" if (difference > 0) == lower_is_better(metric) else "better"
 
 
 def _advice(difference: Estimate, comparisons: int) -> str:

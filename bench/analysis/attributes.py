@@ -22,23 +22,23 @@ def hits(record: AttributeRecord, depth: int, kind: int | None = None) -> tuple[
     """Positive answers among the first of each image, and all of them.
 
     Args:
-        record: What a model said of the attributes.
+        record: A model's predictions of the attributes.
         depth: k of the top-k.
         kind: Only attributes of this type, ranked among themselves; None for all.
 
     Returns:
         Two of `(n,)` integers.
     """
-    asked = slice(None) if kind is None else record.types == kind
-    logits, positive = record.logits[:, asked].astype(np.float32), record.true[:, asked] > 0
+    columns = slice(None) if kind is None else record.types == kind
+    logits, positive = record.logits[:, columns].astype(np.float32), record.true[:, columns] > 0
     # Ties go to the attribute that is named first: a stable sort of what is to be small.
     first = np.argsort(-logits, axis=1, kind="stable")[:, :depth]
     found = np.take_along_axis(positive, first, axis=1)
     return found.sum(axis=1), positive.sum(axis=1)
 
 
-def answered(arm: Arm) -> list[AttributeRecord]:
-    """What an arm's trials said of the attributes, seed by seed, read from the store.
+def attribute_records(arm: Arm) -> list[AttributeRecord]:
+    """An arm's predictions of the attributes, seed by seed, read from the store.
 
     Returns:
         Empty for an arm whose model predicts none, or whose data has none.
@@ -46,15 +46,14 @@ def answered(arm: Arm) -> list[AttributeRecord]:
     trials = arm.trials.values()
     if not all(t.spec.get("model", {}).get("attributes") == "where_annotated" for t in trials):
         return []
-    said = [trial.read().attributes for trial in trials]
-    return [record for record in said if record is not None]
+    return [record for trial in trials if (record := trial.read().attributes) is not None]
 
 
 def recall(records: Sequence[AttributeRecord], depth: int, kind: int | None = None) -> Estimate:
     """Top-k recall with its interval over seeds and test images.
 
     Args:
-        records: What each seed's trial said.
+        records: Each seed's predictions.
         depth: k of the top-k.
         kind: Only attributes of this type, ranked among themselves; None for all.
     """
@@ -66,7 +65,7 @@ def recall(records: Sequence[AttributeRecord], depth: int, kind: int | None = No
 def frequency_recall(record: AttributeRecord, depth: int, kind: int | None = None) -> float:
     """The recall of ranking by how frequent attributes are in these very images.
 
-    No model that answers every image alike does better.
+    No model that predicts the same for every image does better.
     """
     frequency = (record.true > 0).sum(axis=0)
     same = np.broadcast_to(frequency.astype(np.float32), record.true.shape)

@@ -2,14 +2,14 @@
 
 An effect is a weighted sum of the arms' results, with weights from least squares on the cells, so
 that a factor's effect is that of its level averaged over the other factors; in a full factorial
-it is the plain difference of marginal means. The weights are laid over each seed's and image's
+it is the plain difference of marginal means. The weights are applied to each seed's and image's
 results, so that an effect has the same kind of interval as a difference between two arms.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,7 +66,10 @@ class _Term:
 
 
 def factor_effects(
-    arms: Sequence[Arm], axes: dict[str, list[str]], control: dict[str, str], metric: str
+    arms: Sequence[Arm],
+    axes: Mapping[str, Sequence[str]],
+    control: Mapping[str, str],
+    metric: str,
 ) -> list[Contrast]:
     """Main effects and two-way interactions of a crossed design.
 

@@ -196,13 +196,13 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def wilson(hits: int, images: int) -> tuple[float, float]:
-    """Wilson's 95 % score interval of a proportion (Wilson 1927), for one fixed answer.
+    """Wilson's 95 % score interval of a proportion (Wilson 1927), for one fixed model.
 
-    Counts the finite set of test images alone: for an answer that no seed changes, such as the
+    Counts the finite set of test images alone: for a prediction that no seed changes, such as the
     training frequencies.
 
     Args:
-        hits: Images answered right.
+        hits: Images predicted right.
         images: Test images, at least 1.
 
     Returns:

@@ -17,7 +17,7 @@ import numpy as np
 from bench.analysis.arms import Arm
 from bench.analysis.intervals import Estimate, over_seeds, over_seeds_and_images
 from bench.data.manifest import ABSENT, CHANNELS_OF_TYPE, OUTSIDE
-from bench.metrics.values import trained_landmarks
+from bench.metrics.landmarks import trained_landmarks
 from bench.store.record import Landmarks
 
 Size = Literal["image", "garment"]
@@ -29,46 +29,49 @@ SMALLEST_GARMENT = 8.0
 """Pixels: a garment whose landmarks lie closer together has no size to measure by."""
 
 
-def distances(put: Landmarks, size: Size = "image", *, soft: bool = False) -> np.ndarray | None:
+def distances(
+    landmarks: Landmarks, size: Size = "image", *, soft: bool = False
+) -> np.ndarray | None:
     """Distance of each predicted landmark from its true place.
 
     Args:
-        put: Where a model put the landmarks.
+        landmarks: The landmarks that a model predicted.
         size: What distances are measured by.
         soft: Places by soft-arg-max of the landmark maps.
 
     Returns:
-        `(n, 8)`, NaN for a landmark that is not visible; None where the record lacks what it takes.
+        `(n, 8)`, NaN for a landmark that is not visible; None where the record lacks
+        what is needed.
     """
-    places = put.soft if soft else put.predicted
-    if places is None or (size == "garment" and put.sizes is None):
+    places = landmarks.soft if soft else landmarks.predicted
+    if places is None or (size == "garment" and landmarks.sizes is None):
         return None
-    seen = trained_landmarks(put.visibility)
-    between = places.astype(np.float64) - put.true
-    if put.sizes is None or size == "image":
+    seen = trained_landmarks(landmarks.visibility)
+    between = places.astype(np.float64) - landmarks.true
+    if landmarks.sizes is None or size == "image":
         return np.where(seen, np.linalg.norm(between, axis=-1), np.nan)
-    pixels = np.linalg.norm(between * put.sizes[:, None, :], axis=-1)
-    return np.where(seen, pixels / garment_size(put)[:, None], np.nan)
+    pixels = np.linalg.norm(between * landmarks.sizes[:, None, :], axis=-1)
+    return np.where(seen, pixels / garment_size(landmarks)[:, None], np.nan)
 
 
-def garment_size(put: Landmarks) -> np.ndarray:
+def garment_size(landmarks: Landmarks) -> np.ndarray:
     """The longer side in pixels of the box around each garment's landmarks inside the image.
 
     Returns:
         `(n,)`, NaN where fewer than two lie inside, or too close together.
     """
-    assert put.sizes is not None, "only asked of a record that holds the images' sizes"
-    inside = ~np.isin(put.visibility, (ABSENT, OUTSIDE))[..., None]
-    pixels = put.true.astype(np.float64) * put.sizes[:, None, :]
+    assert landmarks.sizes is not None, "only called for a record that has the images' sizes"
+    inside = ~np.isin(landmarks.visibility, (ABSENT, OUTSIDE))[..., None]
+    pixels = landmarks.true.astype(np.float64) * landmarks.sizes[:, None, :]
     low = np.where(inside, pixels, np.inf).min(axis=1)
     high = np.where(inside, pixels, -np.inf).max(axis=1)
     side = np.where(np.isfinite(low) & np.isfinite(high), high - low, 0.0).max(axis=1)
     return np.where(side >= SMALLEST_GARMENT, side, np.nan)
 
 
-def clothes_types(put: Landmarks) -> np.ndarray:
-    """`(n,)` 1 upper, 2 lower, 3 full body, told by which landmarks are there; 0 for none."""
-    there = put.visibility != ABSENT
+def clothes_types(landmarks: Landmarks) -> np.ndarray:
+    """`(n,)` 1 upper, 2 lower, 3 full body, by which landmarks are there; 0 for none."""
+    there = landmarks.visibility != ABSENT
     types = np.zeros(len(there), np.int8)
     for kind, channels in CHANNELS_OF_TYPE.items():
         expected = np.isin(np.arange(there.shape[1]), channels)
@@ -76,20 +79,20 @@ def clothes_types(put: Landmarks) -> np.ndarray:
     return types
 
 
-def placed(arm: Arm) -> list[Landmarks]:
-    """Where an arm's trials put the landmarks, seed by seed, read from the store.
+def predicted_landmarks(arm: Arm) -> list[Landmarks]:
+    """The landmarks that an arm's trials predicted, seed by seed, read from the store.
 
     Returns:
         Empty for an arm without trials, or with one that has no landmark branch.
     """
     trials = arm.trials.values()
-    if any(trial.errors is None for trial in trials):
+    if any(trial.outcomes.landmark_errors is None for trial in trials):
         return []
-    return [put for trial in trials if (put := trial.read().landmarks) is not None]
+    return [found for trial in trials if (found := trial.read().landmarks) is not None]
 
 
 def estimate(
-    puts: Sequence[Landmarks],
+    by_seed: Sequence[Landmarks],
     size: Size = "image",
     *,
     threshold: float | None = None,
@@ -100,7 +103,7 @@ def estimate(
     """Mean distance, or the share of landmarks detected, with its interval over seeds and images.
 
     Args:
-        puts: Where each seed's trial put the landmarks.
+        by_seed: The landmarks that each seed's trial predicted.
         size: What distances are measured by.
         threshold: Distance below which a landmark is detected; None for the mean distance.
         soft: Places by soft-arg-max.
@@ -108,19 +111,19 @@ def estimate(
         kind: Only garments of this clothes type; None for all.
     """
     counts, totals = [], []
-    for put in puts:
-        found = distances(put, size, soft=soft)
+    for landmarks in by_seed:
+        found = distances(landmarks, size, soft=soft)
         if found is None:
             return over_seeds([])
         if landmark is not None:
             found = found[:, landmark : landmark + 1]
         if kind is not None:
-            found = np.where(clothes_types(put)[:, None] == kind, found, np.nan)
+            found = np.where(clothes_types(landmarks)[:, None] == kind, found, np.nan)
         judged = np.isfinite(found)
         value = found if threshold is None else (found < threshold).astype(np.float64)
         totals.append(np.where(judged, value, 0.0).sum(axis=1))
         counts.append(judged.sum(axis=1))
-    return ratio(totals, counts, paired=same_images([put.images for put in puts]))
+    return ratio(totals, counts, paired=same_images([landmarks.images for landmarks in by_seed]))
 
 
 def same_images(images: Sequence[np.ndarray]) -> bool:

@@ -12,59 +12,50 @@ from typing import Any
 import numpy as np
 
 from bench.analysis.arms import Arm, Failure, Trial
-from bench.metrics.values import (
-    asked_for,
-    classification,
-    normalised_error,
-    ranks,
-    scored_rows,
-    trained_landmarks,
-)
-from bench.store.record import Landmarks
-from bench.store.trials import CRASHED, Store
+from bench.metrics.catalogue import scores
+from bench.store.outcomes import light_outcomes, scored_images, stored_outcomes
+from bench.store.studies import StudyRecord, study_searches
+from bench.store.trials import FailureKind, Store
 
 MANY, PART = 1000, 100
 """From so many trials on they are read by several processes, in parts of so many."""
 
 
-def load_arms(store: Store, study: dict[str, Any]) -> list[Arm]:
-    """A study's arms with every finished trial.
+def load_arms(store: Store, study: StudyRecord) -> list[Arm]:
+    """A study's arms with every finished trial, and their searches.
 
     Args:
         store: The store.
         study: The study's record.
 
     Raises:
-        BenchError: A stored trial cannot be read.
+        BenchError: A stored trial or a search cannot be read.
     """
-    wanted = {identity for arm in study["arms"] for identity in arm["trials"].values()}
-    stored = sorted(identity for identity in wanted if store.has(identity))
+    stored = sorted(identity for identity in study.trial_names() if store.has(identity))
     found = dict(zip(stored, _loaded(store, stored), strict=True))
+    searches = study_searches(store, study)
     arms = []
-    for plain in study["arms"]:
+    for recorded in study.arms:
         trials, failed = {}, {}
-        for seed, identity in sorted(plain["trials"].items(), key=lambda item: int(item[0])):
+        for seed, identity in sorted(recorded.trials.items()):
             if identity in found:
-                trials[int(seed)] = found[identity]
+                trials[seed] = found[identity]
             elif failures := store.failures(identity):
                 last = failures[-1]
-                failed[int(seed)] = Failure(last.get("kind", CRASHED), last["error"])
+                failed[seed] = Failure(last.get("kind", FailureKind.CRASHED), last["error"])
+        against = recorded.against or study.control
         arms.append(
             Arm(
-                name=plain["name"],
-                levels=plain["levels"],
-                against=_against(plain, study["control"]),
+                name=recorded.name,
+                levels=recorded.levels,
+                against=None if recorded.name == against else against,
                 trials=trials,
-                planned=len(plain["trials"]),
+                planned=len(recorded.trials),
                 failed=failed,
+                search=searches.get(recorded.name),
             )
         )
     return arms
-
-
-def _against(plain: dict[str, Any], control: str) -> str | None:
-    name: str = plain.get("against") or control
-    return None if plain["name"] == name else name
 
 
 def _loaded(store: Store, trials: list[str]) -> Iterator[Trial]:
@@ -92,20 +83,7 @@ class _Loader:
 
     def __call__(self, identity: str) -> Trial:
         record = self._store.read(identity, gates=False)
-        evaluation = record.spec.get("eval", {})
-        batch_size = (record.spec.get("train") or {}).get("batch_size", 1)
-        said = record.predictions
-        labels = said.labels.astype(np.int64)
-        rows = scored_rows(len(labels), evaluation.get("protocol", "whole_split"), batch_size)
-        labels, probabilities = labels[rows], said.probabilities[rows]
-        before = ranks(probabilities, labels)
-        scores = asked_for(classification(probabilities, labels, before), evaluation)
-        metrics = record.metrics | scores
-        errors = None
-        if record.landmarks is not None:
-            put = record.landmarks
-            errors = _image_errors(put)
-            metrics["landmark_ne"] = normalised_error(put.predicted, put.true, put.visibility)
+        outcomes = stored_outcomes(record)
         columns = zip(*record.history, strict=True) if record.history else [()] * 4
         epochs, splits, names, values = columns
         return Trial(
@@ -115,14 +93,9 @@ class _Loader:
                 "timings": record.timings,
                 "environment": record.environment,
             },
-            images=self._once(tuple(said.images[rows]), None),
-            labels=labels.astype(np.int32),
-            ranks=before.astype(np.int32),
-            errors=None if errors is None else errors.astype(np.float32),
-            answers=probabilities.argmax(axis=1).astype(np.int32),
-            sure=np.asarray((probabilities > 0.5).any(axis=1)),
-            confident=probabilities[np.arange(len(labels)), labels] > 0.5,
-            metrics=metrics,
+            images=self._once(tuple(record.predictions.images[scored_images(record)]), None),
+            outcomes=light_outcomes(self._store, record, outcomes),
+            metrics=record.metrics | scores(outcomes, record.spec.get("eval", {})),
             history={
                 "epoch": np.array(epochs, np.int32),
                 "split": np.array(splits, dtype=object),
@@ -142,11 +115,3 @@ class _Loader:
     def _once(self, key: Any, value: Any) -> Any:
         """The first value of a key, so that equal ones take memory once."""
         return self._known.setdefault(key, key if value is None else value)
-
-
-def _image_errors(landmarks: Landmarks) -> np.ndarray:
-    scored = trained_landmarks(landmarks.visibility)
-    distance = np.linalg.norm(landmarks.predicted - landmarks.true, axis=-1)
-    total = np.where(scored, distance, 0.0).sum(axis=1)
-    count = scored.sum(axis=1)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -15,9 +15,10 @@ from functools import cache
 import numpy as np
 from scipy import special, stats
 
-from bench.analysis.arms import DEPTHS, Arm
+from bench.analysis.arms import Arm
 from bench.analysis.intervals import holm
-from bench.analysis.paired import PairedAnswers, compared, paired_answers
+from bench.analysis.paired import PairedResults, compared, paired_results
+from bench.metrics.catalogue import TOP_K
 
 MOST_EXACT = 2000
 """Images on which the models differ, up to which the test over seeds is worked out exactly."""
@@ -95,13 +96,13 @@ def image_effects(arms: Sequence[Arm], control: str, metric: str = "accuracy") -
     Raises:
         ValueError: The metric is not one of those.
     """
-    if metric not in DEPTHS:
-        raise ValueError(f"metric: expected one of {', '.join(DEPTHS)}, found {metric!r}")
+    if metric not in TOP_K:
+        raise ValueError(f"metric: expected one of {', '.join(TOP_K)}, found {metric!r}")
     found = []
     for arm, baseline in compared(arms, control):
-        answers = paired_answers(arm, baseline, metric)
-        if answers is not None:
-            found.append(_effect(arm.name, metric, answers))
+        paired = paired_results(arm, baseline, metric)
+        if paired is not None:
+            found.append(_effect(arm.name, metric, paired))
     corrected = holm([effect.p for effect in found])
     return [replace(effect, p_holm=p) for effect, p in zip(found, corrected, strict=True)]
 
@@ -168,14 +169,14 @@ def sign_flip_test(sums: np.ndarray) -> float:
     return min(float(chances[np.abs(totals) >= total].sum()), 1.0)
 
 
-def _effect(arm: str, metric: str, answers: PairedAnswers) -> ImageEffect:
-    mine, theirs = answers.mine > 0.5, answers.theirs > 0.5
+def _effect(arm: str, metric: str, paired: PairedResults) -> ImageEffect:
+    mine, theirs = paired.mine > 0.5, paired.theirs > 0.5
     sums = mine.sum(axis=0, dtype=np.int64) - theirs.sum(axis=0, dtype=np.int64)
     return ImageEffect(
         arm=arm,
         metric=metric,
         by_seed=tuple(
-            _counts(seed, *rows) for seed, *rows in zip(answers.seeds, mine, theirs, strict=True)
+            _counts(seed, *rows) for seed, *rows in zip(paired.seeds, mine, theirs, strict=True)
         ),
         gained=int((sums > 0).sum()),
         lost=int((sums < 0).sum()),

@@ -1,4 +1,4 @@
-"""Two arms side by side: which seeds they share, and their answers on the same test images."""
+"""Two arms side by side: which seeds they share, and their results on the same test images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.analysis.arms import Arm
 
 
 @dataclass(frozen=True)
-class PairedAnswers:
+class PairedResults:
     """An arm's and its control's results on the same images at the same seeds.
 
     Args:
@@ -48,7 +48,7 @@ def shared_seeds(arm: Arm, control: Arm) -> list[int]:
     return sorted(arm.trials.keys() & control.trials.keys())
 
 
-def paired_answers(arm: Arm, control: Arm, metric: str) -> PairedAnswers | None:
+def paired_results(arm: Arm, control: Arm, metric: str) -> PairedResults | None:
     """Two arms' results by seed and image.
 
     Args:
@@ -66,4 +66,4 @@ def paired_answers(arm: Arm, control: Arm, metric: str) -> PairedAnswers | None:
     mine, theirs = arm.matrix(metric, seeds), control.matrix(metric, seeds)
     if mine is None or theirs is None:
         return None
-    return PairedAnswers(tuple(seeds), arm.trials[seeds[0]].images, mine, theirs)
+    return PairedResults(tuple(seeds), arm.trials[seeds[0]].images, mine, theirs)

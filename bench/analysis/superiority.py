@@ -19,9 +19,10 @@ from functools import cache
 import numpy as np
 from scipy import stats
 
-from bench.analysis.arms import LOWER_IS_BETTER, Arm
+from bench.analysis.arms import Arm
 from bench.analysis.intervals import LEVEL, Estimate
 from bench.analysis.paired import compared, shared_seeds
+from bench.metrics.catalogue import lower_is_better
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,12 @@ def superiority(arms: Sequence[Arm], control: str, metric: str) -> list[Superior
     Args:
         arms: All arms of a study.
         control: Name of the arm that others are compared with.
-        metric: Metric name; of those in `LOWER_IS_BETTER` the lower value wins.
+        metric: Metric name; the catalogue says whether the lower value wins.
 
     Returns:
         One for each arm that has the metric at a seed at which the control has it.
     """
-    sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
+    sign = -1.0 if lower_is_better(metric) else 1.0
     found = []
     for arm, baseline in compared(arms, control):
         mine, theirs = (

@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bench.analysis.arms import DEPTHS, Arm, Trial
+from bench.analysis.arms import Arm, Trial
 from bench.analysis.intervals import Estimate, holm, over_seeds_and_images
-from bench.analysis.paired import PairedAnswers, compared, paired_answers
-from bench.analysis.ratios import macro_matrix
+from bench.analysis.paired import PairedResults, compared, paired_results
+from bench.metrics.catalogue import TOP_K
+from bench.metrics.ratios import macro_matrix
 
 GROUPS = ("head", "middle", "tail")
 HEAD_SHARE = 0.5
@@ -163,9 +164,9 @@ def tail_effects(arms: Sequence[Arm], control: str, metric: str = "accuracy") ->
     _check(metric)
     found: list[TailEffect] = []
     for arm, baseline in compared(arms, control):
-        answers = paired_answers(arm, baseline, metric)
-        if answers is not None:
-            found += _by_group(arm.name, answers, baseline.trials[answers.seeds[0]])
+        paired = paired_results(arm, baseline, metric)
+        if paired is not None:
+            found += _by_group(arm.name, paired, baseline.trials[paired.seeds[0]])
     corrected = holm([_p(effect.difference) for effect in found])
     return [replace(effect, p_holm=p) for effect, p in zip(found, corrected, strict=True)]
 
@@ -186,14 +187,14 @@ def class_effects(arm: Arm, control: Arm, metric: str = "accuracy") -> list[Clas
         ValueError: The metric is not one of the three.
     """
     _check(metric)
-    answers = paired_answers(arm, control, metric)
-    if answers is None:
+    paired = paired_results(arm, control, metric)
+    if paired is None:
         return []
-    trial = control.trials[answers.seeds[0]]
+    trial = control.trials[paired.seeds[0]]
     labels = true_classes(trial)
     counts = np.asarray(trial.data["train_counts"], np.int64)
     groups = tail_groups(counts)
-    difference = answers.mine - answers.theirs
+    difference = paired.mine - paired.theirs
     found = []
     for category in np.argsort(-counts, kind="stable").tolist():
         rows = labels == category
@@ -215,10 +216,10 @@ def class_effects(arm: Arm, control: Arm, metric: str = "accuracy") -> list[Clas
 
 def true_classes(trial: Trial) -> np.ndarray:
     """`(images,)` true classes of the test images that a trial's protocol scores."""
-    return trial.labels.astype(np.int64)
+    return trial.outcomes.labels.astype(np.int64)
 
 
-def _by_group(arm: str, answers: PairedAnswers, control: Trial) -> Iterator[TailEffect]:
+def _by_group(arm: str, paired: PairedResults, control: Trial) -> Iterator[TailEffect]:
     data = control.data
     counts = np.asarray(data["train_counts"], np.int64)
     labels = true_classes(control)
@@ -229,7 +230,7 @@ def _by_group(arm: str, answers: PairedAnswers, control: Trial) -> Iterator[Tail
         present = set(labels[rows].tolist())
         mine, theirs, difference = (
             _macro(matrix[:, rows], labels[rows])
-            for matrix in (answers.mine, answers.theirs, answers.mine - answers.theirs)
+            for matrix in (paired.mine, paired.theirs, paired.mine - paired.theirs)
         )
         yield TailEffect(
             arm=arm,
@@ -238,7 +239,7 @@ def _by_group(arm: str, answers: PairedAnswers, control: Trial) -> Iterator[Tail
             untested=tuple(data["class_names"][c] for c in classes if c not in present),
             train_images=int(counts[list(classes)].sum()),
             test_images=int(rows.sum()),
-            seeds=len(answers.seeds),
+            seeds=len(paired.seeds),
             recall=mine,
             control_recall=theirs,
             difference=difference,
@@ -263,5 +264,5 @@ def _p(estimate: Estimate | None) -> float:
 
 
 def _check(metric: str) -> None:
-    if metric not in DEPTHS:
-        raise ValueError(f"metric: expected one of {', '.join(DEPTHS)}, found {metric!r}")
+    if metric not in TOP_K:
+        raise ValueError(f"metric: expected one of {', '.join(TOP_K)}, found {metric!r}")

@@ -18,21 +18,12 @@ from rich.progress import (
 )
 
 from bench.engine.resources import ResourceSplit
+from bench.report.units import duration
 from bench.store.plan import PlannedTrial
 from bench.train.status import ENDED, TrialStatus
 
 PLAIN_SECONDS = 10.0
 """Off a terminal, a line at most this often."""
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person says them: `45 s`, `3 min 20 s`, `2 h 5 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 @contextmanager

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.metrics import landmarks
+
 LANDMARKS = (
     "left collar",
     "right collar",
@@ -28,7 +30,7 @@ CLOTHES_TYPES = {1: "upper", 2: "lower", 3: "full body"}
 CHANNELS_OF_TYPE = {1: (0, 1, 2, 3, 6, 7), 2: (4, 5, 6, 7), 3: (0, 1, 2, 3, 4, 5, 6, 7)}
 """Which channels the points of an annotation line fill, in the line's order."""
 
-VISIBLE, OCCLUDED, OUTSIDE, ABSENT = 0, 1, 2, -1
+VISIBLE, OCCLUDED, OUTSIDE, ABSENT = landmarks.VISIBLE, 1, 2, -1
 """Visibility of a landmark: DeepFashion's 0, 1 and 2, and -1 for one the garment does not have."""
 
 PARTITIONS = ("train", "val", "test")

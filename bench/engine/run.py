@@ -249,7 +249,7 @@ def _recorded(
     design = resolved.design
     trials = list(planned(design, manifest, store))
     record = study_record(design, trials, manifest, bench.__version__)
-    store.write_study(design.study.name, record)
+    store.write_study(record)
     chosen: dict[str, PlannedTrial] = {}
     for trial in trials:
         if not request.only or trial.arm in request.only:

@@ -17,7 +17,7 @@ from ray.tune.search import Searcher
 from bench.files.disk import disk_full
 from bench.files.locks import is_locked
 from bench.store.plan import PlannedTrial
-from bench.store.trials import CRASHED, Store
+from bench.store.trials import FailureKind, Store
 from bench.train.status import TrialStatus
 
 RETRIES = 2
@@ -140,7 +140,7 @@ class SourceSearcher(Searcher):
                     self._again.append(trial)
                     continue
                 failure = {
-                    "kind": CRASHED,
+                    "kind": FailureKind.CRASHED,
                     "error": f"the worker process died, {RETRIES + 1} times",
                     "traceback": why or "no message",
                     "spec": trial.spec.model_dump(mode="json"),

@@ -252,10 +252,10 @@ def _named(store: Store) -> tuple[dict[str, str], dict[str, Path]]:
     names: dict[str, str] = {}
     roots: dict[str, Path] = {}
     for study in store.studies():
-        for arm in study["arms"]:
-            for seed, trial in arm["trials"].items():
-                names.setdefault(trial, f"{study['name']}: {arm['name']}, seed {seed}")
-                roots.setdefault(trial, Path(study["data"]["root"]))
+        for trial, name in study.trial_names().items():
+            names.setdefault(trial, f"{study.name}: {name}")
+            if study.data.root is not None:
+                roots.setdefault(trial, Path(study.data.root))
     return names, roots
 
 

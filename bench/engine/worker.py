@@ -25,7 +25,7 @@ from bench.engine.extraction import away_from_home, data_with_features
 from bench.engine.process import as_if_missing, limit_threads, redirect_output, thread_limit
 from bench.engine.stores import worker_store
 from bench.files.disk import describe_disk_full, is_disk_full
-from bench.store.trials import CRASHED, DIVERGED, TIMED_OUT, Store
+from bench.store.trials import FailureKind, Store
 from bench.study.trial import TrialSpec
 from bench.train.status import TrialStatus
 
@@ -124,7 +124,7 @@ class TrialWorker(tune.Trainable):
         hang = options.results / "claims" / f"{identity}.{self._config.run}.hang"
         if hang.is_file() and hang.stat().st_size:
             error = f"took longer than the limit of {options.trial_timeout:g} s"
-            fail(TIMED_OUT, error, hang.read_text(errors="replace"))
+            fail(FailureKind.TIMED_OUT, error, hang.read_text(errors="replace"))
             hang.unlink()
             return TrialStatus.FAILED
         try:
@@ -132,12 +132,12 @@ class TrialWorker(tune.Trainable):
             with _time_limit(options.trial_timeout, hang):
                 self._train(identity, TrialSpec.model_validate(spec), manifest)
         except FloatingPointError as error:
-            fail(DIVERGED, str(error), traceback.format_exc())
+            fail(FailureKind.DIVERGED, str(error), traceback.format_exc())
             return TrialStatus.DIVERGED
         except Exception as error:
             if is_disk_full(error):
                 raise
-            fail(CRASHED, f"{type(error).__name__}: {error}", traceback.format_exc())
+            fail(FailureKind.CRASHED, f"{type(error).__name__}: {error}", traceback.format_exc())
             return TrialStatus.FAILED
         return TrialStatus.FINISHED
 

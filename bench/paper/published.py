@@ -44,7 +44,7 @@ class PublishedTable:
         title: What it shows.
         source: Where it is printed.
         unit: `percent` or `fraction`, of the figures as printed.
-        metrics: Its columns, as `bench.metrics.values` names them.
+        metrics: Its columns, as `bench.metrics.catalogue` names them.
         note: What its caption says.
         rows: Its rows, in order.
     """

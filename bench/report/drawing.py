@@ -1,4 +1,4 @@
-"""What every figure of the report shares: the figure with its data, its look, and its words.
+"""What every figure of the report shares: the figure with its data, its style and its words.
 
 Text that comes from data (names of classes, arms and files) is drawn letter by letter, whatever it
 holds.
@@ -7,8 +7,8 @@ holds.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,10 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 
-from bench.analysis.arms import Arm, controls, effects
-from bench.report.tables import by_size
+from bench.analysis.arms import Arm, by_size, controls, effects
+from bench.metrics.catalogue import ACCURACY
+from bench.store.studies import StudyRecord
+from bench.study.study import DesignKind
 
 PAPER_COLOURS = {
     "Baseline-100": "tab:blue",
@@ -38,6 +40,9 @@ MOST_COLOURS = 8
 MOST_DRAWN = 40
 """Arms that a figure with a row an arm has room for."""
 
+RANKED = (DesignKind.LEDGER, DesignKind.LEAVE_ONE_OUT)
+"""Designs whose arms are ranked by the size of their effect: their order means nothing."""
+
 LONGEST = 30
 """Characters of a name that a drawing has room for."""
 
@@ -49,9 +54,9 @@ class Figure:
     Args:
         name: File name without ending.
         title: Heading.
-        caption: Axes, units, data and number of seeds, in words.
-        figure: The drawing.
-        data: The numbers drawn, one row a mark or a group of marks.
+        caption: Axes, units and number of seeds, in words; `draw` adds data and profile.
+        figure: Matplotlib's figure.
+        data: The numbers shown, one row a mark or a group of marks.
     """
 
     name: str
@@ -72,8 +77,29 @@ class Figure:
         return png
 
 
-def set_style() -> None:
-    """The look of the report's figures, and what makes their files the same on every run."""
+FigureMaker = Callable[[StudyRecord, Sequence[Arm]], Figure | Iterator[Figure] | None]
+"""What makes a study's figures of one kind from its record and its arms as measured."""
+
+
+def draw(make: FigureMaker, study: StudyRecord, arms: Sequence[Arm]) -> Iterator[Figure]:
+    """Make figures of one kind, in the report's style, with captions that name data and profile.
+
+    Lazily, because an open figure holds megabytes.
+
+    Args:
+        make: Makes them.
+        study: The study's record.
+        arms: Its arms as measured.
+    """
+    _set_style()
+    made = make(study, arms)
+    for figure in (made,) if isinstance(made, Figure) else made or ():
+        source = f"Data: {study.data.label}; profile {study.profile}."
+        yield replace(figure, caption=f"{figure.caption.rstrip()} {source}")
+
+
+def _set_style() -> None:
+    """The style of the report's figures, and what makes their files the same on every run."""
     plt.rcdefaults()
     sns.set_theme(context="notebook", style="whitegrid", palette="colorblind")
     plt.rcParams["svg.hashsalt"] = "ropanet-bench"
@@ -81,7 +107,7 @@ def set_style() -> None:
 
 
 def settle(figure: Any) -> None:
-    """Lay a constrained figure out once and for all, to a ten-thousandth of its size.
+    """Fix the layout of a constrained figure, to a ten-thousandth of its size.
 
     The solver of constrained layouts gives places that differ between runs by rounding, and the
     names inside an SVG are made of them.
@@ -90,11 +116,6 @@ def settle(figure: Any) -> None:
     figure.set_layout_engine("none")
     for axis in figure.axes:
         axis.set_position(np.round(axis.get_position(original=True).bounds, 4))
-
-
-def about(study: dict[str, Any]) -> str:
-    """The sentence on data and profile that ends every caption."""
-    return f"Data: {study['data']['label']}; profile {study['profile']}."
 
 
 def literal(text: str, longest: int = LONGEST) -> str:
@@ -110,9 +131,9 @@ def literal(text: str, longest: int = LONGEST) -> str:
     return plain.replace("$", r"\$")
 
 
-def file_key(study: dict[str, Any], arm: str) -> str:
+def file_key(study: StudyRecord, arm: str) -> str:
     """An arm's name as part of a file's name, different for each arm of the study."""
-    names = [plain["name"] for plain in study["arms"]]
+    names = [recorded.name for recorded in study.arms]
     keys = [re.sub(r"[^a-z0-9=.]+", "-", name.lower()).strip("-.")[:60] for name in names]
     place = names.index(arm)
     unlike = keys[place] and keys.count(keys[place]) == 1
@@ -129,6 +150,13 @@ def span(numbers: Sequence[int]) -> str:
     """`5`, or `3 to 5` where they differ."""
     ends = sorted({min(numbers), max(numbers)})
     return " to ".join(f"{number:,}" for number in ends)
+
+
+def seeds_an_arm(arms: Sequence[Arm]) -> str:
+    """`n = 5 an arm`, or `n = 3 to 5 an arm` where they differ."""
+    counts = sorted({len(arm.trials) for arm in arms})
+    between = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return f"n = {between} an arm"
 
 
 def lowest_seed(arm: Arm) -> int | None:
@@ -150,7 +178,7 @@ def foremost(arms: Sequence[Arm], most: int) -> list[Arm]:
     if len(arms) <= most:
         return list(arms)
     first = controls(list(arms))
-    found = by_size([e for c in first for e in effects(list(arms), c, "accuracy")])
+    found = by_size([e for c in first for e in effects(list(arms), c, ACCURACY.name)])
     names = set(list(dict.fromkeys([*first, *(effect.arm for effect in found)]))[:most])
     return [arm for arm in arms if arm.name in names]
 

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -18,10 +17,11 @@ from bench.errors import BenchError
 from bench.files.atomic import new_folder
 from bench.paper.audit import audit, load_claims
 from bench.report.cells import Table, latex_text, markdown_text
-from bench.report.provenance import audit_table
-from bench.report.published import REPRODUCIBLE, protocols_table, published_table
 from bench.report.reuse import MARK, ReportManifest, digest_of, read_manifest, sizes
 from bench.report.section import EmbeddedFigure, Section, make_section
+from bench.report.tables.provenance import audit_table
+from bench.report.tables.published import REPRODUCIBLE, protocols_table, published_table
+from bench.store.studies import StudyRecord
 from bench.store.trials import Store
 
 PAGES = {"html": "index.html", "markdown": "report.md", "latex": "report.tex"}
@@ -35,11 +35,11 @@ class ReportSummary:
     """What was written.
 
     Args:
-        page: The first page asked for.
+        page: The first page that was requested.
         studies: Names of the studies in it.
         tables: Number of tables.
         figures: Number of figures.
-        unchanged: Whether the folder held this very report already, so that nothing was written.
+        unchanged: Whether the folder had this report already, so that nothing was written.
     """
 
     page: Path
@@ -60,7 +60,7 @@ def write_report(
     """Write a report of what is in a store.
 
     Written beside `out` first and then put in its place, so that a reader never sees half of one.
-    What an earlier report in `out` has of studies that did not change since is not drawn again.
+    What an earlier report in `out` has of studies that did not change since is not rendered again.
 
     Args:
         store: The store.
@@ -68,7 +68,7 @@ def write_report(
         studies: Names of the studies to report; None for all.
         formats: Of `html`, `markdown` and `latex`, the pages to write; None for all. Tables and
             figures are written in every form all the same.
-        fresh: Whether to draw everything, changed or not.
+        fresh: Whether to render everything, changed or not.
 
     Raises:
         BenchError: The store holds no such study, a trial in it cannot be read, or `out` is a
@@ -81,26 +81,26 @@ def write_report(
             "is there already and holds no report", where=str(out), fix="give another folder"
         )
     earlier = None if fresh else read_manifest(out)
-    digests = {study["name"]: digest_of(store, study) for study in chosen}
+    digests = {study.name: digest_of(store, study) for study in chosen}
     unchanged = earlier is not None and (earlier.forms, [*earlier.studies.items()]) == (
         forms,
         [*digests.items()],
     )
-    made = earlier if unchanged else None
-    if made is None:
-        made = _make(store, chosen, digests, forms, out, earlier)
+    manifest = earlier if unchanged else None
+    if manifest is None:
+        manifest = _write(store, chosen, digests, forms, out, earlier)
     return ReportSummary(
         page=out / PAGES[forms[0]],
-        studies=tuple(made.studies),
-        tables=made.tables,
-        figures=sum(len(figures) for figures in made.figures.values()),
+        studies=tuple(manifest.studies),
+        tables=manifest.tables,
+        figures=sum(len(figures) for figures in manifest.figures.values()),
         unchanged=unchanged,
     )
 
 
-def _make(
+def _write(
     store: Store,
-    chosen: Sequence[dict[str, Any]],
+    chosen: Sequence[StudyRecord],
     digests: dict[str, str],
     forms: tuple[str, ...],
     out: Path,
@@ -111,47 +111,47 @@ def _make(
             (draft / folder).mkdir()
         sections = []
         for study in chosen:
-            name, drawn = study["name"], None
+            name, rendered = study.name, None
             if earlier is not None and earlier.studies.get(name) == digests[name]:
-                drawn = _drawn_before(earlier.figures[name], out, draft)
-            sections.append(make_section(store, study, draft, drawn))
+                rendered = _rendered_before(earlier.figures[name], out, draft)
+            sections.append(make_section(store, study, draft, rendered))
         tables = _published(sections)
         for table in tables:
             table.write(draft / "tables")
         _render(draft, sections, tables, forms)
-        made = ReportManifest(
+        manifest = ReportManifest(
             forms=forms,
             studies=digests,
-            figures={section.study["name"]: _named(section.figures) for section in sections},
+            figures={section.study.name: _named(section.figures) for section in sections},
             tables=len(tables) + sum(len(section.tables) for section in sections),
             files=sizes(draft),
         )
-        made.write(draft)
-    return made
+        manifest.write(draft)
+    return manifest
 
 
 def _named(figures: Sequence[EmbeddedFigure]) -> list[dict[str, str]]:
     return [{"name": f.name, "title": f.title, "caption": f.caption} for f in figures]
 
 
-def _drawn_before(
+def _rendered_before(
     figures: Sequence[dict[str, str]], out: Path, draft: Path
 ) -> list[EmbeddedFigure]:
     """A study's figures, taken over from the report that stands."""
-    drawn = []
+    rendered = []
     for figure in figures:
         names = [f"figures/{figure['name']}.{ending}" for ending in ("png", "svg", "csv")]
         for name in names:
             shutil.copy2(out / name, draft / name)
         png = base64.b64encode((draft / names[0]).read_bytes()).decode()
-        drawn.append(EmbeddedFigure(**figure, png=png))
-    return drawn
+        rendered.append(EmbeddedFigure(figure["name"], figure["title"], figure["caption"], png))
+    return rendered
 
 
 def _published(sections: Sequence[Section]) -> list[Table]:
     tables = []
     for key in REPRODUCIBLE:
-        section = next((s for s in sections if key in s.study["reproduces"]), None)
+        section = next((s for s in sections if key in s.study.reproduces), None)
         arms, study = ([], None) if section is None else (section.arms, section.study)
         tables.append(published_table(key, arms, study))
         if key == "table_1" and study is not None:
@@ -173,7 +173,7 @@ def _render(
     )
     environment.filters["png"] = lambda data: Markup(f"data:image/png;base64,{data}")
     environment.filters |= {"md": markdown_text, "tex": latex_text}
-    measured = any(section.study["reproduces"] for section in sections)
+    measured = any(section.study.reproduces for section in sections)
     for form in formats:
         text = environment.get_template(TEMPLATES[form]).render(
             sections=sections,

@@ -1,23 +1,23 @@
-"""What a report was made of, kept beside it: what has not changed since is not drawn again.
+"""What a report was made of, kept beside it: what has not changed since is not rendered again.
 
-The digest of a study covers its record, its searches, every trial's `trial.json` as it lies on
-disk, failed attempts, the bench's own files and the drawing libraries. A trial never changes once
-it is stored, so its size and time of writing stand for it.
+The digest of a study covers its record, its searches, every trial's `trial.json` on disk, failed
+attempts, the bench's own files and the drawing libraries. A trial never changes once it is stored,
+so its size and time of writing stand for it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import bench
 from bench.files.atomic import write_json
-from bench.store.searches import search_path, searches_of
+from bench.store.searches import search_path
+from bench.store.studies import StudyRecord
 from bench.store.trials import Store
 
 MARK = ".bench-report"
@@ -28,7 +28,7 @@ LIBRARIES = ("matplotlib", "numpy", "pandas", "scikit-learn", "scipy", "seaborn"
 
 @dataclass(frozen=True)
 class ReportManifest:
-    """What a report was made of, and what became of it.
+    """What a report was made of, and what it holds.
 
     Args:
         forms: Forms of the page that were written, in order.
@@ -46,33 +46,45 @@ class ReportManifest:
 
     def write(self, folder: Path) -> None:
         """Keep it in the report's folder."""
-        write_json(folder / MARK, asdict(self) | {"forms": list(self.forms)}, sort_keys=False)
+        plain = {
+            "forms": list(self.forms),
+            "studies": self.studies,
+            "figures": self.figures,
+            "tables": self.tables,
+            "files": self.files,
+        }
+        write_json(folder / MARK, plain, sort_keys=False)
 
 
 def read_manifest(folder: Path) -> ReportManifest | None:
     """What the report in a folder was made of; None where that is not known, or files differ."""
     try:
         plain = json.loads((folder / MARK).read_text(encoding="utf-8"))
-        made = ReportManifest(**(plain | {"forms": tuple(plain["forms"])}))
+        manifest = ReportManifest(
+            forms=tuple(plain["forms"]),
+            studies=plain["studies"],
+            figures=plain["figures"],
+            tables=plain["tables"],
+            files=plain["files"],
+        )
     except (OSError, ValueError, TypeError, KeyError):
-        return None  # no report, or one of another version: everything is drawn
+        return None  # no report, or one of another version: everything is rendered
     found = sizes(folder)
     found.pop(MARK)
-    return made if found == made.files else None
+    return manifest if found == manifest.files else None
 
 
-def digest_of(store: Store, study: dict[str, Any]) -> str:
+def digest_of(store: Store, study: StudyRecord) -> str:
     """Stands for everything that a study's section is made of."""
     found = hashlib.sha256(_own_digest().encode())
-    found.update(json.dumps(study, sort_keys=True).encode())
-    identities = {identity for arm in study["arms"] for identity in arm["trials"].values()}
-    for identity in sorted(identities):
+    found.update(json.dumps(study.to_json(), sort_keys=True).encode())
+    for identity in sorted(study.trial_names()):
         found.update(f"{identity}{store.stamp(identity)}".encode())
-    for identity in searches_of(study):
+    for identity in study.search_ids():
         path = search_path(store.root, identity)
         found.update(path.read_bytes() if path.is_file() else b"none")
     # Photographs are shown where their folder is at hand.
-    found.update(str(Path(study["data"].get("root", "")).is_dir()).encode())
+    found.update(str(Path(study.data.root or "").is_dir()).encode())
     return found.hexdigest()
 
 

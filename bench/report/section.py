@@ -3,51 +3,32 @@
 from __future__ import annotations
 
 import base64
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from bench.analysis.arms import Arm, controls, effects
+from bench.analysis.arms import Arm, by_size, controls, effects
 from bench.analysis.load import load_arms
-from bench.paper.published import published as published_tables
-from bench.report.attributes import attributes_table
+from bench.metrics.catalogue import ACCURACY
 from bench.report.cells import Measured, Table
-from bench.report.classes import class_distribution
-from bench.report.comparisons import images_table, tails_table
-from bench.report.confusion import confusion
-from bench.report.drawing import MOST_DRAWN, Figure
-from bench.report.examples import examples, gate_maps
-from bench.report.figures import RANKED, study_figures
-from bench.report.gains import class_gains
-from bench.report.gates import gate_energy, gate_energy_by_epoch, openness
-from bench.report.interactions import interactions
-from bench.report.landmarks import landmark_tables
-from bench.report.levels import by_level
-from bench.report.provenance import checklist_table
-from bench.report.tables import (
-    arms_table,
-    by_size,
-    effects_table,
-    factors_table,
-    landmarks_table,
-)
-from bench.report.tuning import tuning_tables, tuning_warnings
-from bench.report.tuning_figures import tuning_figures
-from bench.store.trials import DIVERGED, Store
+from bench.report.drawing import MOST_DRAWN, RANKED, Figure
+from bench.report.figures.catalogue import study_figures
+from bench.report.tables.arms import arms_table, effects_table, factors_table, landmarks_table
+from bench.report.tables.attributes import attributes_table
+from bench.report.tables.comparisons import images_table, tails_table
+from bench.report.tables.landmarks import landmark_tables
+from bench.report.tables.provenance import checklist_table
+from bench.report.tables.tuning import tuning_tables, tuning_warnings
+from bench.store.studies import StudyRecord
+from bench.store.trials import FailureKind, Store
+from bench.study.study import DesignKind
 from bench.systems.ledger import ledger
-from bench.tuning.winners import study_searches
-
-CROSSED = ("factorial", "fractional", "random")
-"""Designs that cross their axes, so that factors have effects apart from the arms'."""
-
 
 ENDED = ("finished", "diverged", "failed")
 """What becomes of a planned trial."""
 
 MOST_SENTENCES = 40
-"""Comparisons that are said in words; the tables have all."""
+"""Comparisons that are written out in words; the tables have all."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +45,7 @@ class EmbeddedFigure:
 class Section:
     """A study as the page shows it."""
 
-    study: dict[str, Any]
+    study: StudyRecord
     arms: list[Arm]
     counts: dict[str, int]
     facts: dict[str, str]
@@ -75,37 +56,36 @@ class Section:
 
 
 def make_section(
-    store: Store, study: dict[str, Any], draft: Path, drawn: Sequence[EmbeddedFigure] | None = None
+    store: Store, study: StudyRecord, draft: Path, rendered: Sequence[EmbeddedFigure] | None = None
 ) -> Section:
-    """Read, compare and draw a study.
+    """Read, compare and render a study.
 
     Args:
         store: The store.
         study: The study's record.
         draft: Folder with `tables/` and `figures/`, which the files are written to.
-        drawn: Its figures, where an earlier report has them and nothing has changed since.
+        rendered: Its figures, where an earlier report has them and nothing has changed since.
 
     Raises:
         BenchError: A stored trial cannot be read.
     """
     arms = load_arms(store, study)
-    searches = study_searches(store, study)
+    failures = [failure.kind for arm in arms for failure in arm.failed.values()]
     counts = {
         "planned": sum(arm.planned for arm in arms),
         "finished": sum(len(arm.trials) for arm in arms),
-        "diverged": sum(f.kind == DIVERGED for arm in arms for f in arm.failed.values()),
-        "failed": sum(f.kind != DIVERGED for arm in arms for f in arm.failed.values()),
+        "diverged": sum(how == FailureKind.DIVERGED for how in failures),
+        "failed": sum(how != FailureKind.DIVERGED for how in failures),
     }
     counts["missing"] = counts["planned"] - sum(counts[how] for how in ENDED)
-    note = f"Data: {study['data']['label']}. Means with 95 % intervals over seeds and test images."
     tables = [
         table
         for table in (
-            arms_table(study["name"], arms, note),
-            landmarks_table(study["name"], arms),
+            arms_table(study, arms),
+            landmarks_table(study, arms),
             *landmark_tables(study, arms),
-            attributes_table(study["name"], arms),
-            *tuning_tables(study, searches, arms),
+            attributes_table(study.name, arms),
+            *tuning_tables(study, arms),
             *_comparisons(study, arms),
             checklist_table(study, arms),
         )
@@ -113,21 +93,18 @@ def make_section(
     ]
     for table in tables:
         table.write(draft / "tables")
-    if drawn is None:
-        figures = itertools.chain(
-            tuning_figures(study, searches, arms),
-            _figures(study, arms) if counts["finished"] else (),
-        )
-        drawn = [_written(figure, draft / "figures") for figure in figures]
+    if rendered is None:
+        figures = study_figures(study, arms)
+        rendered = [_written(figure, draft / "figures") for figure in figures]
     return Section(
         study=study,
         arms=arms,
         counts=counts,
         facts=_facts(study, arms, counts),
-        warnings=[*_warnings(arms, counts), *tuning_warnings(study, searches)],
+        warnings=[*_warnings(arms, counts), *tuning_warnings(study, arms)],
         summary=_summary(study, arms),
         tables=tables,
-        figures=list(drawn),
+        figures=list(rendered),
     )
 
 
@@ -136,29 +113,9 @@ def _written(figure: Figure, folder: Path) -> EmbeddedFigure:
     return EmbeddedFigure(figure.name, figure.title, figure.caption, png)
 
 
-def _figures(study: dict[str, Any], arms: list[Arm]) -> Iterator[Figure]:
-    """The study's figures; single arms are shown of the control and of published rows."""
-    yield from study_figures(study, arms)
-    if study["design"] in CROSSED:
-        yield from by_level(study, arms)
-        figure = interactions(study, arms)
-        if figure is not None:
-            yield figure
-    rows = {row.name for key in study["reproduces"] for row in published_tables()[key].rows}
-    featured = [arm for arm in arms if arm.trials and arm.name in {study["control"], *rows}]
-    # One at a time: an open figure holds megabytes.
-    of_control = (class_gains(study, arms, control) for control in controls(arms))
-    of_study = (draw(study, arms) for draw in (gate_energy, gate_energy_by_epoch, openness))
-    of_arms = (draw(study, arm) for arm in featured for draw in (confusion, examples, gate_maps))
-    of_data = (draw(study) for draw in (class_distribution,))
-    for figure in itertools.chain(of_control, of_study, of_arms, of_data):
-        if figure is not None:
-            yield figure
-
-
-def _comparisons(study: dict[str, Any], arms: list[Arm]) -> Iterator[Table | None]:
-    name = study["name"]
-    ranked = study["design"] in RANKED or len(arms) > MOST_DRAWN
+def _comparisons(study: StudyRecord, arms: list[Arm]) -> Iterator[Table | None]:
+    name = study.name
+    ranked = study.design in RANKED or len(arms) > MOST_DRAWN
     for number, control in enumerate(controls(arms), start=1):
         suffix = "effects" if number == 1 else f"effects_{number}"
         yield effects_table(
@@ -166,14 +123,11 @@ def _comparisons(study: dict[str, Any], arms: list[Arm]) -> Iterator[Table | Non
             arms,
             control,
             ranked=ranked,
-            unchanged=_unchanged_rows() if study["design"] == "ledger" else (),
+            unchanged=_unchanged_rows() if study.design == DesignKind.LEDGER else (),
         )
         yield tails_table(f"{name}.{suffix}.tails", arms, control)
         yield images_table(f"{name}.{suffix}.images", arms, control)
-    if study["design"] in CROSSED:
-        levels = next((arm.levels for arm in arms if arm.name == study["control"]), {})
-        axes = {axis["name"]: axis["levels"] for axis in study["axes"] if axis["name"] in levels}
-        yield factors_table(name, arms, axes, levels)
+    yield factors_table(study, arms)
 
 
 def _unchanged_rows() -> list[str]:
@@ -181,7 +135,7 @@ def _unchanged_rows() -> list[str]:
     return [row.name for row in ledger() if not row.released]
 
 
-def _facts(study: dict[str, Any], arms: list[Arm], counts: dict[str, int]) -> dict[str, str]:
+def _facts(study: StudyRecord, arms: list[Arm], counts: dict[str, int]) -> dict[str, str]:
     """The section's header."""
     trials = [trial for arm in arms for trial in arm.trials.values()]
 
@@ -196,20 +150,20 @@ def _facts(study: dict[str, Any], arms: list[Arm], counts: dict[str, int]) -> di
         name: ", ".join(sorted({str(t.environment[name]) for t in trials if name in t.environment}))
         for name in ("bench", "keras", "backend", "python", "machine")
     }
-    seeds = ", ".join(str(seed) for seed in study["seeds"])
+    seeds = ", ".join(str(seed) for seed in study.seeds)
     return {
-        "data": study["data"]["label"],
-        "profile": f"{study['profile']}: {study['profile_description']}",
-        "seeds": f"{len(study['seeds'])} ({seeds})",
+        "data": study.data.label,
+        "profile": f"{study.profile}: {study.profile_description}",
+        "seeds": f"{len(study.seeds)} ({seeds})",
         "trials": ", ".join(
             f"{count} {what}"
             for what, count in counts.items()
             if count or what in ("planned", "finished")
         ),
         "images": f"train {sizes['train']}, validation {sizes['val']}, test {sizes['test']}",
-        "control": study["control"],
+        "control": study.control,
         "made with": ", ".join(f"{name} {value}" for name, value in versions.items() if value),
-        "data fingerprint": study["data"]["fingerprint"][:16],
+        "data fingerprint": study.data.fingerprint[:16],
     }
 
 
@@ -237,16 +191,16 @@ def _warnings(arms: list[Arm], counts: dict[str, int]) -> list[str]:
     return warnings
 
 
-def _summary(study: dict[str, Any], arms: list[Arm]) -> list[str]:
+def _summary(study: StudyRecord, arms: list[Arm]) -> list[str]:
     """The comparison with the control in plain words."""
     sentences = []
     for control in controls(arms):
-        found = effects(arms, control, "accuracy")
+        found = effects(arms, control, ACCURACY.name)
         many = len(arms) > MOST_SENTENCES
-        for effect in by_size(found) if study["design"] in RANKED or many else found:
+        for effect in by_size(found) if study.design in RANKED or many else found:
             shown = Measured(effect.difference, True, signed=True)
             sentences.append(
-                f"{effect.arm}, against {control}: {shown} points of top-1 accuracy: "
+                f"{effect.arm}, against {control}: {shown} points of {ACCURACY.in_words}: "
                 f"{effect.verdict}."
             )
     return sentences[:MOST_SENTENCES]

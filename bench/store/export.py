@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from bench.metrics.values import ranks
+from bench.metrics.classification import ranks
 from bench.store.record import TrialRecord
-from bench.store.searches import copy_search, searches_of
+from bench.store.searches import copy_search
+from bench.store.studies import StudyRecord
 from bench.store.trials import Store
 
 BEST = 5
@@ -56,13 +56,7 @@ def export(
     """
     chosen, target = store.chosen(studies), Store(to)
     wanted = sorted(
-        {
-            identity
-            for study in chosen
-            for arm in study["arms"]
-            for identity in arm["trials"].values()
-            if store.has(identity)
-        }
+        {identity for study in chosen for identity in study.trial_names() if store.has(identity)}
     )
     for done, identity in enumerate(wanted, start=1):
         record = store.read(identity)
@@ -70,22 +64,20 @@ def export(
         if progress is not None:
             progress(done, len(wanted))
     for study in chosen:
-        for identity in searches_of(study):
+        for identity in study.search_ids():
             copy_search(store.root, to, identity)
-        target.write_study(study["name"], _portable(study))
+        target.write_study(_portable(study))
     return len(wanted)
 
 
-def _portable(study: dict[str, Any]) -> dict[str, Any]:
-    """A study's record without the path of its data on this machine."""
-    data = study.get("data", {})
-    if "root" not in data:
+def _portable(study: StudyRecord) -> StudyRecord:
+    """A study's record without the place that its data had on this machine."""
+    if study.data.root is None:
         return study
-    root = Path(data["root"])
-    generated = data["source"] == "phantom"
-    # Where a run with the default cache generates the same phantom.
-    place = Path(".cache", "phantom", root.name) if generated else Path(root.name)
-    return study | {"data": data | {"root": place.as_posix()}}
+    root = Path(study.data.root)
+    # Where a run with the default cache makes the same phantom.
+    place = Path(".cache", "phantom", root.name) if study.data.source == "phantom" else root.name
+    return replace(study, data=replace(study.data, root=Path(place).as_posix()))
 
 
 def compacted(record: TrialRecord) -> TrialRecord:

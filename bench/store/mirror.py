@@ -15,6 +15,7 @@ from typing import Any
 
 from bench.errors import BenchError
 from bench.files.checksums import check_files, read_with_checksum, without_checksum
+from bench.store.studies import StudyRecord
 from bench.store.trials import Store
 
 Say = Callable[[str, int, int], None]
@@ -120,11 +121,12 @@ def _send(folder: Path, files: Any, target: str) -> None:
 
 def _studies(store: Store, files: Any, root: str) -> None:
     """Copy records of studies: down what is only in the mirror, up all others."""
-    here = {study["name"] for study in store.studies()}
+    here = {study.name for study in store.studies()}
     for path in files.glob(f"{root}/studies/*.json"):
         name = path.split("/")[-1].removesuffix(".json")
         if name not in here:
-            store.write_study(name, without_checksum(json.loads(files.cat_file(path))))
+            plain = without_checksum(json.loads(files.cat_file(path)))
+            store.write_study(StudyRecord.from_json(plain))
     files.makedirs(f"{root}/studies", exist_ok=True)
     for name in here:
         path = store.root / "studies" / f"{name}.json"

@@ -16,6 +16,7 @@ from bench.data.issues import printable
 from bench.data.manifest import Manifest
 from bench.data.split import split_of
 from bench.store.features import FeatureStore, feature_key
+from bench.store.studies import RecordedArm, RecordedAxis, RecordedData, StudyRecord
 from bench.store.trials import Store
 from bench.store.weights import weights_path
 from bench.study.cost import backbone_flops, trial_bytes, trial_flops
@@ -146,50 +147,43 @@ def _need(
 
 def study_record(
     design: Design, trials: Iterable[PlannedTrial], manifest: Manifest, bench_version: str
-) -> dict[str, Any]:
+) -> StudyRecord:
     """Which trials a study's arms are made of, as the store keeps it for the report."""
-    laid = list(design.arms())
-    arms: dict[str, dict[str, str]] = {arm.name: {} for arm in laid}
+    arms = list(design.arms())
+    identities: dict[str, dict[int, str]] = {arm.name: {} for arm in arms}
     for trial in trials:
-        arms[trial.arm][str(trial.seed)] = trial.id
+        identities[trial.arm][trial.seed] = trial.id
     study = design.study
-    return {
-        "name": study.name,
-        "title": study.title or study.name,
-        "description": study.description.strip(),
-        "profile": design.profile,
-        "profile_description": str(profile_settings(design.profile)["description"]),
-        "data": {
-            "source": manifest.source,
-            "label": data_label(manifest),
-            "fingerprint": manifest.fingerprint,
-            "root": str(manifest.root.resolve()),
-            "class_counts": np.bincount(
-                manifest.category, minlength=len(manifest.class_names)
-            ).tolist(),
-            "class_names": list(manifest.class_names),
-        },
-        "design": design.kind,
-        "axes": [
-            {"name": axis.name, "levels": [level.label for level in axis.levels]}
+    counts = np.bincount(manifest.category, minlength=len(manifest.class_names))
+    return StudyRecord(
+        name=study.name,
+        title=study.title or study.name,
+        description=study.description.strip(),
+        profile=design.profile,
+        profile_description=str(profile_settings(design.profile)["description"]),
+        data=RecordedData(
+            source=manifest.source,
+            label=data_label(manifest),
+            fingerprint=manifest.fingerprint,
+            root=str(manifest.root.resolve()),
+            class_counts=tuple(counts.tolist()),
+            class_names=tuple(manifest.class_names),
+        ),
+        design=design.kind,
+        axes=tuple(
+            RecordedAxis(axis.name, tuple(level.label for level in axis.levels))
             for axis in design.axes
-        ],
-        "control": design.control.name,
-        "seeds": list(design.seeds),
-        "reproduces": list(study.reproduces),
-        "margin": study.margin,
-        "arms": [
-            {
-                "name": arm.name,
-                "levels": arm.levels,
-                "against": arm.against,
-                "trials": arms[arm.name],
-            }
-            for arm in laid
-        ],
-        "bench_version": bench_version,
-        "semantics": SEMANTICS,
-    }
+        ),
+        control=design.control.name,
+        seeds=tuple(design.seeds),
+        reproduces=tuple(study.reproduces),
+        margin=study.margin,
+        arms=tuple(
+            RecordedArm(arm.name, arm.levels, identities[arm.name], arm.against) for arm in arms
+        ),
+        bench_version=bench_version,
+        semantics=SEMANTICS,
+    )
 
 
 def data_label(manifest: Manifest) -> str:

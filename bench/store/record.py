@@ -106,7 +106,7 @@ class TrialRecord:
             (training images per class), `unreadable` (paths left out),
             `mean_position_error` (NE of always predicting the mean position; absent without
             landmarks).
-        metrics: Test metrics by name (`bench.metrics.values`).
+        metrics: Test metrics by name (`bench.metrics.catalogue`).
         history: Rows of (epoch from 1, split `train` or `val`, metric, value).
         predictions: Predictions of the test images.
         landmarks: Test landmarks, None for a model without a landmark branch.

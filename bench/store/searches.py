@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ class SearchPlan:
             "arm": canonical(self.spec.model_copy(update={"seed": 0})),
             "space": [[path, p.model_dump(mode="json")] for path, p in self.space.items()],
             "algorithm": tuning.algorithm,
-            "budget": asdict(self.budget),
+            "budget": self.budget.to_json(),
             "factor": tuning.rung_factor if tuning.algorithm == "hyperband" else None,
             "metric": tuning.metric,
             "direction": tuning.direction,
@@ -195,12 +195,6 @@ class Search:
 def search_path(results: Path, identity: str) -> Path:
     """The file of a search in a results folder."""
     return results / "searches" / f"{identity}.jsonl"
-
-
-def searches_of(study: dict[str, Any]) -> list[str]:
-    """Identities of the searches of a recorded study; none for one that is not tuned."""
-    searches = (study.get("tuning") or {}).get("searches", {})
-    return sorted({str(search["id"]) for search in searches.values()})
 
 
 def read_search(path: Path) -> Search | None:

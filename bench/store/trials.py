@@ -12,8 +12,8 @@ results/studies/<name>.json              which trials a study's arms are made of
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,15 @@ from bench.errors import BenchError
 from bench.files.atomic import new_folder, write_json
 from bench.files.checksums import check_files, read_with_checksum, with_checksum
 from bench.store.record import TrialRecord, read_record, write_record
+from bench.store.studies import STUDY_RECORD, StudyRecord
 
-DIVERGED, CRASHED, TIMED_OUT = "diverged", "crashed", "timed out"
-"""Kinds of failure."""
-_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.=, -]*")
 
-STUDY_RECORD = 3
-"""Version of a study's record; raised whenever its keys change."""
+class FailureKind(StrEnum):
+    """How a trial without a result ended."""
+
+    DIVERGED = "diverged"
+    CRASHED = "crashed"
+    TIMED_OUT = "timed out"
 
 
 class Store:
@@ -173,7 +175,7 @@ class Store:
         Training it again would end the same, so it is not retried until asked for.
         """
         attempts = self.failures(trial_id)
-        return bool(attempts) and attempts[-1].get("kind") == DIVERGED
+        return bool(attempts) and attempts[-1].get("kind") == FailureKind.DIVERGED
 
     def write_failure(self, trial_id: str, failure: dict[str, Any]) -> Path:
         """Record a failed attempt: `spec`, `kind`, `error`, `traceback`."""
@@ -203,44 +205,28 @@ class Store:
         paths = (self.root / "failures" / trial_id).glob("*.json")
         return sorted((p for p in paths if p.stem.isdecimal()), key=lambda p: int(p.stem))
 
-    def write_study(self, name: str, study: dict[str, Any]) -> Path:
+    def write_study(self, study: StudyRecord) -> Path:
         """Record which trials a study's arms are made of."""
-        path = self.root / "studies" / f"{name}.json"
+        path = self.root / "studies" / f"{study.name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, with_checksum(study | {"record": STUDY_RECORD}))
+        write_json(path, with_checksum(study.to_json()))
         return path
 
-    def studies(self) -> list[dict[str, Any]]:
+    def studies(self) -> list[StudyRecord]:
         """All recorded studies, by name.
 
         Raises:
             BenchError: A study's record cannot be read, or is of another version.
         """
-        found = []
-        for path in sorted((self.root / "studies").glob("*.json")):
-            try:
-                study = read_with_checksum(path)
-            except (OSError, ValueError) as error:
-                raise _damaged(path, error) from error
-            version = study.get("record")
-            if version != STUDY_RECORD:
-                raise BenchError(
-                    f"is a study's record of version {version}; this bench reads {STUDY_RECORD}",
-                    where=str(path),
-                    fix="run the study again (what is in the store is not trained again), or "
-                    "move the file away",
-                )
-            _check_names(path, study)
-            found.append(study)
-        return found
+        return [read_study(path) for path in sorted((self.root / "studies").glob("*.json"))]
 
-    def chosen(self, names: Sequence[str] | None) -> list[dict[str, Any]]:
+    def chosen(self, names: Sequence[str] | None) -> list[StudyRecord]:
         """The records of some studies, in the order named; of all, by name, for None.
 
         Raises:
             BenchError: There is no study, or none of that name, or one cannot be read.
         """
-        recorded = {study["name"]: study for study in self.studies()}
+        recorded = {study.name: study for study in self.studies()}
         if not recorded:
             raise BenchError(
                 "holds no study", where=str(self.root), fix="bench run ablations/mask_gate.yaml"
@@ -264,15 +250,24 @@ class Store:
         return _move(path, self.root / "damaged" / folder)
 
 
-def _check_names(path: Path, study: dict[str, Any]) -> None:
-    """Names in a study's record become paths; no record may lead out of the store by one."""
+def read_study(path: Path) -> StudyRecord:
+    """A study from its file.
+
+    Raises:
+        BenchError: It cannot be read, lacks a key, or is of another version.
+    """
     try:
-        arms = study.get("arms", ())
-        names = [study.get("name"), *(i for arm in arms for i in arm["trials"].values())]
-    except (TypeError, KeyError, AttributeError):
-        raise _damaged(path, ValueError("it is no study's record")) from None
-    if not all(isinstance(name, str) and _PLAIN.fullmatch(name) for name in names):
-        raise _damaged(path, ValueError("a name in it is no plain file name"))
+        plain = read_with_checksum(path)
+        if (version := plain.get("record")) != STUDY_RECORD:
+            raise BenchError(
+                f"is a study's record of version {version}; this bench reads {STUDY_RECORD}",
+                where=str(path),
+                fix="run the study again (what is in the store is not trained again), or "
+                "move the file away",
+            )
+        return StudyRecord.from_json(plain)
+    except (OSError, ValueError) as error:
+        raise _damaged(path, error) from error
 
 
 def _move(path: Path, folder: Path) -> Path:

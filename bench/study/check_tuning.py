@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from bench.errors import BenchError
 from bench.files.yaml import nearest
+from bench.metrics.catalogue import FOR_TUNING
 from bench.study.budget import budget_of, epochs_of
 from bench.study.config_errors import explain, known_settings
 from bench.study.overlays import Overlay
@@ -179,8 +180,12 @@ def _check_arm(tuning: Tuning, arm: Arm, design: Design) -> None:
             "space",
             "a search is judged on validation images, and data.validation_size is 0",
         )
-    landmarks = tuning.metric.startswith("landmark") and not arm.spec.model.has_landmarks
-    if landmarks or (tuning.metric.endswith("_macro") and arm.spec.eval.precision_recall != "both"):
+    has = {
+        "landmarks": arm.spec.model.has_landmarks,
+        "macro averages": arm.spec.eval.precision_recall == "both",
+        None: True,
+    }
+    if not has[FOR_TUNING[tuning.metric].requires]:
         raise _fault(design, "metric", f"the arm `{arm.name}` has no {tuning.metric}")
     space = space_of(tuning, arm.spec)
     if not space:

@@ -23,7 +23,7 @@ from bench.study.axes import Axis, Level
 from bench.study.conditions import Condition, Lookup
 from bench.study.config_errors import explain
 from bench.study.overlays import Overlay, base_overlays, stacked
-from bench.study.study import DesignChoice, Fractional, RandomCells, Study
+from bench.study.study import DesignChoice, DesignKind, Fractional, RandomCells, Study
 from bench.study.trial import TrialSpec
 from bench.study.tuning import Tuning
 from bench.systems.ledger import ledger
@@ -98,9 +98,9 @@ class Design:
     _control: dict[str, Level] = field(default_factory=dict)
 
     @property
-    def kind(self) -> str:
-        """Kind of the design, in a word."""
-        return self.choice if isinstance(self.choice, str) else self.choice.kind
+    def kind(self) -> DesignKind:
+        """Kind of the design."""
+        return DesignKind(self.choice if isinstance(self.choice, str) else self.choice.kind)
 
     @property
     def grid_size(self) -> int:
@@ -110,7 +110,7 @@ class Design:
     @cached_property
     def arm_count(self) -> int:
         """How many arms the design has."""
-        if self.choice != "factorial":
+        if self.kind != DesignKind.FACTORIAL:
             return sum(1 for _ in self._cells())
         # Only axes that a condition depends on need be walked through; the others multiply.
         free = [axis for axis in self.axes if not self._matters(axis)]
@@ -210,7 +210,7 @@ class Design:
         return tuple(self._control[axis.name] for axis in self.axes)
 
     def _cells(self) -> Iterator[_Cell]:
-        if self.choice == "ledger":
+        if self.kind == DesignKind.LEDGER:
             for levels, backward in cells.ledger_cells(self.axes, _unverified()):
                 yield _Cell(levels, AS_RELEASED if backward else None)
             return
@@ -221,9 +221,9 @@ class Design:
 
     def _chosen_cells(self) -> Iterator[cells.Cell]:
         match self.choice:
-            case "one_factor":
+            case DesignKind.ONE_FACTOR:
                 return cells.one_at_a_time(self.axes, self._control_cell())
-            case "leave_one_out":
+            case DesignKind.LEAVE_ONE_OUT:
                 return cells.one_left_out(self.axes)
             case Fractional(runs=runs):
                 return cells.fractional_cells(self.axes, cells.fraction(len(self.axes), runs))
@@ -322,15 +322,15 @@ class Design:
             for axis, level in zip(self.axes, cell.levels, strict=True)
             if level is not None and level is not self._control[axis.name]
         ]
-        if self.choice == "ledger":
+        if self.kind == DesignKind.LEDGER:
             return self._ledger_name(cell, [axis.name for axis, _ in changed])
-        if self.choice == "leave_one_out":
+        if self.kind == DesignKind.LEAVE_ONE_OUT:
             out = [axis.name for axis, _ in changed]
             if len(out) == len(self.axes) > 1:
                 return "without all of them"
             return f"without {', '.join(out)}" if out else "complete"
         shown = changed
-        if self.choice != "one_factor":
+        if self.kind != DesignKind.ONE_FACTOR:
             pairs = zip(self.axes, cell.levels, strict=True)
             shown = [(axis, level) for axis, level in pairs if level is not None]
         parts = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -36,6 +37,22 @@ Seeds = (
     Annotated[int, Field(ge=1, le=10_000)]
     | Annotated[list[StrictInt], Field(min_length=1, max_length=10_000)]
 )
+
+
+class DesignKind(StrEnum):
+    """How a design takes its arms from the grid of its axes."""
+
+    FACTORIAL = "factorial"
+    ONE_FACTOR = "one_factor"
+    LEAVE_ONE_OUT = "leave_one_out"
+    LEDGER = "ledger"
+    FRACTIONAL = "fractional"
+    RANDOM = "random"
+
+    @property
+    def crossed(self) -> bool:
+        """Whether axes are crossed, so that factors have effects apart from the arms'."""
+        return self in (DesignKind.FACTORIAL, DesignKind.FRACTIONAL, DesignKind.RANDOM)
 
 
 class Fractional(Settings):

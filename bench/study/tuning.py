@@ -12,19 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, StrictInt, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from bench.systems.settings import Settings
-
-METRICS = {
-    "accuracy": "max",
-    "top_3": "max",
-    "top_5": "max",
-    "precision_macro": "max",
-    "recall_macro": "max",
-    "loss": "min",
-    "landmark_ne": "min",
-    "landmark_loss": "min",
-}
-"""What proposals can be judged by, on the validation images, and which way is better."""
+from bench.metrics.catalogue import ACCURACY, FOR_TUNING
+from bench.systems.settings import Settings, one_of
 
 FIRST_TUNING_SEED = 1000
 """Where a number of tuning seeds starts to count, far from a study's own 0, 1, 2."""
@@ -157,10 +146,6 @@ Dimension = Annotated[
 """A dimension as it is written: a mapping of its kind, or a list of values for short."""
 Seeds = Annotated[int, Field(ge=1, le=100)] | Annotated[list[StrictInt], Field(min_length=1)]
 Algorithm = Literal["random", "grid", "bayesian", "hyperband"]
-Metric = Literal[
-    "accuracy", "top_3", "top_5", "precision_macro", "recall_macro", "loss", "landmark_ne",
-    "landmark_loss",
-]  # fmt: skip
 
 
 class TuningOverlay(Settings):
@@ -211,7 +196,7 @@ class Tuning(Settings):
     algorithm: Algorithm = "random"
     trials: int | None = Field(default=None, ge=1, le=100_000)
     epochs: int | None = Field(default=None, ge=1, le=10_000_000)
-    metric: Metric = "accuracy"
+    metric: one_of(FOR_TUNING) = ACCURACY.name  # type: ignore[valid-type]
     seeds: Seeds = 1
     seed: int = Field(default=0, ge=0, lt=2**31)
     factor: int | None = Field(default=None, ge=2, le=10)
@@ -229,7 +214,7 @@ class Tuning(Settings):
     @property
     def direction(self) -> str:
         """`max` or `min`."""
-        return METRICS[self.metric]
+        return FOR_TUNING[self.metric].direction
 
     @property
     def rung_factor(self) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.metrics.values import GateStatistics, PassedByImage, passed_by_image
+from bench.metrics.gates import GateStatistics, PassedByImage, passed_by_image
 from bench.models.network import BuiltModel, predict
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from bench.metrics.values import GateStatistics
+from bench.metrics.gates import GateStatistics
 from bench.models.network import BuiltModel, predict
 from bench.models.optimizers.adam import OnePassAdam
 from bench.models.optimizers.grouped import GroupedOptimizer

@@ -22,12 +22,10 @@ from bench.data.ground_truth import ground_truth
 from bench.data.manifest import Manifest
 from bench.data.split import Split, split_of
 from bench.errors import BenchError
-from bench.metrics.values import (
-    PassedByImage,
-    mean_position_error,
-    normalised_error,
-    scored,
-)
+from bench.metrics.catalogue import scored
+from bench.metrics.gates import PassedByImage
+from bench.metrics.landmarks import mean_position_error
+from bench.metrics.outcomes import LandmarkPlaces
 from bench.models.network import BuiltModel, ModelInputs
 from bench.store.features import FeatureReader, FeatureStore, feature_key, weights_digest
 from bench.store.record import AttributeRecord, GateRecord, Landmarks, Predictions, TrialRecord
@@ -95,15 +93,19 @@ def run_trial(
     images = manifest.paths[split.test]
     batch_size = spec.train.batch_size if spec.train else 1
     evaluation = spec.eval.model_dump(mode="json")
-    metrics = scored(outcome.probabilities, labels, evaluation, batch_size) | outcome.metrics
+    landmarks = outcome.landmarks
+    places = None
+    if landmarks is not None:
+        places = LandmarkPlaces(landmarks.predicted, landmarks.true, landmarks.visibility)
+    metrics = scored(outcome.probabilities, labels, evaluation, batch_size, places)
     return TrialRecord(
         id=trial_id(spec, data_identity(spec, manifest)),
         spec=spec.model_dump(mode="json"),
         data=_describe_data(manifest, split, unreadable),
-        metrics=metrics,
+        metrics=metrics | outcome.metrics,
         history=outcome.history,
         predictions=Predictions(images, labels, outcome.probabilities.astype(np.float32)),
-        landmarks=outcome.landmarks,
+        landmarks=landmarks,
         attributes=outcome.attributes,
         gate=None if outcome.gate is None else GateRecord(images, *outcome.gate),
         timings=outcome.timings | {"total": time.perf_counter() - started},
@@ -208,11 +210,11 @@ def _train(
     )
     trained = time.perf_counter()
     result = evaluate(network, Batches(examples, split.test))
-    landmarks, metrics = _landmark_record(network, result.observed, manifest, split)
+    landmarks = _landmark_record(network, result.observed, manifest, split)
     shadows = sum(int(np.prod(shadow.shape)) for _, shadow in network.shadows)
     return _Outcome(
         result.probabilities,
-        result.metrics | metrics,
+        result.metrics,
         history_rows(logs),
         landmarks,
         _attribute_record(network.supervision.attributes(result.observed), data),
@@ -275,14 +277,14 @@ def _inputs(spec: TrialSpec, data: _Data, cache: Path) -> tuple[ModelInputs, lis
 
 def _landmark_record(
     network: BuiltModel, observed: dict[str, np.ndarray], manifest: Manifest, split: Split
-) -> tuple[Landmarks | None, dict[str, float]]:
-    """Where the test images' landmarks are predicted, and how far off."""
+) -> Landmarks | None:
+    """Where the test images' landmarks are predicted; None for a system without them."""
     truth = ground_truth(manifest, split.test)
     places = network.supervision.places(observed, truth)
     if places is None:
-        return None, {}
+        return None
     predicted, soft = places
-    record = Landmarks(
+    return Landmarks(
         manifest.paths[split.test],
         truth.visibility,
         truth.landmarks,
@@ -290,8 +292,6 @@ def _landmark_record(
         soft,
         truth.image_size,
     )
-    error = normalised_error(predicted, truth.landmarks, truth.visibility)
-    return record, {"landmark_ne": error}
 
 
 def _attribute_record(logits: np.ndarray | None, data: _Data) -> AttributeRecord | None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 
 from bench.data.manifest import Manifest
+from bench.store.outcomes import stored_score
 from bench.store.plan import PlannedTrial
 from bench.store.searches import SearchLog, read_search, search_path, supersede
 from bench.store.trials import Store
@@ -84,7 +85,7 @@ class TunedStudy:
     def write(self) -> None:
         """Record the study as far as it is."""
         record = tuned_record(self._design, self._manifest, self._store)
-        self._store.write_study(self._design.study.name, record)
+        self._store.write_study(record)
 
     def tested(self) -> list[PlannedTrial]:
         """The winners' trials, once every search is complete."""
@@ -223,8 +224,7 @@ class TunedStudy:
             return
         score, error = None, None
         if self._outcomes[identity] in IN_STORE:
-            value = self._store.summary(identity)["metrics"].get(self._tuning.metric)
-            score = None if value is None else float(value)
+            score = stored_score(self._store, identity, self._tuning.metric)
             error = None if score is not None else f"has no {self._tuning.metric}"
         else:
             failures = self._store.failures(identity)

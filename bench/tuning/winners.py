@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import bench
 from bench.data.attributes import data_identity
 from bench.data.manifest import Manifest
 from bench.store.plan import PlannedTrial, study_record
-from bench.store.searches import Proposal, Search, SearchPlan, read_search, search_path
+from bench.store.searches import Proposal, SearchPlan, read_search, search_path
+from bench.store.studies import RecordedSearch, RecordedTuning, StudyRecord
 from bench.store.trials import Store
 from bench.study.budget import Budget, epochs_of
 from bench.study.design import Design
@@ -61,27 +61,26 @@ def winners_trials(
             yield PlannedTrial(identity, arm, seed, spec, store.has(identity))
 
 
-def tuned_record(design: Design, manifest: Manifest, store: Store) -> dict[str, Any]:
+def tuned_record(design: Design, manifest: Manifest, store: Store) -> StudyRecord:
     """A tuned study as the store keeps it for the report: its winners' trials, and its searches."""
     tuning = design.tuning
     assert tuning is not None, "only a tuned study has this record"
     plans = search_plans(design, manifest)
     trials = winners_trials(design, winners(plans, store), manifest, store)
     record = study_record(design, trials, manifest, bench.__version__)
-    return record | {
-        "tuning": {
-            "algorithm": tuning.algorithm,
-            "metric": tuning.metric,
-            "direction": tuning.direction,
-            "seeds": tuning.seed_list,
-            "seed": tuning.seed,
-            "factor": tuning.rung_factor if tuning.algorithm == "hyperband" else None,
-            "space": {path: p.model_dump(mode="json") for path, p in tuning.parameters.items()},
-            "searches": {
-                plan.arm: {"id": plan.id, "budget": plan.budget.__dict__} for plan in plans
-            },
-        }
-    }
+    return replace(
+        record,
+        tuning=RecordedTuning(
+            algorithm=tuning.algorithm,
+            metric=tuning.metric,
+            direction=tuning.direction,
+            seeds=tuple(tuning.seed_list),
+            seed=tuning.seed,
+            factor=tuning.rung_factor if tuning.algorithm == "hyperband" else None,
+            space={path: p.model_dump(mode="json") for path, p in tuning.parameters.items()},
+            searches={plan.arm: RecordedSearch(plan.id, plan.budget) for plan in plans},
+        ),
+    )
 
 
 @dataclass(frozen=True)
@@ -155,28 +154,3 @@ def expected_trials(
 def most_proposals(budget: Budget) -> int:
     """Proposals that a budget can pay for, at most."""
     return budget.proposals if budget.proposals is not None else (budget.epochs or 0)
-
-
-def study_searches(store: Store, study: dict[str, Any]) -> dict[str, Search]:
-    """The searches of a recorded study, by arm; empty for one that is not tuned.
-
-    Raises:
-        BenchError: A search cannot be read.
-    """
-    searches = (study.get("tuning") or {}).get("searches", {})
-    found = {
-        arm["name"]: read_search(search_path(store.root, searches[arm["name"]]["id"]))
-        for arm in study["arms"]
-        if arm["name"] in searches
-    }
-    return {arm: search for arm, search in found.items() if search is not None}
-
-
-def searched_trials(store: Store, study: dict[str, Any]) -> dict[str, str]:
-    """The trials of a recorded study's searches, and how each is named to a person."""
-    return {
-        identity: f"{arm}, proposal {proposal.number + 1}"
-        for arm, search in study_searches(store, study).items()
-        for proposal in search.proposals
-        for identity in proposal.trials
-    }

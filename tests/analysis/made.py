@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from bench.analysis.arms import Trial
-from bench.store.record import TrialRecord
+from bench.metrics.outcomes import Outcomes
 
 
 def trial(
@@ -19,16 +19,20 @@ def trial(
     labels: Sequence[int] | None = None,
     data: dict[str, Any] | None = None,
 ) -> Trial:
-    """A trial whose true class has the given ranks; confident where it is right."""
+    """A trial whose true class has the given ranks; true_above_half where it is right."""
     return Trial(
         about={"spec": {}, "data": data or {}, "timings": {}, "environment": {}},
         images=tuple(map(str, range(len(ranks))) if images is None else images),
-        labels=np.array([0] * len(ranks) if labels is None else labels),
-        ranks=ranks,
-        errors=None,
-        answers=np.zeros(len(ranks), int),
-        confident=ranks < 1,
-        sure=ranks < 1,
+        outcomes=Outcomes(
+            labels=np.array([0] * len(ranks) if labels is None else labels),
+            ranks=ranks,
+            predicted=np.zeros(len(ranks), int),
+            true_above_half=ranks < 1,
+            any_above_half=ranks < 1,
+            landmark_errors=None,
+            probabilities=_nothing_stored,
+            places=_nothing_stored,
+        ),
         metrics=metrics or {},
         history={name: np.array([]) for name in ("epoch", "split", "metric", "value")},
         gated=False,
@@ -36,5 +40,5 @@ def trial(
     )
 
 
-def _nothing_stored() -> TrialRecord:
+def _nothing_stored() -> NoReturn:
     raise AssertionError("a trial made by hand has no record to read")

@@ -9,7 +9,7 @@ import pytest
 
 from bench.analysis.attributes import frequency_recall, hits, recall
 from bench.analysis.landmarks import clothes_types, distances, estimate, garment_size, ratio
-from bench.metrics.values import normalised_error
+from bench.metrics.landmarks import normalised_error
 from bench.store.record import AttributeRecord, Landmarks
 
 IMAGES = np.array(["a", "b", "c"], dtype=object)

@@ -10,6 +10,7 @@ import pytest
 from bench.analysis import load
 from bench.store.record import Predictions, TrialRecord
 from bench.store.trials import Store
+from tests.store.recorded import recorded
 
 
 def test_many_trials_read_by_several_processes_are_the_same_and_share_what_is_alike(
@@ -22,7 +23,7 @@ def test_many_trials_read_by_several_processes_are_the_same_and_share_what_is_al
         answers = np.random.default_rng(seed).dirichlet([1, 1], 3).astype("f4")
         data = {"class_names": ["x", "y"]}
         store.write(TrialRecord(identity, {}, data, {}, [], Predictions(images, labels, answers)))
-    study = {"control": "x", "arms": [{"name": "x", "levels": {}, "trials": trials}]}
+    study = recorded("s", {"x": trials})
     (alone,) = load.load_arms(store, study)
     monkeypatch.setattr(load, "MANY", 1)
     monkeypatch.setattr(load, "PART", 2)
@@ -30,7 +31,7 @@ def test_many_trials_read_by_several_processes_are_the_same_and_share_what_is_al
     assert several.trials.keys() == alone.trials.keys() == set(range(6))
     for seed, trial in several.trials.items():
         assert trial.metrics["accuracy"] == alone.trials[seed].metrics["accuracy"]
-        np.testing.assert_array_equal(trial.ranks, alone.trials[seed].ranks)
+        np.testing.assert_array_equal(trial.outcomes.ranks, alone.trials[seed].outcomes.ranks)
         assert trial.images is several.trials[0].images
         assert trial.about["data"] is several.trials[0].about["data"]
         assert trial.read().id == trials[str(seed)]

@@ -8,9 +8,9 @@ from scipy import stats
 
 from bench.analysis.arms import Arm
 from bench.analysis.intervals import over_seeds_and_images
-from bench.analysis.ratios import macro_matrix
 from bench.analysis.tails import class_effects, tail_effects, tail_groups
-from bench.metrics.values import classification
+from bench.metrics.catalogue import classification
+from bench.metrics.ratios import macro_matrix
 from tests.analysis.made import trial
 
 COUNTS = [50, 30, 12, 5, 3]

@@ -17,9 +17,9 @@ from bench import __version__
 from bench.cli import commands
 from bench.cli.app import COMMANDS, app
 from bench.engine.request import StudyRequest
-from bench.engine.status import study_status
 from bench.engine.study_plan import plan_study
 from bench.files.yaml import load_yaml
+from bench.store.status import study_status
 from bench.store.trials import Store
 
 STORE = Path(__file__).parents[1] / "golden" / "store"

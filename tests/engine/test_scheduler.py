@@ -29,6 +29,7 @@ from bench.store.fsck.results import StoreReferences, check_results
 from bench.store.plan import PlannedTrial
 from bench.store.record import Predictions, TrialRecord
 from bench.store.searches import SearchLog, read_search, search_path
+from bench.store.studies import study_searches
 from bench.store.trials import Store
 from bench.study.design import Design
 from bench.study.resolve import resolve_study
@@ -38,7 +39,7 @@ from bench.train.status import TrialStatus
 from bench.tuning.allowance import Allowance
 from bench.tuning.oracle import ArmSearch, versions
 from bench.tuning.tuned_study import TunedStudy, opened
-from bench.tuning.winners import search_plans, study_searches
+from bench.tuning.winners import search_plans
 from tests.tuning.known import SPACES, score_of
 
 STUDY = f"""
@@ -204,7 +205,7 @@ def test_a_tuned_study_through_ray(
     assert one == other
 
     record = store.studies()[0]
-    assert [len(arm["trials"]) for arm in record["arms"]] == [2, 2]
+    assert [len(arm.trials) for arm in record.arms] == [2, 2]
     again = TunedStudy(design, manifest, store, (), rerun=False)
     assert again.searched and all(trial.stored for trial in again.tested())
 

@@ -89,11 +89,11 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 store.write(found)
     store.write_failure("3-0", {"error": f"ValueError: {HOSTILE} {'y' * 120}"})
     title = f"Gate {HOSTILE} {UNBROKEN}"
-    store.write_study("gates", study("gates", arms, title=title, description=BREAKING))
+    store.write_study(study("gates", arms, title=title, description=BREAKING))
     rows = {"Baseline-100": {str(seed): f"t-{seed}" for seed in range(SEEDS)}}
     for seed in range(SEEDS):
         store.write(record(f"t-{seed}", 0.6, seed))
-    store.write_study("tables", study("tables", rows, reproduces=["table_1", "table_2"]))
+    store.write_study(study("tables", rows, reproduces=["table_1", "table_2"]))
     return write_report(store, folder / "report").page
 
 

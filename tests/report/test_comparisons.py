@@ -12,10 +12,12 @@ from bench.analysis.arms import Arm
 from bench.analysis.load import load_arms
 from bench.analysis.mcnemar import image_effects
 from bench.analysis.tails import tail_effects
-from bench.report.comparisons import images_table, tails_table
-from bench.report.gains import class_gains
+from bench.report.drawing import draw
+from bench.report.figures.gains import class_gains
+from bench.report.tables.comparisons import images_table, tails_table
 from bench.store.record import Landmarks, Predictions, TrialRecord
 from bench.store.trials import Store
+from tests.store.recorded import recorded
 
 COUNTS = [50, 30, 12, 5, 3]
 NAMES = ["tee", "dress", "skirt", "kaf|tan", "never tested"]
@@ -48,7 +50,7 @@ def record(identity: str, skills: list[float], seed: int, prefix: str = "") -> T
 def arms(tmp_path: Path) -> list[Arm]:
     """A control, an arm better on rare classes, and one tested on other images."""
     store = Store(tmp_path / "results")
-    plain = []
+    plain: dict[str, dict[str, str]] = {}
     for name, skills, prefix in (
         ("gate=sigmoid", [0.7, 0.6, 0.5, 0.2], ""),
         ("gate=none", [0.9, 0.8, 0.6, 0.9], ""),
@@ -57,8 +59,8 @@ def arms(tmp_path: Path) -> list[Arm]:
         trials = {str(seed): f"{len(plain)}{seed}" for seed in range(SEEDS)}
         for seed, identity in trials.items():
             store.write(record(identity, skills, int(seed), prefix))
-        plain.append({"name": name, "levels": {}, "trials": trials})
-    return load_arms(store, {"arms": plain, "control": "gate=sigmoid"})
+        plain[name] = trials
+    return load_arms(store, recorded("gates", plain))
 
 
 def test_a_row_a_group_with_recall_of_both_arms_and_their_difference(arms: list[Arm]) -> None:
@@ -99,9 +101,8 @@ def test_images_and_seeds_stand_side_by_side(arms: list[Arm]) -> None:
 
 
 def test_gains_by_class_leave_out_what_was_not_tested(arms: list[Arm], tmp_path: Path) -> None:
-    study = {"name": "gates", "control": arms[0].name, "profile": "smoke", "data": {"label": "-"}}
-    figure = class_gains(study, arms, arms[0].name)
-    assert figure is not None
+    study = recorded("gates", {arm.name: {} for arm in arms})
+    (figure,) = draw(class_gains, study, arms)
     found = figure.data.set_index(["arm", "class"])
     assert arms[2].name not in found.index.get_level_values("arm")  # tested on other images
     of_first = found.loc[arms[1].name]
@@ -109,7 +110,7 @@ def test_gains_by_class_leave_out_what_was_not_tested(arms: list[Arm], tmp_path:
     assert of_first.loc["kaf|tan", "difference"] > 30
     figure.write(tmp_path)
     assert "kaf|tan" in (tmp_path / "gates.class_gains.svg").read_text()
-    assert class_gains(study, arms[:1], arms[0].name) is None
+    assert not list(draw(class_gains, study, arms[:1]))
 
 
 def test_tables_are_written_escaped_with_words_to_the_left(arms: list[Arm], tmp_path: Path) -> None:

@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 
 from bench.analysis.arms import Arm, Trial
-from bench.report.attributes import attributes_table
+from bench.metrics.outcomes import Outcomes
 from bench.report.cells import Measured, Printed
-from bench.report.landmarks import landmark_tables
+from bench.report.tables.attributes import attributes_table
+from bench.report.tables.landmarks import landmark_tables
 from bench.store.record import AttributeRecord, Landmarks, Predictions, TrialRecord
+from tests.store.recorded import recorded
 
 IMAGES = np.array([f"{number}.jpg" for number in range(30)], dtype=object)
-STUDY = {"name": "s", "control": "RopaNet", "data": {"label": "phantom (not DeepFashion)"}}
+STUDY = recorded("s", {"RopaNet": {}})
 
 
 def arm(name: str, kind: str, shift: float, *, placed: bool = True, answered: bool = False) -> Arm:
@@ -38,9 +40,10 @@ def arm(name: str, kind: str, shift: float, *, placed: bool = True, answered: bo
     )  # fmt: skip
     none = np.zeros(30)
     trial = Trial(
-        about=about, images=tuple(IMAGES), labels=none, ranks=none,
-        errors=none if placed else None, answers=none, confident=none, sure=none, metrics={},
-        history={}, gated=False, read=lambda: record,
+        about=about, images=tuple(IMAGES), metrics={}, history={}, gated=False,
+        read=lambda: record,
+        outcomes=Outcomes(none, none, none, none, none, none if placed else None,
+                          lambda: none, lambda: None),
     )  # fmt: skip
     return Arm(name, {}, None, {0: trial, 1: trial}, 2, {})
 

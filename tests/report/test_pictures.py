@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,18 @@ from PIL import Image
 
 from bench.analysis.arms import Arm
 from bench.analysis.load import load_arms
-from bench.report.classes import class_distribution
-from bench.report.confusion import confusion
-from bench.report.drawing import Figure, file_key, literal
-from bench.report.examples import chosen, examples, gate_maps
-from bench.report.gates import gate_energy, gate_energy_by_epoch, openness
-from bench.report.photos import read_photo
+from bench.report.drawing import Figure, FigureMaker, draw, file_key, literal
+from bench.report.figures.chosen import chosen
+from bench.report.figures.classes import class_distribution
+from bench.report.figures.confusion import confusion
+from bench.report.figures.examples import examples
+from bench.report.figures.gate_maps import gate_maps
+from bench.report.figures.gates import gate_energy, gate_energy_by_epoch, openness
+from bench.report.figures.photos import read_photo
 from bench.store.record import GateRecord, Landmarks, Predictions, TrialRecord
+from bench.store.studies import StudyRecord
 from bench.store.trials import Store
+from tests.store.recorded import recorded
 
 CLASSES = ["$x^2$ & \\frac{", "<script>_b", "skirt\n$", "never"]
 LABELS = np.array([0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2])
@@ -62,16 +67,23 @@ def record(seed: int, *, gate: bool = True, images: np.ndarray = NAMES) -> Trial
     )
 
 
-def study(root: Path | None = None, **data: Any) -> dict[str, Any]:
+def study(root: Path | None = None, **data: Any) -> StudyRecord:
     arms = {"gate=sigmoid": ("s0g", "s1g"), "gate=none": ("s0n", "s1n")}
-    return {
-        "name": "gates", "profile": "laptop", "control": "gate=sigmoid",
-        "data": {"source": "phantom", "label": "phantom (12 images)", "fingerprint": "f",
-                 "class_names": CLASSES, "class_counts": [60, 30, 10, 0],
-                 **({"root": str(root)} if root else {}), **data},
-        "arms": [{"name": name, "levels": {}, "trials": dict(zip("01", ids, strict=True))}
-                 for name, ids in arms.items()],
-    }  # fmt: skip
+    known = {
+        "label": "phantom (12 images)",
+        "class_names": CLASSES,
+        "class_counts": [60, 30, 10, 0],
+    }
+    place = {"root": str(root)} if root else {}
+    trials = {name: dict(zip("01", ids, strict=True)) for name, ids in arms.items()}
+    return recorded("gates", trials, known | place | data)
+
+
+def figure(make: FigureMaker, study: StudyRecord, arms: Sequence[Arm] = ()) -> Figure | None:
+    """The figure that a function makes; None where it makes none."""
+    found = list(draw(make, study, arms))
+    assert len(found) <= 1
+    return found[0] if found else None
 
 
 @pytest.fixture
@@ -106,7 +118,7 @@ def drawn(picture: Figure | None, folder: Path) -> str:
 
 def test_classes_are_in_order_and_parted_into_head_and_tail(tmp_path: Path) -> None:
     names = ["rare", "most", "absent", "some", "few"]
-    picture = class_distribution(study(class_names=names, class_counts=[1, 60, 0, 30, 9]))
+    picture = figure(class_distribution, study(class_names=names, class_counts=[1, 60, 0, 30, 9]))
     assert picture is not None
     table = picture.data.set_index("class")
     assert list(table.index) == ["most", "some", "few", "rare", "absent"]
@@ -120,11 +132,10 @@ def test_classes_are_in_order_and_parted_into_head_and_tail(tmp_path: Path) -> N
 
 
 def test_classes_need_the_counts_and_may_be_very_many(tmp_path: Path) -> None:
-    older = study()
-    del older["data"]["class_counts"]
-    assert class_distribution(older) is None
+    older = study(class_counts=None)
+    assert figure(class_distribution, older) is None
     names = [f"class {i}" for i in range(5000)]
-    picture = class_distribution(study(class_names=names, class_counts=range(5000)))
+    picture = figure(class_distribution, study(class_names=names, class_counts=range(5000)))
     assert picture is not None and len(picture.data) == 100
     assert picture.data["images"].iloc[[0, -1]].tolist() == [4999, 0]
     assert "Not drawn: the 4900 classes" in picture.caption
@@ -134,7 +145,7 @@ def test_classes_need_the_counts_and_may_be_very_many(tmp_path: Path) -> None:
 def test_confusion_sums_the_seeds_and_says_what_answers_collapse_onto(
     arms: list[Arm], tmp_path: Path
 ) -> None:
-    picture = confusion(study(), arms[0])
+    picture = figure(confusion, study(), [arms[0]])
     assert picture is not None
     cells = picture.data.set_index(["true class", "answered class"])
     zero, one, two, never = CLASSES
@@ -160,7 +171,7 @@ def test_a_class_that_is_answered_but_never_true_keeps_its_column(
     said = replace(trial.read().predictions, labels=np.where(LABELS == 2, 1, LABELS))
     changed = replace(record(0), predictions=said)
     only = replace(arms[0], trials={0: replace(trial, read=lambda: changed)})
-    picture = confusion(study(), only)
+    picture = figure(confusion, study(), [only])
     assert picture is not None
     row = picture.data[picture.data["true class"] == CLASSES[2]]
     assert row["answers"].tolist() == [0, 0, 0] and row["share of true class"].isna().all()
@@ -199,7 +210,7 @@ def test_fewer_images_are_shown_where_there_are_fewer(wrong: int, standings: lis
 
 
 def test_examples_give_what_they_draw(arms: list[Arm], root: Path, tmp_path: Path) -> None:
-    picture = examples(study(root), arms[0])
+    picture = figure(examples, study(root), [arms[0]])
     assert picture is not None
     table = picture.data.set_index("shown as")
     assert len(table) == 6 and set(table["fault"]) == {""}
@@ -225,7 +236,7 @@ def test_images_that_cannot_be_shown_are_grey_boxes_that_say_why(
     (root / NAMES[6]).unlink()
     Image.new("RGB", (8, 8)).save(tmp_path / "private.png")
     (root / NAMES[6]).symlink_to(tmp_path / "private.png")
-    picture = examples(study(root), arms[0])
+    picture = figure(examples, study(root), [arms[0]])
     assert picture is not None
     faults = picture.data.set_index("image")["fault"]
     assert faults["img/00.png"] == "there is no such file"
@@ -233,7 +244,7 @@ def test_images_that_cannot_be_shown_are_grey_boxes_that_say_why(
     assert faults["img/06.png"] == "its path leads out of the data's folder"
     assert faults["img/07.png"] == ""
     assert drawn(picture, tmp_path).count("image not shown") == 3
-    older = examples(study(), arms[0])
+    older = figure(examples, study(), [arms[0]])
     assert older is not None and "does not say where" in older.data["fault"][0]
     drawn(older, tmp_path)
 
@@ -253,7 +264,10 @@ def test_a_path_that_leads_out_of_the_data_is_not_opened(
 def test_gate_maps_show_the_same_images_and_their_gates(
     arms: list[Arm], root: Path, tmp_path: Path
 ) -> None:
-    picture, same = gate_maps(study(root), arms[0]), examples(study(root), arms[0])
+    picture, same = (
+        figure(gate_maps, study(root), [arms[0]]),
+        figure(examples, study(root), [arms[0]]),
+    )
     assert picture is not None and same is not None
     assert picture.data["image"].drop_duplicates().tolist() == same.data["image"].tolist()
     assert len(picture.data) == 6 * 2 * 3
@@ -264,7 +278,7 @@ def test_gate_maps_show_the_same_images_and_their_gates(
     assert eighth[["row", "column"]].iloc[-1].tolist() == [1, 2]
     text = drawn(picture, tmp_path)
     assert "energy passed 0.160" in text and "gate, mean over channels" in text
-    assert gate_maps(study(root), arms[1]) is None
+    assert figure(gate_maps, study(root), [arms[1]]) is None
 
 
 def test_a_gate_without_contrast_is_not_drawn_as_structure(arms: list[Arm], root: Path) -> None:
@@ -274,12 +288,12 @@ def test_a_gate_without_contrast_is_not_drawn_as_structure(arms: list[Arm], root
     noise = np.random.default_rng(0).normal(0.5, 0.001, (12, 2, 3)).astype("f2")
     flat = replace(whole, gate=replace(whole.gate, maps=noise))
     only = replace(arms[0], trials={0: replace(trial, read=lambda: flat)})
-    picture = gate_maps(study(root), only)
+    picture = figure(gate_maps, study(root), [only])
     assert picture is not None and "span 0.45 to 0.55" in picture.caption
 
 
 def test_energy_by_class_is_the_mean_over_seeds_and_images(arms: list[Arm], tmp_path: Path) -> None:
-    picture = gate_energy(study(), arms)
+    picture = figure(gate_energy, study(), arms)
     assert picture is not None
     assert set(picture.data["arm"]) == {"gate=sigmoid"}
     # Images 10 and 11 are of class 2: gates 0.5 and 0.55 at seed 0, 0.6 and 0.65 at seed 1.
@@ -291,11 +305,11 @@ def test_energy_by_class_is_the_mean_over_seeds_and_images(arms: list[Arm], tmp_
     assert picture.data["energy passed"].is_monotonic_decreasing
     assert "n = 2 seeds an arm, 12 test images" in picture.caption
     assert "<script>_b (4)" in drawn(picture, tmp_path)
-    assert gate_energy(study(), arms[1:]) is None
+    assert figure(gate_energy, study(), arms[1:]) is None
 
 
 def test_energy_by_epoch_is_drawn_where_the_history_has_it(arms: list[Arm], tmp_path: Path) -> None:
-    picture = gate_energy_by_epoch(study(), arms)
+    picture = figure(gate_energy_by_epoch, study(), arms)
     assert picture is not None
     assert picture.data.to_dict("list") == {
         "arm": ["gate=sigmoid"] * 4,
@@ -305,11 +319,11 @@ def test_energy_by_epoch_is_drawn_where_the_history_has_it(arms: list[Arm], tmp_
     }
     assert "6 validation images" in picture.caption
     drawn(picture, tmp_path)
-    assert gate_energy_by_epoch(study(), arms[1:]) is None
+    assert figure(gate_energy_by_epoch, study(), arms[1:]) is None
 
 
 def test_openness_bins_each_seeds_images_by_their_gate(arms: list[Arm], tmp_path: Path) -> None:
-    picture = openness(study(), arms)
+    picture = figure(openness, study(), arms)
     assert picture is not None
     table = picture.data
     # Twelve images make two bins of six: images 0-5 and 6-11, at either seed.
@@ -322,7 +336,7 @@ def test_openness_bins_each_seeds_images_by_their_gate(arms: list[Arm], tmp_path
     assert table.loc[1, ["low", "high"]].tolist() == [0.0, 1.0]
     drawn(picture, tmp_path)
 
-    alone = openness(study(), [replace(arms[0], trials={1: arms[0].trials[1]})])
+    alone = figure(openness, study(), [replace(arms[0], trials={1: arms[0].trials[1]})])
     assert alone is not None
     # Wilson's interval of 5 of 6, by its formula with z = 1.96.
     p, n, z = 5 / 6, 6, 1.959964
@@ -337,28 +351,27 @@ def test_a_gate_alike_for_all_images_has_no_openness(arms: list[Arm]) -> None:
     assert whole.gate is not None
     alike = replace(whole, gate=replace(whole.gate, mean=np.full(12, 0.5, "f4")))
     only = replace(arms[0], trials={0: replace(trial, read=lambda: alike)})
-    assert openness(study(), [only]) is None
+    assert figure(openness, study(), [only]) is None
 
 
 def test_an_arm_without_trials_has_no_pictures(arms: list[Arm]) -> None:
     empty = replace(arms[0], trials={})
-    assert confusion(study(), empty) is None and examples(study(), empty) is None
-    assert gate_maps(study(), empty) is None and gate_energy(study(), [empty]) is None
-    assert gate_energy_by_epoch(study(), [empty]) is None and openness(study(), [empty]) is None
-    assert openness(study(), []) is None and gate_energy_by_epoch(study(), []) is None
+    for make in (confusion, examples, gate_maps, gate_energy, gate_energy_by_epoch, openness):
+        assert figure(make, study(), [empty]) is None
+        assert figure(make, study(), []) is None
 
 
 def test_the_same_records_give_the_same_files(arms: list[Arm], root: Path, tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         for picture in (
-            class_distribution(study()),
-            confusion(study(), arms[0]),
-            examples(study(root), arms[0]),
-            gate_maps(study(root), arms[0]),
-            gate_energy(study(), arms),
-            gate_energy_by_epoch(study(), arms),
-            openness(study(), arms),
+            figure(class_distribution, study()),
+            figure(confusion, study(), [arms[0]]),
+            figure(examples, study(root), [arms[0]]),
+            figure(gate_maps, study(root), [arms[0]]),
+            figure(gate_energy, study(), arms),
+            figure(gate_energy_by_epoch, study(), arms),
+            figure(openness, study(), arms),
         ):
             drawn(picture, tmp_path / name)
     written = sorted((tmp_path / "one").iterdir())
@@ -373,7 +386,7 @@ def test_text_from_data_is_drawn_letter_by_letter() -> None:
 
 
 def test_arms_of_like_names_get_files_of_their_own() -> None:
-    named = {"arms": [{"name": n} for n in ("a b", "A/B", "../..", "gate=none", "a b" * 99)]}
-    keys = [file_key(named, arm["name"]) for arm in named["arms"]]
+    named = recorded("s", {n: {} for n in ("a b", "A/B", "../..", "gate=none", "a b" * 99)})
+    keys = [file_key(named, arm.name) for arm in named.arms]
     assert keys[:4] == ["a-b_1", "a-b_2", "_3", "gate=none"]
     assert len(set(keys)) == 5 and all("/" not in key and len(key) < 70 for key in keys)

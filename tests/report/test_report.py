@@ -6,6 +6,7 @@ import itertools
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,14 @@ import pytest
 from bench.analysis.arms import effects
 from bench.analysis.load import load_arms
 from bench.errors import BenchError
-from bench.metrics.values import classification
+from bench.metrics.catalogue import classification
 from bench.paper.published import no_information, published
 from bench.report.page import write_report
 from bench.store.record import Landmarks, Predictions, TrialRecord
+from bench.store.studies import RecordedData, StudyRecord
 from bench.store.trials import Store
+from bench.study.study import DesignKind
+from tests.store.recorded import recorded
 
 CLASSES, IMAGES, SEEDS = 6, 80, 4
 SKILLS = {"gate=sigmoid": 0.5, "gate=none": 0.9, "gate=same": 0.5}
@@ -55,16 +59,9 @@ def record(identity: str, skill: float, seed: int, train: int = 100) -> TrialRec
     )  # fmt: skip
 
 
-def study(name: str, arms: dict[str, dict[str, str]], **fields: Any) -> dict[str, Any]:
-    plain: dict[str, Any] = {
-        "name": name, "title": "Gate & <script>alert(1)</script>", "description": "a | b",
-        "profile": "laptop", "profile_description": "small",
-        "data": {"source": "phantom", "label": "phantom (not DeepFashion)", "fingerprint": "f"},
-        "design": "factorial", "axes": [], "control": next(iter(arms)), "seeds": list(range(SEEDS)),
-        "reproduces": [], "margin": 5.0, "bench_version": "0.1.0", "semantics": 1,
-        "arms": [{"name": n, "levels": {}, "trials": trials} for n, trials in arms.items()],
-    }  # fmt: skip
-    return plain | fields
+def study(name: str, arms: dict[str, dict[str, str]], **fields: Any) -> StudyRecord:
+    said = {"title": "Gate & <script>alert(1)</script>", "description": "a | b"}
+    return recorded(name, arms, **{"seeds": list(range(SEEDS))} | said | fields)
 
 
 @pytest.fixture
@@ -78,7 +75,7 @@ def store(tmp_path: Path) -> Store:
             if (number, seed) not in ((2, 2), (2, 3)):
                 store.write(record(f"{number}{seed}", skill, seed))
     store.write_failure("22", {"error": "FloatingPointError: <i>NaN</i>"})
-    store.write_study("gates", study("gates", arms))
+    store.write_study(study("gates", arms))
     rows: dict[str, dict[str, str]] = {}
     for number, name in enumerate(
         ("Baseline-100", "Baseline-1000", "Baseline-5000", "RopaNet-10000")
@@ -87,7 +84,7 @@ def store(tmp_path: Path) -> Store:
         for seed in range(SEEDS):
             store.write(record(f"t{number}{seed}", 0.4 + 0.1 * number, seed, 10 * (number + 1)))
     tables = study("tables", rows, reproduces=["table_1", "table_2"], title="Tables")
-    store.write_study("tables", tables)
+    store.write_study(tables)
     return store
 
 
@@ -135,9 +132,9 @@ def test_the_published_figures_stand_beside_measured_ones_and_the_phantom_is_nev
 
 
 def test_on_deepfashion_at_the_papers_scale_a_row_is_judged(store: Store, tmp_path: Path) -> None:
-    real = {"source": "deepfashion", "label": "DeepFashion", "fingerprint": "f"}
-    tables = next(s for s in store.studies() if s["name"] == "tables")
-    store.write_study("tables", tables | {"data": real, "profile": "paper"})
+    real = RecordedData(source="deepfashion", label="DeepFashion", fingerprint="f")
+    tables = next(s for s in store.studies() if s.name == "tables")
+    store.write_study(replace(tables, data=real, profile="paper"))
 
     def verdicts() -> dict[str, str]:
         write_report(store, tmp_path / "report", ["tables"])
@@ -145,7 +142,7 @@ def test_on_deepfashion_at_the_papers_scale_a_row_is_judged(store: Store, tmp_pa
         return dict(table["verdict top-3 %"].dropna())
 
     assert set(verdicts().values()) == {"not comparable (80 test images)"}
-    store.write_study("tables", tables | {"data": real, "profile": "laptop"})
+    store.write_study(replace(tables, data=real, profile="laptop"))
     assert set(verdicts().values()) == {"not comparable (profile laptop)"}
 
 
@@ -154,7 +151,7 @@ def test_both_protocols_stand_side_by_side(store: Store, tmp_path: Path) -> None
     table = pd.read_csv(tmp_path / "report" / "tables" / "tables.protocols.csv")
     first = table[(table["row"] == "Baseline-100") & (table["metric"] == "top-3 %")].iloc[0]
     trials = load_arms(store, store.studies()[1])[0].trials.values()
-    hits = np.stack([trial.ranks < 3 for trial in trials])
+    hits = np.stack([trial.outcomes.ranks < 3 for trial in trials])
     assert first["whole test set mean"] == pytest.approx(100 * hits.mean())
     assert float(first["last batch"]) == pytest.approx(100 * hits[:, -4:].mean(), abs=0.05)
     by_batch = hits.reshape(4, 20, 4).sum(axis=2)
@@ -191,8 +188,8 @@ def test_the_page_is_self_contained_and_harmless(store: Store, tmp_path: Path) -
 def test_a_ledger_study_ranks_its_rows_and_names_those_without_a_difference(
     store: Store, tmp_path: Path
 ) -> None:
-    gates = next(s for s in store.studies() if s["name"] == "gates")
-    store.write_study("gates", gates | {"design": "ledger"})
+    gates = next(s for s in store.studies() if s.name == "gates")
+    store.write_study(replace(gates, design=DesignKind.LEDGER))
     write_report(store, tmp_path / "report", ["gates"])
     table = pd.read_csv(tmp_path / "report" / "tables" / "gates.effects.csv")
     sizes = table[table["metric"] == "top-1 (points)"]["difference mean"].abs()
@@ -211,10 +208,15 @@ def test_an_axis_of_numbers_is_drawn_as_a_curve(store: Store, tmp_path: Path) ->
             skill = 0.2 * len(size) + 0.1 * (gate == "none")
             store.write(record(f"{gate}{size}{seed}", skill, seed))
     axes = [{"name": "gate", "levels": gates}, {"name": "data.train_size", "levels": sizes}]
-    plain = study("sizes", arms, axes=axes, seeds=[0, 1])
-    for arm, (gate, size) in zip(plain["arms"], itertools.product(gates, sizes), strict=True):
-        arm["levels"] = {"gate": gate, "data.train_size": size}
-    store.write_study("sizes", plain)
+    made = study("sizes", arms, axes=axes, seeds=[0, 1])
+    plain = replace(
+        made,
+        arms=tuple(
+            replace(arm, levels={"gate": gate, "data.train_size": size})
+            for arm, (gate, size) in zip(made.arms, itertools.product(gates, sizes), strict=True)
+        ),
+    )
+    store.write_study(plain)
     write_report(store, tmp_path / "report", ["sizes"])
     drawn = pd.read_csv(tmp_path / "report" / "figures" / "sizes.by_data.train_size.csv")
     assert sorted(drawn["data.train_size"].unique()) == [10, 100, 1000]
@@ -230,9 +232,9 @@ def test_an_axis_of_numbers_is_drawn_as_a_curve(store: Store, tmp_path: Path) ->
 
 
 def test_the_latex_compiles_whatever_the_names_hold(store: Store, tmp_path: Path) -> None:
-    hostile = next(s for s in store.studies() if s["name"] == "gates")
+    hostile = next(s for s in store.studies() if s.name == "gates")
     title = r"\input{/etc/passwd} $x_1^2$ 50 % & #1 {~} 日本"
-    store.write_study("gates", hostile | {"title": title})
+    store.write_study(replace(hostile, title=title))
     write_report(store, tmp_path / "report", formats=["latex"])
     assert not (tmp_path / "report" / "index.html").exists()
     text = (tmp_path / "report" / "report.tex").read_text()

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from bench.analysis.load import load_arms
+from bench.report.drawing import draw
+from bench.report.figures.tuning import tuning_figures
 from bench.report.page import write_report
-from bench.report.tuning import tuning_tables, tuning_warnings
-from bench.report.tuning_figures import tuning_figures
+from bench.report.tables.tuning import tuning_tables, tuning_warnings
 from bench.store.searches import SearchLog, search_path
+from bench.store.studies import RecordedSearch, RecordedTuning, StudyRecord
 from bench.store.trials import Store
 from bench.study.resolve import resolve_study
 from bench.study.study import load_study
-from bench.tuning.winners import search_plans, study_searches, winners
+from bench.tuning.winners import search_plans, winners
 from tests.report.test_report import SEEDS, record, study
 
 SPACE = """
@@ -27,7 +29,7 @@ SCORES = {"gate=sigmoid": [0.2, 0.6, 0.4, 0.5, 0.3, 0.1, 0.55, 0.35, None], "gat
 
 def searched(
     folder: Path, tuning: str, *, rungs: bool = False, repeats: bool = False
-) -> tuple[Store, dict[str, Any]]:
+) -> tuple[Store, StudyRecord]:
     """A store with two arms' searches of nine proposals, and a trial of each winner."""
     file = folder / "study.yaml"
     file.write_text(f"axes: {{model.gate: [sigmoid, none]}}\ntuning:\n  space:{SPACE}  {tuning}\n")
@@ -58,23 +60,24 @@ def searched(
             store.write(record(f"{arm}{seed}", skill, seed))
     assert design.tuning is not None
     arms = {plan.arm: {str(seed): f"{plan.arm}{seed}" for seed in range(SEEDS)} for plan in plans}
-    plain = study("tuned", arms) | {
-        "tuning": {
-            "algorithm": design.tuning.algorithm, "metric": "accuracy", "direction": "max",
-            "seeds": [1000],
-            "space": {p: d.model_dump(mode="json") for p, d in design.tuning.parameters.items()},
-            "searches": {plan.arm: {"id": plan.id} for plan in plans},
-        }
-    }  # fmt: skip
+    plain = replace(
+        study("tuned", arms),
+        tuning=RecordedTuning(
+            algorithm=design.tuning.algorithm, metric="accuracy", direction="max", seeds=(1000,),
+            seed=0, factor=None,
+            space={p: d.model_dump(mode="json") for p, d in design.tuning.parameters.items()},
+            searches={plan.arm: RecordedSearch(plan.id, plan.budget) for plan in plans},
+        ),
+    )  # fmt: skip
     assert set(winners(plans, store)) == set(arms)
-    store.write_study("tuned", plain)
+    store.write_study(plain)
     return store, plain
 
 
 def test_the_best_setting_stands_beside_its_test(tmp_path: Path) -> None:
     store, plain = searched(tmp_path, "trials: 9")
-    searches, arms = study_searches(store, plain), load_arms(store, plain)
-    best, importance = tuning_tables(plain, searches, arms)
+    arms = load_arms(store, plain)
+    best, importance = tuning_tables(plain, arms)
     rows = {row["arm"]: row for row in best.rows}
     assert rows["gate=sigmoid"]["setting"] == "learning_rate 0.000237, balancing focal"
     assert rows["gate=sigmoid"]["validation top-1 %"] == "60.0"
@@ -82,37 +85,39 @@ def test_the_best_setting_stands_beside_its_test(tmp_path: Path) -> None:
     assert str(rows["gate=sigmoid"]["proposals"]) == "9 of 9, 1 failed"
     # One score failed, eight are left; where all are the same there is nothing to explain.
     assert {row["arm"] for row in importance.rows} == {"gate=sigmoid"}
-    assert {row["setting"] for row in importance.rows} == set(plain["tuning"]["space"])
+    assert {row["setting"] for row in importance.rows} == set(plain.tuning.space)
 
 
 def test_a_reader_is_warned_of_what_a_search_leaves_open(tmp_path: Path) -> None:
     store, plain = searched(tmp_path, "trials: 9", repeats=True)
-    said = " ".join(tuning_warnings(plain, study_searches(store, plain)))
+    said = " ".join(tuning_warnings(plain, load_arms(store, plain)))
     assert "gate=sigmoid: 1 of 9 proposals failed and count as tried" in said
     assert "gate=none: 1 of 9 proposals repeated an earlier one" in said
     assert "gate=none: the best train.learning_rate, 0.0001, lies at the end of its range" in said
     assert "not complete" not in said and "Hyperband" not in said and "ended" not in said
-    short = study_searches(store, plain)
-    del short["gate=none"].proposals[7:]
+    short = load_arms(store, plain)
+    assert short[1].name == "gate=none" and short[1].search is not None
+    del short[1].search.proposals[7:]
     assert "gate=none: the search ended after 7 proposals" in " ".join(
         tuning_warnings(plain, short)
     )
-    path = search_path(store.root, plain["tuning"]["searches"]["gate=none"]["id"])
+    path = search_path(store.root, plain.tuning.searches["gate=none"].id)
     path.write_text("\n".join(path.read_text().splitlines()[:4]) + "\n")
-    said = " ".join(tuning_warnings(plain, study_searches(store, plain)))
+    said = " ".join(tuning_warnings(plain, load_arms(store, plain)))
     assert "gate=none: the search is not complete (1 proposal answered)" in said
 
 
 def test_stopped_proposals_cannot_win_and_the_reader_is_told(tmp_path: Path) -> None:
     tuning = "algorithm: hyperband\n  epochs: 40"
     store, plain = searched(tmp_path, tuning, rungs=True)
-    searches, arms = study_searches(store, plain), load_arms(store, plain)
+    arms = load_arms(store, plain)
     # The best score of all, 0.6, was stopped after one epoch.
-    best = searches["gate=sigmoid"].best()
+    assert arms[0].search is not None
+    best = arms[0].search.best()
     assert best is not None and best.score == 0.55
-    said = " ".join(tuning_warnings(plain, searches))
+    said = " ".join(tuning_warnings(plain, arms))
     assert "Hyperband stopped early: 7 of each arm's proposals were judged on partial" in said
-    curves, _ = tuning_figures(plain, searches, arms)
+    curves, _ = draw(tuning_figures, plain, arms)
     expected = curves.data[curves.data["curve"] == "expected"]
     assert expected.groupby("arm")["budget"].max().to_dict() == {"gate=sigmoid": 3, "gate=none": 3}
 

@@ -20,11 +20,12 @@ from bench.cli.commands.status import print_status
 from bench.cli.console import SafeConsole
 from bench.cli.progress import TrialDisplay, phase_bar
 from bench.data.sources import open_source
-from bench.engine.status import StudyStatus, TrialFailure
 from bench.errors import BenchError
 from bench.files.atomic import write_json
 from bench.store.plan import data_label
-from bench.store.trials import STUDY_RECORD, Store
+from bench.store.status import StudyStatus, TrialFailure
+from bench.store.studies import STUDY_RECORD
+from bench.store.trials import Store
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b31m\r\b\u202e[red]x[/] [link=file:///etc/passwd]y[/link]"
 OWN_STYLE = re.compile(r"\x1b\[[0-9;?]*[mKAhl]")

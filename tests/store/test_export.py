@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from bench.errors import BenchError
-from bench.metrics.values import classification, normalised_error
+from bench.metrics.catalogue import classification
+from bench.metrics.landmarks import normalised_error
 from bench.store.export import export
 from bench.store.record import GateRecord, Landmarks, Predictions, TrialRecord
 from bench.store.trials import Store
+from tests.store.recorded import recorded
 
 IMAGES, CLASSES = 300, 12
 
@@ -40,9 +42,8 @@ def store(tmp_path: Path) -> Store:
             gate=GateRecord(names, maps.mean((1, 2)), maps.mean((1, 2)), maps),
         )
     )  # fmt: skip
-    arms = [{"name": "x", "trials": {"0": "a", "1": "b"}}]
     data = {"source": "phantom", "root": "/home/me/.cache/phantom/300-images-seed-0"}
-    store.write_study("s", {"name": "s", "data": data, "arms": arms})
+    store.write_study(recorded("s", {"x": {"0": "a", "1": "b"}}, data))
     return store
 
 
@@ -74,7 +75,7 @@ def test_a_whole_copy_is_the_same_trial_and_is_added_to_what_is_there(
     export(store, tmp_path / "copy")
     copy = Store(tmp_path / "copy")
     (study,) = copy.studies()
-    assert study["data"]["root"] == ".cache/phantom/300-images-seed-0"
+    assert study.data.root == ".cache/phantom/300-images-seed-0"
     for path in (store.trials / "a").iterdir():
         assert (copy.trials / "a" / path.name).read_bytes() == path.read_bytes()
     export(copy, tmp_path / "results")

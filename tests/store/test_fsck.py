@@ -24,6 +24,7 @@ from bench.store.trials import Store
 from bench.store.weights import write_checksum
 from bench.study.trial import SEMANTICS
 from bench.systems.settings import BackboneSettings
+from tests.store.recorded import recorded
 
 ONE, TWO, GONE = "1" * 16, "2" * 16, "3" * 16
 DATA, WEIGHTS = "d" * 64, "sha256:" + "e" * 64
@@ -68,9 +69,8 @@ class Desk:
             self.store.write(trial(identity))
         self.store.write_failure(GONE, {"error": "died"})
         seeds = {"0": ONE, "1": TWO, "2": GONE}
-        arms = [{"name": "plain", "trials": seeds}]
         data = {"fingerprint": DATA, "root": str(root / "data")}
-        self.store.write_study("asked", {"name": "asked", "arms": arms, "data": data})
+        self.store.write_study(recorded("asked", {"plain": seeds}, data))
         self.features = FeatureStore(self.cache, KEY)
         self.features.write([3, 1], np.zeros((2, 2, 2, 1), "f4"), {1: "truncated"})
         self.features.write([7], np.ones((1, 2, 2, 1), "f4"), {})

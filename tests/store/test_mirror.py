@@ -12,6 +12,7 @@ from bench.errors import BenchError
 from bench.store.mirror import mirror
 from bench.store.record import Predictions, TrialRecord
 from bench.store.trials import Store
+from tests.store.recorded import recorded
 
 URL = "memory://bucket/ropanet"
 
@@ -30,7 +31,7 @@ def test_two_machines_share_their_trials_through_the_mirror(tmp_path: Path) -> N
     memory.store.clear()
     one, other = Store(tmp_path / "one"), Store(tmp_path / "other")
     one.write(record("a" * 16))
-    one.write_study("s", {"name": "s", "arms": []})
+    one.write_study(recorded("s", {}))
     other.write(record("b" * 16))
     found = [mirror(store, URL, quiet) for store in (one, other, one, one)]
     assert [(m.down, m.up) for m in found] == [(0, 1), (1, 1), (1, 0), (0, 0)]
@@ -38,7 +39,7 @@ def test_two_machines_share_their_trials_through_the_mirror(tmp_path: Path) -> N
     for identity in one.ids():
         one.read(identity)
         other.read(identity)
-    assert [study["name"] for study in other.studies()] == ["s"]
+    assert [study.name for study in other.studies()] == ["s"]
 
 
 def test_what_was_cut_short_or_rotted_in_the_mirror_does_not_come_down(tmp_path: Path) -> None:

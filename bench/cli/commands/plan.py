@@ -95,34 +95,38 @@ def _design_rows(plan: StudyPlan) -> Iterator[tuple[str, str]]:
 
 def _work_rows(plan: StudyPlan) -> Iterator[tuple[str, str]]:
     yield from (_feature_row(need) for need in plan.features)
+    from bench.report.units import disk_size, operations
+
     cost = plan.cost
     if cost is None:
         return
     sampled = f" (from {cost.sampled:,} trials chosen at random)" if cost.sampled else ""
     yield (
         "operations",
-        f"{_flops(cost.trial_flops)} of training, {_flops(cost.feature_flops)} of "
+        f"{operations(cost.trial_flops)} of training, {operations(cost.feature_flops)} of "
         f"features{sampled}",
     )
     yield (
         "disk",
-        f"{_bytes(cost.feature_bytes)} of features, {_bytes(cost.trial_bytes)} of records",
+        f"{disk_size(cost.feature_bytes)} of features, {disk_size(cost.trial_bytes)} of records",
     )
     if plan.stored != plan.trials:
         yield "time", _time_text(cost)
 
 
 def _feature_row(need: FeatureNeed) -> tuple[str, str]:
+    from bench.report.units import disk_size
+
     backbone = need.backbone
     return (
         f"{'features of' if backbone.frozen else 'pixels for'} {backbone.name}",
         f"weights {backbone.weights}: {len(need.rows):,} images shared by all trials, "
-        f"{need.missing:,} to extract, {_bytes(need.bytes_to_write)}",
+        f"{need.missing:,} to extract, {disk_size(need.bytes_to_write)}",
     )
 
 
 def _time_text(cost: Cost) -> str:
-    from bench.cli.progress import duration
+    from bench.report.units import duration
 
     if cost.seconds is None:
         return "not known: no finished trial in the store is like these"
@@ -140,14 +144,3 @@ def _tuning_text(tuning: TuningCost) -> str:
         f"{tuning.tuning_trials:,} trials, {tuning.answered:,} proposals answered; then "
         f"{tuning.winner_trials:,} trials of the winners"
     )
-
-
-def _flops(count: float) -> str:
-    for power, prefix in ((15, "P"), (12, "T"), (9, "G")):
-        if count >= 10**power:
-            return f"{count / 10**power:,.1f} {prefix}FLOP"
-    return f"{count / 1e6:,.1f} MFLOP"
-
-
-def _bytes(count: float) -> str:
-    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"

@@ -164,7 +164,7 @@ def _run(
 
 def print_run(console: Console, found: Sequence[Result], results: Path) -> None:
     """Print what became of the studies of a run, and what to do next."""
-    from bench.cli.progress import duration
+    from bench.report.units import duration
 
     for result in found:
         parts = [f"{result.finished} trained", f"{result.stored} in the store already"]

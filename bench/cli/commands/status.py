@@ -15,7 +15,7 @@ from bench.cli.options import RESULTS, AsJson, Results
 from bench.cli.render import plain_table
 
 if TYPE_CHECKING:
-    from bench.engine.status import StudyStatus
+    from bench.store.status import StudyStatus
 
 app = typer.Typer()
 
@@ -25,7 +25,7 @@ NUMBERS = ("trials", "done", "diverged", "failed", "missing")
 @app.command(epilog="Example:\n\n  bench status --json")
 def status(results: Results = RESULTS, as_json: AsJson = False) -> None:
     """Show the studies in the store: trials done, failed and missing."""
-    from bench.engine.status import study_status
+    from bench.store.status import study_status
     from bench.store.trials import Store
 
     studies = study_status(Store(results))
@@ -37,7 +37,7 @@ def status(results: Results = RESULTS, as_json: AsJson = False) -> None:
 
 def print_status(console: Console, studies: Sequence[StudyStatus], results: Path) -> None:
     """Print how far studies are, a table for each data set, then what went wrong."""
-    from bench.store.trials import DIVERGED
+    from bench.store.trials import FailureKind
 
     if not studies:
         console.print(f"No study in {results} yet. Try: bench run ablations/mask_gate.yaml")
@@ -52,7 +52,7 @@ def print_status(console: Console, studies: Sequence[StudyStatus], results: Path
         console.print(table)
     for study in studies:
         for error in study.errors:
-            colour = "yellow" if error.kind == DIVERGED else "red"
+            color = "yellow" if error.kind == FailureKind.DIVERGED else "red"
             what = escape(f"{error.name}: {error.error}")
-            console.print(f"[{colour}]{escape(error.kind)}[/] {what}")
+            console.print(f"[{color}]{escape(error.kind)}[/] {what}")
             console.print(f"       {escape(str(results / 'failures' / error.trial))}")

@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from bench.errors import BenchError
 from bench.files.checksums import check_files, read_with_checksum
 from bench.files.locks import is_locked
 from bench.store.fsck.findings import Finding, Repair, Say, foreign, is_left, leftover, leftovers
 from bench.store.searches import read_search
+from bench.store.studies import StudyRecord
 from bench.store.trials import Store
 
 OLD_FILES = frozenset(
@@ -60,13 +60,13 @@ def check_results(store: Store, known: StoreReferences, say: Say) -> Iterator[Fi
             yield from _draft_or_foreign(path, "the studies' records")
             continue
         try:
-            study = read_with_checksum(path)
-            _learn(study, known)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            study = StudyRecord.from_json(read_with_checksum(path))
+        except (OSError, ValueError) as error:
             yield Finding(
                 "damaged study record", path, f"cannot be read: {error}", _quarantine(store, path)
             )
             continue
+        _learn(study, known)
         studies.append((path, study))
     yield from _trials(store, known, say)
     yield from _drafts(store)
@@ -77,11 +77,9 @@ def check_results(store: Store, known: StoreReferences, say: Say) -> Iterator[Fi
         yield from _missing(store, path, study, known)
 
 
-def _learn(study: dict[str, Any], known: StoreReferences) -> None:
-    for arm in study["arms"]:
-        for seed, identity in arm["trials"].items():
-            known.names[str(identity)] = f"{study['name']}: {arm['name']}, seed {seed}"
-    known.fingerprints.add(str(study["data"]["fingerprint"]))
+def _learn(study: StudyRecord, known: StoreReferences) -> None:
+    known.names |= {i: f"{study.name}: {name}" for i, name in study.trial_names().items()}
+    known.fingerprints.add(study.data.fingerprint)
 
 
 def _trials(store: Store, known: StoreReferences, say: Say) -> Iterator[Finding]:
@@ -221,12 +219,12 @@ def _searches(store: Store, known: StoreReferences) -> Iterator[Finding]:
 
 
 def _missing(
-    store: Store, path: Path, study: dict[str, Any], known: StoreReferences
+    store: Store, path: Path, study: StudyRecord, known: StoreReferences
 ) -> Iterator[Finding]:
-    named = [str(identity) for arm in study["arms"] for identity in arm["trials"].values()]
+    named = list(study.trial_names())
     lost = [i for i in named if not store.has(i) and not store.failure_paths(i)]
     if lost or known.damaged.intersection(named):
-        known.unfinished.add(str(study["data"]["fingerprint"]))
+        known.unfinished.add(study.data.fingerprint)
     # What is there and damaged is named already.
     lost = [identity for identity in lost if identity not in known.damaged]
     if lost:

@@ -3,44 +3,49 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from bench.analysis.arms import ALPHA, Arm
+from bench.analysis.arms import ALPHA, Arm, controls
 from bench.analysis.tails import GROUPS, ClassEffect, class_effects
 from bench.report.drawing import (
     MOST_DRAWN,
     Figure,
-    about,
     colours_of,
     foremost,
     left_out,
     literal,
-    set_style,
     settle,
 )
+from bench.store.studies import StudyRecord
 
 MOST_PANELS = 6
 """Arms beside each other that a page has room for."""
 
 
-def class_gains(study: dict[str, Any], arms: Sequence[Arm], control: str) -> Figure | None:
+def class_gains(study: StudyRecord, arms: Sequence[Arm]) -> Iterator[Figure]:
     """Recall of every class, each arm minus its control, the most frequent class first.
 
     Args:
         study: The study's record.
         arms: Its arms as measured.
-        control: The arm that others are compared with.
 
-    Returns:
-        Data: `arm`, `class`, `kind of class`, `training images`, `test images`, `difference` with
-        its `low` and `high` (points) and `p (Holm)`. None where no arm shares finished seeds and
-        test images with the control.
+    Yields:
+        A figure a control that shares finished seeds and test images with an arm. Data: `arm`,
+        `class`, `kind of class`, `training images`, `test images`, `difference` with its `low` and
+        `high` (points) and `p (Holm)`.
     """
+    for control in controls(list(arms)):
+        figure = _against(study, arms, control)
+        if figure is not None:
+            yield figure
+
+
+def _against(study: StudyRecord, arms: Sequence[Arm], control: str) -> Figure | None:
     baseline = next((arm for arm in arms if arm.name == control), None)
     if baseline is None:
         return None
@@ -51,7 +56,6 @@ def class_gains(study: dict[str, Any], arms: Sequence[Arm], control: str) -> Fig
         return None
     shown = next(iter(found.values()))[:MOST_DRAWN]
     places = {effect.category: place for place, effect in enumerate(shown)}
-    set_style()
     colours = colours_of(arms)
     figure, axes = plt.subplots(
         1, len(found), figsize=(2.4 + 2.0 * len(found), 0.19 * len(shown) + 1.5),
@@ -80,10 +84,10 @@ def class_gains(study: dict[str, Any], arms: Sequence[Arm], control: str) -> Fig
         "intervals over seeds and test images, none for a class of one test image; filled: settled "
         "after Holm's correction over the arm's classes. "
         + (f"The {len(shown)} most frequent classes. " if len(places) == MOST_DRAWN else "")
-        + f"{left_out(len(found), len(against))}{about(study)}"
+        + f"{left_out(len(found), len(against))}"
     )
-    first = control == study["control"]
-    name = f"{study['name']}.class_gains" + ("" if first else f"_against_{_key(arms, control)}")
+    first = control == study.control
+    name = f"{study.name}.class_gains" + ("" if first else f"_against_{_key(arms, control)}")
     return Figure(name, f"Gains by class against {control}", caption, figure, _data(found))
 
 

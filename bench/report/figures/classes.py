@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from bench.report.drawing import Figure, about, count, literal, set_style
+from bench.analysis.arms import Arm
+from bench.report.drawing import Figure, count, literal
+from bench.store.studies import StudyRecord
 
 MOST_ROWS = (70, 30)
 """Of more classes than these together, only so many of the most and of the least frequent."""
@@ -18,18 +19,19 @@ PARTS = {"head": "#0173b2", "middle": "#8fb8d8", "tail": "#de8f05", "absent": "#
 """Colours of the parts of a long-tailed distribution."""
 
 
-def class_distribution(study: dict[str, Any]) -> Figure | None:
+def class_distribution(study: StudyRecord, arms: Sequence[Arm]) -> Figure | None:
     """Images of each class of the data, most frequent first: the paper's Figure 1.
 
     Args:
         study: The study's record.
+        arms: Its arms as measured; they share the data.
 
     Returns:
         Data: `class`, `images`, `share`, `cumulative share` and `part`: `head` for the fewest
         classes that hold half of all images, `tail` for the most classes that hold no more than
         1 % together, `absent` for those without an image. None for a record without the counts.
     """
-    counts, names = study["data"].get("class_counts"), study["data"].get("class_names")
+    counts, names = study.data.class_counts, study.data.class_names
     if not counts or not names or not sum(counts):
         return None
     table = _frequencies(names, counts)
@@ -37,7 +39,6 @@ def class_distribution(study: dict[str, Any]) -> Figure | None:
     if left_out:
         shown = pd.concat([table.head(MOST_ROWS[0]), table.tail(MOST_ROWS[1])])
 
-    set_style()
     figure, axis = plt.subplots(figsize=(8.5, 0.18 * len(shown) + 1.3))
     places = np.arange(len(shown))
     axis.barh(places, shown["images"], color=[PARTS[part] for part in shown["part"]], height=0.8)
@@ -56,21 +57,20 @@ def class_distribution(study: dict[str, Any]) -> Figure | None:
     axis.grid(visible=False, axis="y")
     axis.tick_params(axis="x", labelsize=9)
     axis.set_xlabel("images (logarithmic scale)", fontsize=10)
-    said = _said_of_parts(table)
-    handles = [plt.Rectangle((0, 0), 1, 1, color=PARTS[part]) for part in said]
-    axis.legend(handles, list(said.values()), fontsize=8, loc="lower right", framealpha=1)
+    legend = _legend(table)
+    handles = [plt.Rectangle((0, 0), 1, 1, color=PARTS[part]) for part in legend]
+    axis.legend(handles, list(legend.values()), fontsize=8, loc="lower right", framealpha=1)
     figure.tight_layout()
     absent = int((table["part"] == "absent").sum())
     return Figure(
-        f"{study['name']}.classes",
+        f"{study.name}.classes",
         "Images of each class",
         f"Images of each class (horizontal, logarithmic) and their share of all, most "
         f"frequent first: {int(table['images'].sum()):,} images, "
         f"{count(len(table) - absent, 'class')} that occur, {absent} that do not; the whole "
         "source, before any split or sample. Head: the fewest classes that hold half of the "
         "images; tail: as many of the rarest as hold no more than 1 % together. "
-        + (f"Not drawn: the {left_out} classes at the dotted line. " if left_out else "")
-        + about(study),
+        + (f"Not drawn: the {left_out} classes at the dotted line." if left_out else ""),
         figure,
         table if not left_out else shown.reset_index(drop=True),
     )
@@ -91,7 +91,7 @@ def _frequencies(names: Sequence[str], counts: Sequence[int]) -> pd.DataFrame:
     return table
 
 
-def _said_of_parts(table: pd.DataFrame) -> dict[str, str]:
+def _legend(table: pd.DataFrame) -> dict[str, str]:
     """Part -> its words in the legend, for the parts that occur."""
     share = table.groupby("part")["share"].sum()
     return {

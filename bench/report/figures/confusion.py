@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -11,8 +12,9 @@ import seaborn as sns
 from matplotlib.colors import LogNorm
 
 from bench.analysis.arms import Arm
-from bench.report.drawing import Figure, about, count, file_key, literal, set_style, settle, span
+from bench.report.drawing import Figure, count, file_key, literal, settle, span
 from bench.store.record import Predictions
+from bench.store.studies import StudyRecord
 
 MOST_CLASSES = 60
 """Classes that the matrix stays readable at."""
@@ -21,28 +23,30 @@ MAP = sns.color_palette("mako_r", as_cmap=True)
 """White to dark by lightness, which every reader sees alike: dark cells are the full ones."""
 
 
-def confusion(study: dict[str, Any], arm: Arm) -> Figure | None:
-    """An arm's confusion matrix, summed over its seeds: answers, and shares of each true class.
+def confusion(study: StudyRecord, arms: Sequence[Arm]) -> Iterator[Figure]:
+    """Confusion matrices, summed over an arm's seeds: predictions, and shares of each true class.
 
     All test images count, under any evaluation protocol: a last batch of four fills no matrix.
 
     Args:
         study: The study's record.
-        arm: The arm.
+        arms: The arms to show; those without a finished trial are left out.
 
-    Returns:
-        Data: `true class`, `answered class`, `answers` and `share of true class` (NaN where the
-        class is no image's) of every cell drawn. None for an arm without a finished trial.
+    Yields:
+        A figure an arm. Data: `true class`, `answered class`, `answers` and `share of true class`
+        (NaN where the class is no image's) of every cell shown.
     """
+    return (_confusion(study, arm) for arm in arms if arm.trials)
+
+
+def _confusion(study: StudyRecord, arm: Arm) -> Figure:
     records = [trial.read() for trial in arm.trials.values()]
-    if not records:
-        return None
     names = records[0].data["class_names"]
     counts = np.sum([_counts(record.predictions) for record in records], axis=0)
-    true, answered = counts.sum(axis=1), counts.sum(axis=0)
-    occurs = np.flatnonzero(true + answered)
+    true, predicted = counts.sum(axis=1), counts.sum(axis=0)
+    occurs = np.flatnonzero(true + predicted)
     # lexsort's last key is its first.
-    order = occurs[np.lexsort((occurs, -answered[occurs], -true[occurs]))]
+    order = occurs[np.lexsort((occurs, -predicted[occurs], -true[occurs]))]
     shown = order[:MOST_CLASSES]
     cells = counts[np.ix_(shown, shown)]
     of_true = true[shown][:, None]
@@ -54,8 +58,8 @@ def confusion(study: dict[str, Any], arm: Arm) -> Figure | None:
         "number of answers (logarithmic colours, white: none); right: share of the row (%). "
         f"{arm.name}, n = {count(len(records), 'seed')} added up, "
         f"{span([len(record.predictions.labels) for record in records])} test images each. "
-        f"{_collapse(names, true, answered)} "
-        f"{_left_out(len(names) - len(order), len(order) - len(shown))}{about(study)}"
+        f"{_collapse(names, true, predicted)} "
+        f"{_left_out(len(names) - len(order), len(order) - len(shown))}"
     )
     named = np.array(names, dtype=object)[shown]
     data = pd.DataFrame(
@@ -66,24 +70,24 @@ def confusion(study: dict[str, Any], arm: Arm) -> Figure | None:
             "share of true class": shares.ravel(),
         }
     )
-    name = f"{study['name']}.confusion.{file_key(study, arm.name)}"
-    drawing = _draw(named, true[shown], cells, shares)
-    return Figure(name, f"Confusion matrix of {arm.name}", caption, drawing, data)
+    name = f"{study.name}.confusion.{file_key(study, arm.name)}"
+    figure = _draw(named, true[shown], cells, shares)
+    return Figure(name, f"Confusion matrix of {arm.name}", caption, figure, data)
 
 
-def _counts(said: Predictions) -> np.ndarray:
-    """`(classes, classes)` answers by true and answered class."""
-    classes = said.probabilities.shape[1]
-    cell = said.labels.astype(np.int64) * classes + said.probabilities.argmax(axis=1)
+def _counts(predictions: Predictions) -> np.ndarray:
+    """`(classes, classes)` predictions by true and predicted class."""
+    classes, labels = predictions.probabilities.shape[1], predictions.labels.astype(np.int64)
+    cell = labels * classes + predictions.probabilities.argmax(axis=1)
     return np.bincount(cell, minlength=classes**2).reshape(classes, classes)
 
 
-def _collapse(names: list[str], true: np.ndarray, answered: np.ndarray) -> str:
-    """Which class the answers fall onto, and how many classes they never name."""
-    most = int(answered.argmax())
-    never = int(((true > 0) & (answered == 0)).sum())
+def _collapse(names: list[str], true: np.ndarray, predicted: np.ndarray) -> str:
+    """Which class is predicted most, and how many classes never are."""
+    most = int(predicted.argmax())
+    never = int(((true > 0) & (predicted == 0)).sum())
     return (
-        f"Answered most: {names[most]}, {100 * answered[most] / answered.sum():.1f} % of the "
+        f"Answered most: {names[most]}, {100 * predicted[most] / predicted.sum():.1f} % of the "
         f"answers, where {100 * true[most] / true.sum():.1f} % of the images are of that class; "
         f"never answered: {never} of the {int((true > 0).sum())} classes that occur."
     )
@@ -100,7 +104,6 @@ def _left_out(neither: int, rarest: int) -> str:
 
 
 def _draw(names: np.ndarray, true: np.ndarray, cells: np.ndarray, shares: np.ndarray) -> Any:
-    set_style()
     size = len(names)
     side = float(np.clip(0.155 * size, 3.0, 8.5))
     figure, axes = plt.subplots(

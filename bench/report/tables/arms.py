@@ -1,62 +1,49 @@
-"""The tables: a study's arms and effects, and the paper's tables beside what was measured."""
+"""A study's arms as measured, their effects against a control, and those of its factors."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from bench.analysis.arms import FEWEST_SEEDS, Arm, Effect, effects
+from bench.analysis.arms import FEWEST_SEEDS, Arm, by_size, effects
 from bench.analysis.factors import factor_effects
+from bench.metrics.catalogue import CLASSIFICATION, COMPARED, GATES, LANDMARKS, Metric
 from bench.report.cells import Measured, Table, Trials
-from bench.store.trials import DIVERGED
-
-PERCENT = {
-    "accuracy": "top-1 %",
-    "top_3": "top-3 %",
-    "top_5": "top-5 %",
-    "precision_pooled": "precision % (p > 0.5)",
-    "recall_pooled": "recall % (p > 0.5)",
-    "precision_macro": "precision % (macro)",
-    "recall_macro": "recall % (macro)",
-}
-"""Metrics shown in percent, and their column heads."""
-
-LANDMARKS = {
-    "landmark_ne": "landmark error (NE)",
-    "landmark_loss": "landmark loss (nats)",
-    "gate_mean": "gate: mean",
-    "gate_below_0.1": "gate: share < 0.1",
-    "gate_above_0.9": "gate: share > 0.9",
-    "gate_energy": "gate: energy passed",
-}
-EFFECTS = {"accuracy": "top-1", "top_3": "top-3", "top_5": "top-5", "landmark_ne": "NE"}
-"""Metrics that arms are compared in, and their short names."""
+from bench.store.studies import StudyRecord
+from bench.store.trials import FailureKind
 
 
-def arms_table(name: str, arms: Sequence[Arm], note: str) -> Table:
+def arms_table(study: StudyRecord, arms: Sequence[Arm]) -> Table:
     """Every arm's classification metrics."""
-    rows = []
-    for arm in arms:
-        measured = {head: Measured(arm.estimate(m), True) for m, head in PERCENT.items()}
-        rows.append({"arm": arm.name, "seeds": trials_of(arm), **measured})
-    return Table(f"{name}.arms", "Arms", note, ("arm", "seeds", *PERCENT.values()), tuple(rows))
+    metrics = list(CLASSIFICATION.values())
+    rows = [
+        {"arm": arm.name, "seeds": trials_of(arm)} | {m.label: measured(arm, m) for m in metrics}
+        for arm in arms
+    ]
+    return Table(
+        f"{study.name}.arms",
+        "Arms",
+        f"Data: {study.data.label}. Means with 95 % intervals over seeds and test images.",
+        ("arm", "seeds", *(metric.label for metric in metrics)),
+        tuple(rows),
+    )
 
 
-def landmarks_table(name: str, arms: Sequence[Arm]) -> Table | None:
+def landmarks_table(study: StudyRecord, arms: Sequence[Arm]) -> Table | None:
     """Landmark error beside that of the mean position, and how far each gate is open."""
+    metrics = [*LANDMARKS.values(), *GATES.values()]
     rows = []
     for arm in arms:
-        if not any(trial.errors is not None for trial in arm.trials.values()):
+        if not arm.has_landmarks:
             continue
         bound = next(iter(arm.trials.values())).data.get("mean_position_error")
         row: dict[str, Any] = {"arm": arm.name, "NE of the mean position": bound}
-        row |= {head: Measured(arm.estimate(m), False) for m, head in LANDMARKS.items()}
-        rows.append(row)
+        rows.append(row | {metric.label: measured(arm, metric) for metric in metrics})
     if not rows:
         return None
-    heads = list(LANDMARKS.values())
+    heads = [metric.label for metric in metrics]
     return Table(
-        f"{name}.landmarks",
+        f"{study.name}.landmarks",
         "Landmarks and gates",
         "NE: mean distance of visible landmarks from their true places, as a share of the image's "
         "sides; lower is better. Energy passed: share of the feature map's sum of squares that the "
@@ -64,6 +51,11 @@ def landmarks_table(name: str, arms: Sequence[Arm]) -> Table | None:
         ("arm", heads[0], "NE of the mean position", *heads[1:]),
         tuple(rows),
     )
+
+
+def measured(arm: Arm, metric: Metric) -> Measured:
+    """An arm's cell of a metric."""
+    return Measured(arm.estimate(metric.name), metric.percent)
 
 
 def effects_table(
@@ -80,24 +72,23 @@ def effects_table(
         name: File name without ending.
         arms: Arms of the study.
         control: The arm that others are compared with.
-        ranked: Whether arms stand by the size of their difference in accuracy.
+        ranked: Whether arms are in the order of the size of their difference.
         unchanged: What has no arm because it would be the control itself; named at the end.
     """
     rows: list[dict[str, Any]] = []
-    for metric, head in EFFECTS.items():
-        found = effects(list(arms), control, metric)
-        for effect in by_size(found) if ranked else found:
-            percent = metric in PERCENT
-            rows.append(
-                {
-                    "arm": effect.arm,
-                    "metric": f"{head} (points)" if percent else head,
-                    "difference": Measured(effect.difference, percent, signed=True),
-                    "p (Holm)": effect.p_holm,
-                    "paired seeds": effect.difference.seeds,
-                    "verdict": effect.verdict,
-                }
-            )
+    for metric in COMPARED.values():
+        found = effects(list(arms), control, metric.name)
+        rows += [
+            {
+                "arm": effect.arm,
+                "metric": metric.difference,
+                "difference": Measured(effect.difference, metric.percent, signed=True),
+                "p (Holm)": effect.p_holm,
+                "paired seeds": effect.difference.seeds,
+                "verdict": effect.verdict,
+            }
+            for effect in (by_size(found) if ranked else found)
+        ]
     if not rows:
         return None
     rows += [{"arm": what, "verdict": "the same as the control: no effect"} for what in unchanged]
@@ -113,42 +104,32 @@ def effects_table(
     )
 
 
-def by_size(found: Sequence[Effect]) -> list[Effect]:
-    """Effects, the largest first."""
-    return sorted(found, key=lambda effect: -abs(effect.difference.mean))
-
-
-def factors_table(
-    name: str, arms: Sequence[Arm], axes: dict[str, list[str]], control: dict[str, str]
-) -> Table | None:
-    """Main effects and two-way interactions of a crossed design.
-
-    Args:
-        name: Name of the study.
-        arms: Its arms.
-        axes: Axis -> levels.
-        control: Axis -> the control's level.
-    """
+def factors_table(study: StudyRecord, arms: Sequence[Arm]) -> Table | None:
+    """Main effects and two-way interactions of a crossed design."""
+    if not study.design.crossed:
+        return None
     rows = [
         {
-            "metric": f"{EFFECTS[metric]} (points)" if metric in PERCENT else EFFECTS[metric],
+            "metric": metric.difference,
             "contrast": contrast.name,
             "kind": "main effect" if contrast.order == 1 else "interaction",
             "difference": (
                 None
                 if contrast.difference is None
-                else Measured(contrast.difference, metric in PERCENT, signed=True)
+                else Measured(contrast.difference, metric.percent, signed=True)
             ),
             "p (Holm)": contrast.p_holm,
             "verdict": contrast.verdict,
         }
-        for metric in EFFECTS
-        for contrast in factor_effects(arms, axes, control, metric)
+        for metric in COMPARED.values()
+        for contrast in factor_effects(
+            arms, study.control_axes(), study.control_levels(), metric.name
+        )
     ]
     if not rows:
         return None
     return Table(
-        f"{name}.factors",
+        f"{study.name}.factors",
         "Factors: main effects and interactions",
         "A main effect is the difference that a level makes on average over the other factors; an "
         "interaction is how much the second factor's effect changes with the first factor's level. "
@@ -161,5 +142,5 @@ def factors_table(
 
 def trials_of(arm: Arm) -> Trials:
     """How many of an arm's trials there are."""
-    diverged = sum(failure.kind == DIVERGED for failure in arm.failed.values())
+    diverged = sum(failure.kind == FailureKind.DIVERGED for failure in arm.failed.values())
     return Trials(len(arm.trials), arm.planned, len(arm.failed) - diverged, diverged)

@@ -9,8 +9,8 @@ import pytest
 from scipy import stats
 
 from bench.analysis.intervals import over_seeds_and_images
-from bench.analysis.ratios import macro_matrix, macro_precision, pooled_precision
-from bench.metrics.values import classification
+from bench.metrics.catalogue import classification
+from bench.metrics.ratios import macro_matrix, macro_precision, pooled_precision
 
 N, CLASSES = 400, 5
 

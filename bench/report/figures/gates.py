@@ -15,19 +15,19 @@ import pandas as pd
 
 from bench.analysis.arms import Arm, Trial
 from bench.analysis.intervals import over_seeds, wilson
-from bench.metrics.values import ranks
+from bench.metrics.catalogue import GATE_ENERGY
+from bench.metrics.classification import ranks
 from bench.report.drawing import (
     GREY,
     MOST_COLOURS,
     Figure,
-    about,
     colours_of,
     count,
     literal,
-    set_style,
     settle,
     span,
 )
+from bench.store.studies import StudyRecord
 
 BINS, LEAST_IN_BIN = 6, 5
 """Bins of openness, fewer where a bin would hold less than so many images."""
@@ -38,7 +38,7 @@ MOST_CLASSES = 60
 ENERGY = "energy passed (share of the feature map's sum of squares)"
 
 
-def gate_energy(study: dict[str, Any], arms: Sequence[Arm]) -> Figure | None:
+def gate_energy(study: StudyRecord, arms: Sequence[Arm]) -> Figure | None:
     """The energy that each gate lets through of the images of each class.
 
     Args:
@@ -66,7 +66,6 @@ def gate_energy(study: dict[str, Any], arms: Sequence[Arm]) -> Figure | None:
     table = table.assign(place=table["class"].map(ranked), number=table["arm"].map(_places(shown)))
     table = table.sort_values(["number", "place"], ignore_index=True).drop(columns="number")
 
-    set_style()
     colours = colours_of(arms)
     figure, axes = plt.subplots(
         1, len(shown), figsize=(2.2 + 1.9 * len(shown), 0.17 * len(order) + 1.6),
@@ -91,13 +90,13 @@ def gate_energy(study: dict[str, Any], arms: Sequence[Arm]) -> Figure | None:
         f"the class' images; lines: from the lowest to the highest seed ({_seeds(shown)}, "
         f"{_images(shown)} test images). "
         + (f"Not drawn: the {hidden} classes of the fewest images. " if hidden else "")
-        + f"{_of_others(left_out)}{about(study)}"
+        + f"{_of_others(left_out)}"
     )
-    name, title = f"{study['name']}.gate_energy_classes", "Energy that the gates pass, by class"
+    name, title = f"{study.name}.gate_energy_classes", "Energy that the gates pass, by class"
     return Figure(name, title, caption, figure, table.drop(columns="place"))
 
 
-def gate_energy_by_epoch(study: dict[str, Any], arms: Sequence[Arm]) -> Figure | None:
+def gate_energy_by_epoch(study: StudyRecord, arms: Sequence[Arm]) -> Figure | None:
     """The energy that each gate lets through of the validation images, epoch by epoch.
 
     Args:
@@ -111,14 +110,13 @@ def gate_energy_by_epoch(study: dict[str, Any], arms: Sequence[Arm]) -> Figure |
     gated = [
         arm
         for arm in arms
-        if any("gate_energy" in t.history["metric"] for t in arm.trials.values())
+        if any(GATE_ENERGY.name in t.history["metric"] for t in arm.trials.values())
     ]
     shown, left_out = _told_apart(arms, gated)
     if not shown:
         return None
     history = pd.concat([arm.history() for arm in shown], ignore_index=True)
-    found = history[(history["metric"] == "gate_energy") & (history["split"] == "val")]
-    set_style()
+    found = history[(history["metric"] == GATE_ENERGY.name) & (history["split"] == "val")]
     colours = colours_of(arms)
     figure, axis = plt.subplots(figsize=(8.5, 4))
     handles = []
@@ -137,14 +135,14 @@ def gate_energy_by_epoch(study: dict[str, Any], arms: Sequence[Arm]) -> Figure |
         "Share of the feature map's energy (sum of squares) that the gate lets through of the "
         "validation images, by epoch; thick: mean over seeds, thin: each seed "
         f"(n = {span(counts)} an arm, {_split_images(shown, 'val')} validation images). "
-        f"{_of_others(left_out)}{about(study)}"
+        f"{_of_others(left_out)}"
     )
     data = found.rename(columns={"value": "energy passed"}).drop(columns=["split", "metric"])
-    name, title = f"{study['name']}.gate_energy_epochs", "Energy that the gates pass, by epoch"
+    name, title = f"{study.name}.gate_energy_epochs", "Energy that the gates pass, by epoch"
     return Figure(name, title, caption, figure, data.reset_index(drop=True))
 
 
-def openness(study: dict[str, Any], arms: Sequence[Arm]) -> Figure | None:
+def openness(study: StudyRecord, arms: Sequence[Arm]) -> Figure | None:
     """Accuracy on images whose gate is little or far open.
 
     The test images of each seed are ranked by the mean of their gate and cut into bins of equal
@@ -166,7 +164,6 @@ def openness(study: dict[str, Any], arms: Sequence[Arm]) -> Figure | None:
     shown = [arm for arm in shown if not tables[arm.name].empty]
     if not shown:
         return None
-    set_style()
     colours = colours_of(arms)
     figure, axis = plt.subplots(figsize=(8.5, 4.5))
     handles, labels = [], []
@@ -193,10 +190,10 @@ def openness(study: dict[str, Any], arms: Sequence[Arm]) -> Figure | None:
         "to the further end of Wilson's interval over one seed's images of the bin and the t "
         "interval over seeds. In brackets: the gate's mean in the first and the last bin. Images "
         "are not put into bins by chance, so this shows what goes with openness, not its effect. "
-        f"{_of_others(left_out)}{about(study)}"
+        f"{_of_others(left_out)}"
     )
     data = pd.concat([tables[arm.name] for arm in shown], ignore_index=True)
-    name, title = f"{study['name']}.openness", "Accuracy by openness of the gate"
+    name, title = f"{study.name}.openness", "Accuracy by openness of the gate"
     return Figure(name, title, caption, figure, data)
 
 
@@ -222,20 +219,20 @@ def _places(arms: Sequence[Arm]) -> dict[str, int]:
 def _passed(trial: Trial) -> pd.DataFrame:
     """`image`, `class`, `right`, `gate` and `energy` of each test image with a gate on record."""
     record = trial.read()
-    said, gate = record.predictions, record.gate
+    predictions, gate = record.predictions, record.gate
     assert gate is not None  # of the caller's choice
-    labels = said.labels.astype(np.int64)
-    answers = pd.DataFrame(
+    labels = predictions.labels.astype(np.int64)
+    images = pd.DataFrame(
         {
-            "image": said.images,
+            "image": predictions.images,
             "class": np.array(trial.data["class_names"], dtype=object)[labels],
-            "right": ranks(said.probabilities, labels) == 0,
+            "right": ranks(predictions.probabilities, labels) == 0,
         }
     )
     passed = pd.DataFrame({"image": gate.images, "gate": gate.mean, "energy": gate.energy})
     passed = passed.astype({"gate": np.float64, "energy": np.float64})
     # A path that a source lists twice is one image.
-    return answers.drop_duplicates("image").merge(passed.drop_duplicates("image"), on="image")
+    return images.drop_duplicates("image").merge(passed.drop_duplicates("image"), on="image")
 
 
 def _by_class(arm: Arm) -> pd.DataFrame:

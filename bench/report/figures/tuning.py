@@ -11,42 +11,41 @@ import pandas as pd
 
 from bench.analysis.arms import Arm
 from bench.analysis.tuning import best_so_far, expected_best
-from bench.report.drawing import Figure, about, colours_of, literal, set_style
-from bench.report.tables import PERCENT
-from bench.report.tuning import Searches, how_tuned, short
+from bench.metrics.catalogue import METRICS
+from bench.report.drawing import Figure, colours_of, literal
+from bench.report.tables.tuning import how_tuned, short
 from bench.store.searches import Search
+from bench.store.studies import RecordedTuning, StudyRecord
 
 
-def tuning_figures(
-    study: dict[str, Any], searches: Searches, arms: Sequence[Arm]
-) -> Iterator[Figure]:
+def tuning_figures(study: StudyRecord, arms: Sequence[Arm]) -> Iterator[Figure]:
     """Expected best against budget, and the space, one panel a setting.
 
     Args:
         study: Its record.
-        searches: Its searches by arm; empty for a study that is not tuned.
-        arms: Its arms as measured.
+        arms: Its arms as measured, with their searches.
     """
-    shown = {arm: search for arm, search in searches.items() if search.whole()}
-    if not shown:
+    searches = {arm.name: arm.search for arm in arms if arm.search and arm.search.whole()}
+    if study.tuning is None or not searches:
         return
-    set_style()
     colours = colours_of(arms)
-    yield _expected(study, shown, colours)
-    yield _space(study, shown, colours)
+    yield _expected(study.name, study.tuning, searches, colours)
+    yield _space(study.name, study.tuning, searches, colours)
 
 
-def _expected(study: dict[str, Any], searches: Searches, colours: dict[str, Any]) -> Figure:
-    metric, direction = study["tuning"]["metric"], study["tuning"]["direction"]
-    scale = 100.0 if metric in PERCENT else 1.0
-    label = f"best validation {PERCENT.get(metric, metric)}"
+def _expected(
+    name: str, tuning: RecordedTuning, searches: Mapping[str, Search], colours: dict[str, Any]
+) -> Figure:
+    metric, direction = METRICS[tuning.metric], tuning.direction
+    scale, label = metric.scale, f"best validation {metric.label}"
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), sharey=True)
     rows = []
     for arm, search in searches.items():
-        colour, name = colours[arm], literal(arm, 60)
+        colour = colours[arm]
         scores = _scores(search)
         curve = expected_best([s for _, s in scores], direction)
-        left.plot(curve.budget, scale * curve.expected, color=colour, lw=2, label=name)
+        left.plot(curve.budget, scale * curve.expected, color=colour, lw=2,
+                  label=literal(arm, 60))  # fmt: skip
         left.fill_between(
             curve.budget, scale * curve.low, scale * curve.high, color=colour, alpha=0.15, lw=0
         )
@@ -70,18 +69,18 @@ def _expected(study: dict[str, Any], searches: Searches, colours: dict[str, Any]
                   loc="center left", bbox_to_anchor=(1.0, 0.5))  # fmt: skip
     figure.tight_layout()
     return Figure(
-        f"{study['name']}.expected_best",
+        f"{name}.expected_best",
         "Expected best validation score against budget",
         "Left: expected best of n proposals and where it falls in 90 of 100 searches (Dodge et al. "
         "2019), from the proposals made"
         + (
             ""
-            if study["tuning"]["algorithm"] == "random"
+            if tuning.algorithm == "random"
             else ", which were not independent draws here, so that it is about their order alone"
         )
         + ". Where two curves cross, the lead depends on how much was tuned. Right: the best so "
         "far in the order of proposing. A failed proposal counts as the worst. "
-        f"{how_tuned(study)} {about(study)}",
+        f"{how_tuned(tuning)}",
         figure,
         pd.DataFrame(rows),
     )
@@ -98,9 +97,10 @@ def _scores(search: Search, *, every: bool = False) -> list[tuple[dict[str, Any]
     ]
 
 
-def _space(study: dict[str, Any], searches: Searches, colours: dict[str, Any]) -> Figure:
-    metric, space = study["tuning"]["metric"], study["tuning"]["space"]
-    scale = 100.0 if metric in PERCENT else 1.0
+def _space(
+    name: str, tuning: RecordedTuning, searches: Mapping[str, Search], colours: dict[str, Any]
+) -> Figure:
+    metric, space = METRICS[tuning.metric], tuning.space
     columns = min(len(space), 3)
     lines = -(-len(space) // columns)
     figure, axes = plt.subplots(
@@ -117,8 +117,8 @@ def _space(study: dict[str, Any], searches: Searches, colours: dict[str, Any]) -
             ):
                 if path in values and score is not None:
                     place = _place(dimension, values[path], shift)
-                    axis.plot([place], [scale * score], "*" if star else "o", color=colours[arm],
-                              ms=14 if star else 6, alpha=1.0 if star else 0.6,
+                    axis.plot([place], [metric.scale * score], "*" if star else "o",
+                              color=colours[arm], ms=14 if star else 6, alpha=1.0 if star else 0.6,
                               mec="white", zorder=3 if star else 2)  # fmt: skip
         if dimension["kind"] == "choice":
             labels = [literal(short(value)) for value in dimension["values"]]
@@ -130,7 +130,7 @@ def _space(study: dict[str, Any], searches: Searches, colours: dict[str, Any]) -
     for axis in axes.flat[len(space) :]:
         axis.set_axis_off()
     for axis in axes[:, 0]:
-        axis.set_ylabel(f"validation {PERCENT.get(metric, metric)}")
+        axis.set_ylabel(f"validation {metric.label}")
     handles = [
         plt.Line2D([], [], marker="o", ls="", color=colours[arm], label=literal(arm, 60))
         for arm in searches
@@ -145,10 +145,10 @@ def _space(study: dict[str, Any], searches: Searches, colours: dict[str, Any]) -
         for p in search.proposals
     ]  # fmt: skip
     return Figure(
-        f"{study['name']}.space",
+        f"{name}.space",
         "Where the proposals lie, and what they scored",
         f"One dot a proposal that was trained for all its epochs, stars: each arm's best. "
-        f"{how_tuned(study)} {about(study)}",
+        f"{how_tuned(tuning)}",
         figure,
         pd.DataFrame(rows),
     )

@@ -1,4 +1,4 @@
-"""Metrics that are ratios of counts, laid out as means over images to have intervals like them.
+"""Ratios of counts written as means over images, so that they have intervals like them.
 
 Each function gives a value an image whose mean is the metric and whose spread over images is, to
 first order, that of the metric over other images like these (linearisation; Woodruff 1971, Särndal
@@ -10,51 +10,51 @@ from __future__ import annotations
 import numpy as np
 
 
-def pooled_precision(hits: np.ndarray, answered: np.ndarray) -> np.ndarray:
-    """Of the images that got some class above a threshold, the share whose class is the true one.
+def pooled_precision(hits: np.ndarray, positives: np.ndarray) -> np.ndarray:
+    """Of the images with some class above a threshold, the share whose class is the true one.
 
     Args:
         hits: `(images,)` whether the true class is above it.
-        answered: `(images,)` whether some class is.
+        positives: `(images,)` whether some class is.
 
     Returns:
-        `(images,)`; NaN where no image was answered.
+        `(images,)`; NaN where no image has one.
     """
-    if not answered.any():
+    if not positives.any():
         return np.full(len(hits), np.nan)
-    precision = hits.sum() / answered.sum()
-    return np.asarray(precision + (hits - precision * answered) / answered.mean())
+    precision = hits.sum() / positives.sum()
+    return np.asarray(precision + (hits - precision * positives) / positives.mean())
 
 
-def macro_precision(right: np.ndarray, answers: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Precision of the first answer, averaged over the classes that occur in `labels`.
+def macro_precision(right: np.ndarray, predicted: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Precision of the most probable class, averaged over the classes that occur in `labels`.
 
-    A class that is never answered counts as 0, as in `bench.metrics.values.classification`.
+    A class that is never predicted counts as 0, as in `bench.metrics.classification`.
 
     Args:
-        right: `(images,)` whether the answer is the true class.
-        answers: `(images,)` classes answered.
+        right: `(images,)` whether the prediction is the true class.
+        predicted: `(images,)` most probable classes.
         labels: `(images,)` true classes.
     """
-    classes = int(max(answers.max(), labels.max())) + 1
+    classes = int(max(predicted.max(), labels.max())) + 1
     occurs = np.bincount(labels, minlength=classes) > 0
-    asked = np.bincount(answers, minlength=classes)
-    precision = np.bincount(answers, right, classes) / np.maximum(asked, 1)
+    predictions = np.bincount(predicted, minlength=classes)
+    precision = np.bincount(predicted, right, classes) / np.maximum(predictions, 1)
     mean = precision[occurs].mean()
-    weights = len(labels) / (occurs.sum() * np.maximum(asked, 1)) * occurs
-    return np.asarray(mean + weights[answers] * (right - precision[answers]))
+    weights = len(labels) / (occurs.sum() * np.maximum(predictions, 1)) * occurs
+    return np.asarray(mean + weights[predicted] * (right - precision[predicted]))
 
 
 def macro_matrix(matrix: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Results laid out so that the mean over images is the mean over classes.
+    """Results as values whose mean over images is the mean over classes.
 
     An image of class c has the weight n / (K n_c), for n images of K classes. Weights alone would
     make a model that is always right look uncertain, since they differ between classes; so they are
-    laid on each result's distance from its class's mean at that seed, around the seed's macro mean.
-    Read by `over_seeds_and_images`, the choice of images then adds the variance of a stratified
-    mean, the sum over classes of s_c^2 / (K^2 n_c) (Cochran 1977, ch. 5).
+    applied to each result's distance from its class's mean at that seed, around the seed's macro
+    mean. Read by `over_seeds_and_images`, the choice of images then adds the variance of a
+    stratified mean, the sum over classes of s_c^2 / (K^2 n_c) (Cochran 1977, ch. 5).
 
-    The spread of a class with a single image cannot be told from that image: such classes are taken
+    The spread of a class with a single image cannot be estimated from it: such classes are taken
     together as one stratum, or with the next smallest class where there is only one of them, which
     overstates their spread rather than leaving it out (collapsed strata, Cochran 1977, §5A.12).
 
@@ -74,9 +74,9 @@ def macro_matrix(matrix: np.ndarray, classes: np.ndarray) -> np.ndarray:
     member = np.eye(len(sizes))[stratum]
     of_stratum = (member.T @ weights).clip(min=1e-12)
     centre = (weights * matrix) @ member / of_stratum
-    held = member.sum(axis=0)[stratum]
+    members = member.sum(axis=0)[stratum]
     # Bessel's correction a stratum, in place of the one over all images that is applied later.
-    spread = np.sqrt(held / np.maximum(held - 1, 1) * (n - 1) / n)
+    spread = np.sqrt(members / np.maximum(members - 1, 1) * (n - 1) / n)
     return macro + spread * weights * (matrix - centre[:, stratum])
 
 

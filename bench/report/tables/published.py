@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from bench.analysis.arms import DEPTHS, Arm
+from bench.analysis.arms import Arm
 from bench.analysis.intervals import Estimate, over_seeds, wilson
 from bench.analysis.verdicts import batch_distribution, judge, share_variance
-from bench.metrics.values import classification, ranks
+from bench.metrics.catalogue import METRICS, Metric
+from bench.metrics.outcomes import Outcomes, outcomes_of
 from bench.paper.published import PublishedRow, PublishedTable, no_information, published
 from bench.report.cells import Measured, Printed, Table
-from bench.report.tables import PERCENT, trials_of
+from bench.report.tables.arms import measured, trials_of
+from bench.store.studies import StudyRecord
 
 PUBLISHED_UNIT = {"percent": 1.0, "fraction": 100.0}
 NO_INFORMATION = "no information (training frequencies)"
@@ -22,7 +24,7 @@ RELEASED_BATCH = 4
 """Images whose score the released code prints (ledger rows 3 and 20)."""
 
 
-def published_table(key: str, arms: Sequence[Arm], study: dict[str, Any] | None) -> Table:
+def published_table(key: str, arms: Sequence[Arm], study: StudyRecord | None) -> Table:
     """A published table beside what was measured.
 
     Args:
@@ -38,14 +40,14 @@ def published_table(key: str, arms: Sequence[Arm], study: dict[str, Any] | None)
         context = published()["context"]
         rows += [_published_row(context, row, None, None) for row in context.rows]
     heads = [
-        f"{kind} {PERCENT[metric]}"
+        f"{kind} {_head(metric)}"
         for kind in ("published", "measured", "verdict")
         for metric in table.metrics
     ]
     about, margin = "", ""
     if study:
-        about = f" Measured on: {study['data']['label']}; profile {study['profile']}."
-        margin = f" of {study['margin']:g} points"
+        about = f" Measured on: {study.data.label}; profile {study.profile}."
+        margin = f" of {study.margin:g} points"
     return Table(
         key,
         f"{table.source}: {table.title.lower()}",
@@ -67,7 +69,7 @@ def cells() -> int:
     return sum(len(t.metrics) for t in tables for row in t.rows if not row.quoted_from)
 
 
-def protocols_table(arms: Sequence[Arm], study: dict[str, Any]) -> Table | None:
+def protocols_table(arms: Sequence[Arm], study: StudyRecord) -> Table | None:
     """Both protocols side by side: the whole test set, and batches of 4 as the code prints them.
 
     Args:
@@ -79,7 +81,7 @@ def protocols_table(arms: Sequence[Arm], study: dict[str, Any]) -> Table | None:
     rows = [
         {
             "row": row.name,
-            "metric": PERCENT[metric],
+            "metric": _head(metric),
             "published": Printed(row.printed[metric], 100 * row.values[metric]),
             **_protocols(by_name[row.name], metric),
         }
@@ -90,12 +92,12 @@ def protocols_table(arms: Sequence[Arm], study: dict[str, Any]) -> Table | None:
     if not rows:
         return None
     return Table(
-        f"{study['name']}.protocols",
+        f"{study.name}.protocols",
         "Table 1 under both protocols",
         "The released code prints the last batch's score alone (ledger row 20). Last batch: the "
         f"last {RELEASED_BATCH} test images, mean over seeds and each seed's. Batches: all whole "
         f"batches of {RELEASED_BATCH} consecutive test images of all seeds, the share that has so "
-        f"many hits: what that protocol can print, and how often. Data: {study['data']['label']}.",
+        f"many hits: what that protocol can print, and how often. Data: {study.data.label}.",
         ("row", "metric", "published", "whole test set", "last batch", "by seed", *_batch_heads()),
         tuple(rows),
     )
@@ -112,7 +114,7 @@ def _protocols(arm: Arm, metric: str) -> dict[str, Any]:
     last = 100 * hits[:, -RELEASED_BATCH:].mean(axis=1)
     spread = 100 * batch_distribution(hits, RELEASED_BATCH)
     return {
-        "whole test set": Measured(arm.estimate(metric), True),
+        "whole test set": measured(arm, METRICS[metric]),
         "last batch": f"{last.mean():.1f}",
         "by seed": ", ".join(f"{value:g}" for value in last),
         **{head: f"{share:.1f} %" for head, share in zip(_batch_heads(), spread, strict=True)},
@@ -120,7 +122,7 @@ def _protocols(arm: Arm, metric: str) -> dict[str, Any]:
 
 
 def _published_row(
-    table: PublishedTable, printed: PublishedRow, arm: Arm | None, study: dict[str, Any] | None
+    table: PublishedTable, printed: PublishedRow, arm: Arm | None, study: StudyRecord | None
 ) -> dict[str, Any]:
     quoted = f"quoted: {printed.quoted_from}" if printed.quoted_from else table.source
     row: dict[str, Any] = {"row": printed.name, "N published": printed.size, "source": quoted}
@@ -129,7 +131,7 @@ def _published_row(
         text = printed.printed[metric]
         value = round(scale * float(text), 6)
         # Columns are in percent: a fraction as printed, such as .93, is shown as 93.
-        row[f"published {PERCENT[metric]}"] = Printed(
+        row[f"published {_head(metric)}"] = Printed(
             text if table.unit == "percent" else f"{value:g}", value
         )
     if arm is None:
@@ -140,13 +142,13 @@ def _published_row(
     assert study is not None, "what is measured was measured in a study"
     row |= {"N measured": arm.sizes["train"], "test images": arm.sizes["test"]}
     for metric in table.metrics:
-        row[f"measured {PERCENT[metric]}"] = Measured(arm.estimate(metric), True)
-        row[f"verdict {PERCENT[metric]}"] = _verdict(arm, metric, printed, study)
+        row[f"measured {_head(metric)}"] = measured(arm, METRICS[metric])
+        row[f"verdict {_head(metric)}"] = _verdict(arm, metric, printed, study)
     return row
 
 
-def _verdict(arm: Arm, metric: str, printed: PublishedRow, study: dict[str, Any]) -> str:
-    source, profile = study["data"]["source"], study["profile"]
+def _verdict(arm: Arm, metric: str, printed: PublishedRow, study: StudyRecord) -> str:
+    source, profile = study.data.source, study.profile
     if source != "deepfashion":
         return f"not comparable ({source})"
     if profile != "paper":
@@ -154,7 +156,7 @@ def _verdict(arm: Arm, metric: str, printed: PublishedRow, study: dict[str, Any]
     if arm.sizes["test"] != printed.size:
         return f"not comparable ({arm.sizes['test']:,} test images)"
     variance = share_variance(printed.values[metric], _published_images(metric, printed))
-    margin = study["margin"] / 100
+    margin = study.margin / 100
     found = judge(arm.estimate(metric), printed.values[metric], variance, margin, cells())
     shown = f"{100 * found.difference:+.1f}"
     if np.isfinite(found.low):
@@ -162,8 +164,12 @@ def _verdict(arm: Arm, metric: str, printed: PublishedRow, study: dict[str, Any]
     return f"{found.verdict} ({shown})"
 
 
+def _head(metric: str) -> str:
+    return METRICS[metric].label
+
+
 def _published_images(metric: str, printed: PublishedRow) -> float:
-    """How many test images a published share is one of; for precision, those answered at all."""
+    """How many test images a published share is one of; for precision, those above 0.5."""
     size = float(printed.size or 0)
     if metric != "precision_pooled":
         return size
@@ -178,7 +184,7 @@ def _bounds(table: PublishedTable, arms: Sequence[Arm]) -> Iterator[dict[str, An
             "row": "always DeepFashion's commonest classes",
             "source": "computed from DeepFashion's class counts",
             **{
-                f"published {PERCENT[m]}": Printed(f"{100 * value:.2f}", round(100 * value, 2))
+                f"published {_head(m)}": Printed(f"{100 * value:.2f}", round(100 * value, 2))
                 for m, value in bound.items()
             },
         }
@@ -191,23 +197,25 @@ def _bounds(table: PublishedTable, arms: Sequence[Arm]) -> Iterator[dict[str, An
         return
     counts = np.array(largest.data["train_counts"], np.float64)
     labels = largest.read().predictions.labels.astype(np.int64)
-    answers = np.tile(counts / counts.sum(), (len(labels), 1))
+    frequencies = np.tile(counts / counts.sum(), (len(labels), 1))
+    outcomes = outcomes_of(frequencies, labels)
     yield {
         "row": NO_INFORMATION,
         "N measured": largest.data["images"]["train"],
         "test images": len(labels),
         "source": "computed from the training frequencies",
         **{
-            f"measured {PERCENT[m]}": Measured(_of_one_answer(m, answers, labels), True)
+            f"measured {_head(m)}": Measured(_of_constant(METRICS[m], outcomes), True)
             for m in table.metrics
         },
     }
 
 
-def _of_one_answer(metric: str, answers: np.ndarray, labels: np.ndarray) -> Estimate:
-    """A metric of an answer that no seed changes: only the test images vary."""
-    if metric not in DEPTHS:
-        return over_seeds([classification(answers, labels)[metric]])
-    hits, nan = int((ranks(answers, labels) < DEPTHS[metric]).sum()), float("nan")
-    low, high = wilson(hits, len(labels))
-    return Estimate(hits / len(labels), low, high, 0, len(labels), nan, nan, nan)
+def _of_constant(metric: Metric, outcomes: Outcomes) -> Estimate:
+    """A metric of predictions that no seed changes: only the test images vary."""
+    if metric.depth is None:
+        return over_seeds([value for value in [metric.score(outcomes)] if value is not None])
+    hits, n = int((outcomes.ranks < metric.depth).sum()), len(outcomes.ranks)
+    low, high = wilson(hits, n)
+    nan = float("nan")
+    return Estimate(hits / n, low, high, 0, n, nan, nan, nan)

@@ -10,13 +10,15 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.arms import Arm
-from bench.report.drawing import MOST_COLOURS, Figure, about, literal, set_style
+from bench.metrics.catalogue import ACCURACY
+from bench.report.drawing import MOST_COLOURS, Figure, literal
+from bench.store.studies import StudyRecord
 
 FEWEST_LEVELS = 3
 """Fewer numbers make no curve."""
 
 
-def by_level(study: dict[str, Any], arms: Sequence[Arm]) -> Iterator[Figure]:
+def by_level(study: StudyRecord, arms: Sequence[Arm]) -> Iterator[Figure]:
     """Accuracy along each axis of numbers of a crossed design, a line for the other axes' levels.
 
     Args:
@@ -27,22 +29,20 @@ def by_level(study: dict[str, Any], arms: Sequence[Arm]) -> Iterator[Figure]:
         A figure an axis with at least three numbers; none where lines would be too many to tell
         apart.
     """
-    for axis in study["axes"]:
-        levels = {
-            label: number for label in axis["levels"] if (number := _number(label)) is not None
-        }
-        if len(levels) < FEWEST_LEVELS or len(levels) < len(axis["levels"]):
+    for axis in study.axes if study.design.crossed else ():
+        levels = {label: number for label in axis.levels if (number := _number(label)) is not None}
+        if len(levels) < FEWEST_LEVELS or len(levels) < len(axis.levels):
             continue
-        rows = pd.DataFrame(_rows(axis["name"], levels, arms))
+        rows = pd.DataFrame(_rows(axis.name, levels, arms))
         if not rows.empty and rows["line"].nunique() <= MOST_COLOURS:
-            yield _curve(study, axis["name"], rows)
+            yield _curve(study, axis.name, rows)
 
 
 def _rows(axis: str, levels: dict[str, float], arms: Sequence[Arm]) -> Iterator[dict[str, Any]]:
     for arm in arms:
         if axis not in arm.levels or not arm.trials:
             continue
-        estimate = arm.estimate("accuracy")
+        estimate = arm.estimate(ACCURACY.name)
         others = [level for name, level in arm.levels.items() if name != axis]
         yield {
             "line": ", ".join(others) or "all",
@@ -54,8 +54,7 @@ def _rows(axis: str, levels: dict[str, float], arms: Sequence[Arm]) -> Iterator[
         }
 
 
-def _curve(study: dict[str, Any], axis: str, rows: pd.DataFrame) -> Figure:
-    set_style()
+def _curve(study: StudyRecord, axis: str, rows: pd.DataFrame) -> Figure:
     figure, drawing = plt.subplots(figsize=(8, 4.2))
     for line, part in rows.groupby("line", sort=False):
         part = part.sort_values(axis)  # noqa: PLW2901
@@ -76,10 +75,10 @@ def _curve(study: dict[str, Any], axis: str, rows: pd.DataFrame) -> Figure:
     seeds = sorted({int(count) for count in rows["seeds"]})
     counted = " to ".join(str(count) for count in dict.fromkeys((seeds[0], seeds[-1])))
     return Figure(
-        f"{study['name']}.by_{axis}",
+        f"{study.name}.by_{axis}",
         f"Accuracy along {axis}",
         f"Top-1 accuracy in percent (vertical) along {axis} (horizontal); mean over seeds (n = "
-        f"{counted}), bands: 95 % intervals over seeds and test images. {about(study)}",
+        f"{counted}), bands: 95 % intervals over seeds and test images.",
         figure,
         rows,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -12,12 +12,14 @@ import pandas as pd
 from bench.analysis.arms import Arm
 from bench.analysis.factors import Contrast, factor_effects
 from bench.analysis.intervals import over_seeds_and_images
-from bench.report.drawing import Figure, about, literal, set_style, settle
+from bench.metrics.catalogue import ACCURACY
+from bench.report.drawing import Figure, literal, settle
+from bench.store.studies import StudyRecord
 
 MOST_PAIRS = 6
 
 
-def interactions(study: dict[str, Any], arms: Sequence[Arm]) -> Figure | None:
+def interactions(study: StudyRecord, arms: Sequence[Arm]) -> Figure | None:
     """Mean accuracy by the levels of two factors, for the pairs that interact most.
 
     Args:
@@ -26,17 +28,17 @@ def interactions(study: dict[str, Any], arms: Sequence[Arm]) -> Figure | None:
 
     Returns:
         Data: `first factor`, `its level`, `second factor`, `its level there`, `accuracy` with its
-        `low` and `high` in percent, and the `arms` that it is the mean of. None where no
-        interaction can be told from main effects.
+        `low` and `high` in percent, and the `arms` that it is the mean of. None for a design
+        that does not cross its axes, or where no interaction can be told from main effects.
     """
-    levels = next((arm.levels for arm in arms if arm.name == study["control"]), {})
-    axes = {axis["name"]: axis["levels"] for axis in study["axes"] if axis["name"] in levels}
-    pairs = _strongest(factor_effects(arms, axes, levels, "accuracy"))
+    if not study.design.crossed:
+        return None
+    axes = study.control_axes()
+    pairs = _strongest(factor_effects(arms, axes, study.control_levels(), ACCURACY.name))
     rows = [row for pair in pairs for row in _means(pair, axes, arms)]
     if not rows:
         return None
     table = pd.DataFrame(rows)
-    set_style()
     columns = min(len(pairs), 3)
     lines = -(-len(pairs) // columns)
     figure, panels = plt.subplots(
@@ -57,9 +59,9 @@ def interactions(study: dict[str, Any], arms: Sequence[Arm]) -> Figure | None:
         "other factors as far as the cells that were run allow; bars: 95 % intervals over seeds "
         "and test images. Lines that are not parallel are an interaction. "
         f"The {len(pairs)} pairs of the largest interactions; sizes, tests and verdicts are in "
-        f"the table of factors. {about(study)}"
+        "the table of factors."
     )
-    return Figure(f"{study['name']}.interactions", "Interactions", caption, figure, table)
+    return Figure(f"{study.name}.interactions", "Interactions", caption, figure, table)
 
 
 def _strongest(contrasts: Sequence[Contrast]) -> list[tuple[str, str]]:
@@ -74,7 +76,7 @@ def _strongest(contrasts: Sequence[Contrast]) -> list[tuple[str, str]]:
 
 
 def _means(
-    pair: tuple[str, str], axes: dict[str, list[str]], arms: Sequence[Arm]
+    pair: tuple[str, str], axes: Mapping[str, Sequence[str]], arms: Sequence[Arm]
 ) -> list[dict[str, Any]]:
     one, other = pair
     rows = []
@@ -85,7 +87,7 @@ def _means(
                 for arm in arms
                 if (arm.levels.get(one), arm.levels.get(other)) == (level, beside)
                 and arm.trials
-                and (matrix := arm.matrix("accuracy")) is not None
+                and (matrix := arm.matrix(ACCURACY.name)) is not None
             ]
             if not found or len({matrix.shape for matrix in found}) > 1:
                 continue
@@ -106,13 +108,13 @@ def _means(
 
 
 def _draw(
-    panel: Any, pair: tuple[str, str], axes: dict[str, list[str]], table: pd.DataFrame
+    panel: Any, pair: tuple[str, str], axes: Mapping[str, Sequence[str]], table: pd.DataFrame
 ) -> None:
     one, other = pair
     of_pair = table[(table["first factor"] == one) & (table["second factor"] == other)]
     for number, beside in enumerate(axes[other]):
         rows = of_pair[of_pair["its level there"] == beside].set_index("its level")
-        rows = rows.reindex(axes[one])
+        rows = rows.reindex(list(axes[one]))
         # Side by side, so that one interval does not hide another.
         places = np.arange(len(rows)) + 0.08 * (number - (len(axes[other]) - 1) / 2)
         spread = [rows["accuracy"] - rows["low"], rows["high"] - rows["accuracy"]]

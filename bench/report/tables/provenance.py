@@ -12,15 +12,16 @@ from typing import Any
 import numpy as np
 
 from bench.analysis.arms import Arm, Trial
-from bench.cli.progress import duration
 from bench.paper.audit import Finding
 from bench.report.cells import Table
-from bench.store.trials import DIVERGED
+from bench.report.units import duration
+from bench.store.studies import RecordedTuning, StudyRecord
+from bench.store.trials import FailureKind
 
 NOT_RECORDED = "not recorded"
 
 
-def checklist_table(study: dict[str, Any], arms: Sequence[Arm]) -> Table | None:
+def checklist_table(study: StudyRecord, arms: Sequence[Arm]) -> Table | None:
     """The reproducibility checklist of a study, filled from what was recorded.
 
     Args:
@@ -32,7 +33,7 @@ def checklist_table(study: dict[str, Any], arms: Sequence[Arm]) -> Table | None:
         return None
     rows = [{"item": item, "answer": answer} for item, answer in _items(study, arms, trials)]
     return Table(
-        f"{study['name']}.checklist",
+        f"{study.name}.checklist",
         "Reproducibility checklist",
         "Items of the Machine Learning Reproducibility Checklist (Pineau et al. 2021), answered "
         "from the stored trials.",
@@ -42,13 +43,13 @@ def checklist_table(study: dict[str, Any], arms: Sequence[Arm]) -> Table | None:
 
 
 def _items(
-    study: dict[str, Any], arms: Sequence[Arm], trials: Sequence[Trial]
+    study: StudyRecord, arms: Sequence[Arm], trials: Sequence[Trial]
 ) -> Iterator[tuple[str, str]]:
     specs = [trial.spec for trial in trials]
     trained = [spec["train"] for spec in specs if spec.get("train")]
     yield "models", _listed(spec["model"]["kind"] for spec in specs if spec.get("model"))
     yield "parameters trained or kept above a frozen backbone", _range(trials, "parameters")
-    yield "data", f"{study['data']['label']}, fingerprint {study['data']['fingerprint'][:16]}"
+    yield "data", f"{study.data.label}, fingerprint {study.data.fingerprint[:16]}"
     for part in ("train", "val", "test"):
         counts = sorted({trial.data["images"][part] for trial in trials})
         yield f"{part} images", ", ".join(f"{count:,}" for count in counts)
@@ -59,9 +60,9 @@ def _items(
     yield "optimiser", _listed(train["optimizer"] for train in trained)
     for name in ("learning_rate", "batch_size", "epochs", "patience", "selection"):
         yield name.replace("_", " "), _listed(train.get(name) for train in trained)
-    yield "how hyper-parameters were chosen", _tuned(study)
-    yield "design", f"{study['design']}, {len(arms)} arms, control {study['control']}"
-    yield "seeds", ", ".join(str(seed) for seed in study["seeds"])
+    yield "how hyper-parameters were chosen", _tuned(study.tuning)
+    yield "design", f"{study.design}, {len(arms)} arms, control {study.control}"
+    yield "seeds", ", ".join(str(seed) for seed in study.seeds)
     yield "evaluation", _settings(specs, "eval", ("protocol", "precision_recall"))
     yield "intervals", "95 %, over seeds and test images; p-values corrected by Holm's method"
     seconds = [trial.timings["total"] for trial in trials if "total" in trial.timings]
@@ -82,21 +83,20 @@ def _items(
             f"{arm.name}, seed {seed}"
             for arm in arms
             for seed, failure in arm.failed.items()
-            if (failure.kind == DIVERGED) == diverged
+            if (failure.kind == FailureKind.DIVERGED) == diverged
         }
         yield what, ", ".join(sorted(named)) or "none"
     missing = sum(arm.planned - len(arm.trials) - len(arm.failed) for arm in arms)
     yield "trials still missing", f"{missing:,}"
 
 
-def _tuned(study: dict[str, Any]) -> str:
-    tuning = study.get("tuning")
+def _tuned(tuning: RecordedTuning | None) -> str:
     if tuning is None:
         return "as the study says; none was tuned here"
     return (
-        f"{', '.join(tuning['space'])} by {tuning['algorithm']} search (KerasTuner), the same "
-        f"budget for every arm, judged by {tuning['metric']} on the validation images at seeds "
-        f"{', '.join(str(seed) for seed in tuning['seeds'])}; the others as the study says"
+        f"{', '.join(tuning.space)} by {tuning.algorithm} search (KerasTuner), the same "
+        f"budget for every arm, judged by {tuning.metric} on the validation images at seeds "
+        f"{', '.join(str(seed) for seed in tuning.seeds)}; the others as the study says"
     )
 
 

@@ -7,15 +7,10 @@ import numpy as np
 import pytest
 
 from bench.data.manifest import Manifest
-from bench.metrics.values import (
-    GateStatistics,
-    classification,
-    mean_position_error,
-    normalised_error,
-    ranks,
-    scored,
-    scored_rows,
-)
+from bench.metrics.catalogue import classification, scored
+from bench.metrics.classification import ranks, scored_rows
+from bench.metrics.gates import GateStatistics
+from bench.metrics.landmarks import mean_position_error, normalised_error
 
 
 def random_answers() -> tuple[np.ndarray, np.ndarray]:

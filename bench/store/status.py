@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from bench.store.trials import CRASHED, DIVERGED, Store
-from bench.tuning.winners import searched_trials
+from bench.store.studies import StudyRecord, searched_trials
+from bench.store.trials import FailureKind, Store
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class StudyStatus:
     @property
     def diverged(self) -> int:
         """Trials whose loss became NaN or infinite."""
-        return sum(error.kind == DIVERGED for error in self.errors)
+        return sum(error.kind == FailureKind.DIVERGED for error in self.errors)
 
     @property
     def failed(self) -> int:
@@ -86,28 +86,24 @@ def study_status(store: Store) -> list[StudyStatus]:
     return [_status(store, study) for study in store.studies()]
 
 
-def _status(store: Store, study: dict[str, Any]) -> StudyStatus:
-    names = searched_trials(store, study) | {
-        identity: f"{arm['name']}, seed {seed}"
-        for arm in study["arms"]
-        for seed, identity in arm["trials"].items()
-    }
+def _status(store: Store, study: StudyRecord) -> StudyStatus:
+    names = searched_trials(store, study) | study.trial_names()
     left = [identity for identity in names if not store.has(identity)]
     attempts = {identity: store.failures(identity) for identity in left}
     errors = tuple(
         TrialFailure(
             identity,
             names[identity],
-            failures[-1].get("kind", CRASHED),
+            failures[-1].get("kind", FailureKind.CRASHED),
             failures[-1]["error"],
         )
         for identity, failures in attempts.items()
         if failures
     )
     return StudyStatus(
-        study=study["name"],
-        profile=study["profile"],
-        data=study["data"]["label"],
+        study=study.name,
+        profile=study.profile,
+        data=study.data.label,
         trials=len(names),
         done=len(names) - len(left),
         missing=len(left) - len(errors),

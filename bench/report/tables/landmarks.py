@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bench.analysis.arms import Arm
-from bench.analysis.landmarks import THRESHOLDS, estimate, placed
+from bench.analysis.landmarks import THRESHOLDS, estimate, predicted_landmarks
 from bench.data.manifest import CLOTHES_TYPES, LANDMARKS
+from bench.metrics.catalogue import LANDMARK_ERROR
 from bench.paper.published import PublishedRow, PublishedTable, published
 from bench.report.cells import Measured, Printed, Table
 from bench.store.record import Landmarks
+from bench.store.studies import StudyRecord
 
 QUOTED = ("landmark_error", "landmark_detection")
 """Published tables of landmarks, none of them measured here."""
@@ -35,47 +37,43 @@ BY_LANDMARK: dict[str, dict[str, Any]] = {
     **{name.capitalize(): {"kind": kind} for kind, name in CLOTHES_TYPES.items()},
 }
 
-HEADS = {
-    "landmark_ne": "NE",
-    "pck_upper": "PCK@0.2 % upper",
-    "pck_lower": "PCK@0.2 % lower",
-    "pck_full_body": "PCK@0.2 % full body",
-}
-"""Metrics of the published tables, and their column heads."""
-
-ASKED: dict[str, dict[str, Any]] = {
-    "landmark_ne": {},
+PUBLISHED: dict[str, tuple[str, dict[str, Any]]] = {
+    LANDMARK_ERROR.name: (LANDMARK_ERROR.short, {}),
     **{
-        f"pck_{name.replace(' ', '_')}": {"size": "garment", "threshold": 0.2, "kind": kind}
+        f"pck_{name.replace(' ', '_')}": (
+            f"PCK@0.2 % {name}",
+            {"size": "garment", "threshold": 0.2, "kind": kind},
+        )
         for kind, name in CLOTHES_TYPES.items()
     },
 }
-"""What each of these metrics estimates."""
+"""Metric of the published tables -> its column head, and what is estimated."""
 
 
-def landmark_tables(study: dict[str, Any], arms: Sequence[Arm]) -> Iterator[Table]:
+def landmark_tables(study: StudyRecord, arms: Sequence[Arm]) -> Iterator[Table]:
     """A study's tables of landmarks; none for a study without them.
 
     Args:
         study: The study's record.
         arms: Its arms as measured.
     """
-    ordered = sorted(arms, key=lambda arm: arm.name != study["control"])
-    able = [arm for arm in ordered if any(t.errors is not None for t in arm.trials.values())]
+    ordered = sorted(arms, key=lambda arm: arm.name != study.control)
+    able = [arm for arm in ordered if arm.has_landmarks]
     detection, by_landmark = [], []
     systems: dict[str, tuple[str, list[Landmarks], float | None]] = {}
     for arm in able[:MOST_ARMS]:
-        puts = placed(arm)  # of one arm at a time: a large study's would not fit into memory
-        if not puts:
+        # One arm at a time: a large study's landmarks would not fit into memory.
+        by_seed = predicted_landmarks(arm)
+        if not by_seed:
             continue
-        detection.append(_row(arm, puts, DETECTION))
-        by_landmark.append(_row(arm, puts, BY_LANDMARK))
+        detection.append(_row(arm, by_seed, DETECTION))
+        by_landmark.append(_row(arm, by_seed, BY_LANDMARK))
         trial = next(iter(arm.trials.values()))
         system = str(trial.spec.get("model", {}).get("kind"))
-        systems.setdefault(system, (arm.name, puts, trial.data.get("mean_position_error")))
+        systems.setdefault(system, (arm.name, by_seed, trial.data.get("mean_position_error")))
     if not detection:
         return
-    name, left_out = study["name"], len(able) - MOST_ARMS
+    name, left_out = study.name, len(able) - MOST_ARMS
     more = f" {left_out} arms more are not shown." if left_out > 0 else ""
     yield Table(
         f"{name}.detection",
@@ -102,43 +100,45 @@ def landmark_tables(study: dict[str, Any], arms: Sequence[Arm]) -> Iterator[Tabl
             yield _beside_published(study, list(systems.values()), published()[key])
 
 
-def _row(arm: Arm, puts: Sequence[Landmarks], asked: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def _row(
+    arm: Arm, by_seed: Sequence[Landmarks], columns: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
     """An arm's estimates, those of a share in percent."""
     return {"arm": arm.name} | {
-        head: Measured(estimate(puts, **wanted), "threshold" in wanted)
-        for head, wanted in asked.items()
+        head: Measured(estimate(by_seed, **what), "threshold" in what)
+        for head, what in columns.items()
     }
 
 
 def _beside_published(
-    study: dict[str, Any],
+    study: StudyRecord,
     systems: Sequence[tuple[str, Sequence[Landmarks], float | None]],
     table: PublishedTable,
 ) -> Table:
     """What one arm of each system scores beside figures that are quoted."""
     scale = 1.0 if table.key == "landmark_error" else 100.0
-    heads = {metric: HEADS[metric] for metric in table.metrics}
-    here = f"measured here, on {study['data']['label']}"
+    columns = {metric: PUBLISHED[metric] for metric in table.metrics}
+    here = f"measured here, on {study.data.label}"
     rows: list[dict[str, Any]] = [
         {"row": name, "source": here}
-        | {head: Measured(estimate(puts, **ASKED[m]), scale != 1) for m, head in heads.items()}
-        for name, puts, _ in systems
+        | {head: Measured(estimate(by_seed, **what), scale != 1) for head, what in columns.values()}
+        for name, by_seed, _ in systems
     ]
     bound = systems[0][2]
-    if bound is not None and "landmark_ne" in heads:
+    if bound is not None and LANDMARK_ERROR.name in columns:
         rows.append(
-            {"row": "always the mean position", heads["landmark_ne"]: bound, "source": here}
+            {"row": "always the mean position", LANDMARK_ERROR.short: bound, "source": here}
         )
     rows += [
         {"row": row.name, "source": f"quoted: {row.quoted_from}"}
-        | {head: _printed(row, metric, scale) for metric, head in heads.items()}
+        | {head: _printed(row, metric, scale) for metric, (head, _) in columns.items()}
         for row in table.rows
     ]
     return Table(
-        f"{study['name']}.{table.key}",
+        f"{study.name}.{table.key}",
         table.title,
         table.note,
-        ("row", *heads.values(), "source"),
+        ("row", *(head for head, _ in columns.values()), "source"),
         tuple(rows),
     )
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bench.analysis.arms import ALPHA, DEPTHS, Arm
+from bench.analysis.arms import ALPHA, Arm
 from bench.analysis.intervals import Estimate
 from bench.analysis.mcnemar import ImageEffect, image_effects
-from bench.analysis.paired import compared, paired_answers, shared_seeds
+from bench.analysis.paired import compared, paired_results, shared_seeds
 from bench.analysis.superiority import superiority
 from bench.analysis.tails import TailEffect, tail_effects
+from bench.metrics.catalogue import ACCURACY, COMPARED, TOP_K
 from bench.report.cells import Measured, Table
-from bench.report.tables import EFFECTS
 
 MOST_NAMES = 10
 """A note names no more classes than these and counts the rest."""
@@ -76,17 +76,17 @@ def images_table(name: str, arms: Sequence[Arm], control: str) -> Table | None:
         None where no arm shares a finished seed with the control.
     """
     rows = []
-    for metric, head in EFFECTS.items():
+    for metric in COMPARED.values():
         by_image = (
-            {effect.arm: effect for effect in image_effects(arms, control, metric)}
-            if metric in DEPTHS
+            {effect.arm: effect for effect in image_effects(arms, control, metric.name)}
+            if metric.name in TOP_K
             else {}
         )
-        for effect in superiority(arms, control, metric):
+        for effect in superiority(arms, control, metric.name):
             rows.append(
                 {
                     "arm": effect.arm,
-                    "metric": head,
+                    "metric": metric.short,
                     **_by_image(by_image.get(effect.arm)),
                     "seeds won %": Measured(effect.share, True),
                     "paired seeds": effect.share.seeds,
@@ -158,6 +158,6 @@ def _left_out(arms: Sequence[Arm], control: str) -> str:
     names = [
         arm.name
         for arm, baseline in compared(arms, control)
-        if shared_seeds(arm, baseline) and paired_answers(arm, baseline, "accuracy") is None
+        if shared_seeds(arm, baseline) and paired_results(arm, baseline, ACCURACY.name) is None
     ]
     return f" Tested on other images, so not compared by them: {', '.join(names)}." if names else ""

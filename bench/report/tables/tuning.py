@@ -8,33 +8,34 @@ from typing import Any
 
 from bench.analysis.arms import Arm
 from bench.analysis.tuning import FEWEST_PROPOSALS, coordinate, importances
-from bench.report.cells import Measured, Table, Trials
+from bench.metrics.catalogue import METRICS
+from bench.report.cells import Table, Trials
 from bench.report.drawing import count
-from bench.report.tables import PERCENT
+from bench.report.tables.arms import measured
 from bench.store.searches import Search
+from bench.store.studies import RecordedTuning, StudyRecord
 from bench.study.tuning import EPOCHS
 
-Searches = Mapping[str, Search]
 EDGE = 0.02
 """A best setting within this share of a range's end says that the range is too narrow."""
 
 
-def tuning_tables(study: dict[str, Any], searches: Searches, arms: Sequence[Arm]) -> list[Table]:
+def tuning_tables(study: StudyRecord, arms: Sequence[Arm]) -> list[Table]:
     """Each arm's best setting beside its test, and the importance of each setting.
 
     Args:
         study: Its record.
-        searches: Its searches by arm; empty for a study that is not tuned.
-        arms: Its arms as measured.
+        arms: Its arms as measured, with their searches.
     """
-    if not searches:
+    tuned = [(arm, arm.search) for arm in arms if arm.search is not None]
+    if study.tuning is None or not tuned:
         return []
-    tables = [_winners(study, searches, arms)]
-    rows = list(_importance_rows(study, searches))
+    tables = [_winners(study.name, study.tuning, tuned)]
+    rows = list(_importance_rows(study.tuning, tuned))
     if rows:
         tables.append(
             Table(
-                f"{study['name']}.importance",
+                f"{study.name}.importance",
                 "Importance of each setting",
                 "Loss of R² of a random forest, fitted to an arm's proposals, when a setting's "
                 "values are shuffled among them (permutation importance, mean and standard "
@@ -48,32 +49,29 @@ def tuning_tables(study: dict[str, Any], searches: Searches, arms: Sequence[Arm]
     return tables
 
 
-def _winners(study: dict[str, Any], searches: Searches, arms: Sequence[Arm]) -> Table:
-    metric = study["tuning"]["metric"]
-    percent = metric in PERCENT
-    head = PERCENT.get(metric, metric)
-    validation, test = f"validation {head}", f"test {head}"
+def _winners(name: str, tuning: RecordedTuning, tuned: Sequence[tuple[Arm, Search]]) -> Table:
+    metric = METRICS[tuning.metric]
+    validation, test = f"validation {metric.label}", f"test {metric.label}"
     rows: list[dict[str, Any]] = []
-    for arm in arms:
-        search = searches.get(arm.name)
-        if search is None:
-            continue
+    for arm, search in tuned:
         best = search.best() if search.complete else None
-        score = None if best is None or best.score is None else best.score
+        score: float | str | None = None if best is None else best.score
+        if isinstance(score, float) and metric.percent:
+            score = f"{metric.scale * score:.1f}"
         rows.append(
             {
                 "arm": arm.name,
                 "setting": "–" if best is None else _point(best.values, best.epochs),
                 "proposals": _counts(search),
                 "epochs": search.spent,
-                validation: None if score is None else f"{100 * score:.1f}" if percent else score,
-                test: Measured(arm.estimate(metric), percent),
+                validation: score,
+                test: measured(arm, metric),
             }
         )
     return Table(
-        f"{study['name']}.tuned",
+        f"{name}.tuned",
         "Each arm at its best",
-        f"{how_tuned(study)} The validation score is that of the best of many, and so too good; "
+        f"{how_tuned(tuning)} The validation score is that of the best of many, and so too good; "
         "the test is at seeds that no proposal has seen, on images that were not looked at before "
         "every arm's setting was fixed, with a 95 % interval over seeds and test images.",
         ("arm", "setting", "proposals", "epochs", validation, test),
@@ -81,13 +79,12 @@ def _winners(study: dict[str, Any], searches: Searches, arms: Sequence[Arm]) -> 
     )
 
 
-def how_tuned(study: dict[str, Any]) -> str:
+def how_tuned(tuning: RecordedTuning) -> str:
     """How a study was tuned, in a sentence."""
-    tuning = study["tuning"]
-    seeds = ", ".join(str(seed) for seed in tuning["seeds"])
+    seeds = ", ".join(str(seed) for seed in tuning.seeds)
     return (
-        f"{tuning['algorithm'].capitalize()} search by KerasTuner, the same budget for every arm; "
-        f"proposals are judged by {tuning['metric']} on the validation images, mean over tuning "
+        f"{tuning.algorithm.capitalize()} search by KerasTuner, the same budget for every arm; "
+        f"proposals are judged by {tuning.metric} on the validation images, mean over tuning "
         f"seeds {seeds}."
     )
 
@@ -111,14 +108,16 @@ def short(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _importance_rows(study: dict[str, Any], searches: Searches) -> Iterator[dict[str, Any]]:
-    for arm, search in searches.items():
+def _importance_rows(
+    tuning: RecordedTuning, tuned: Sequence[tuple[Arm, Search]]
+) -> Iterator[dict[str, Any]]:
+    for arm, search in tuned:
         # A point that was proposed twice is one observation.
         whole = list({p.trials: p for p in reversed(search.whole())}.values())
         scores = [float("nan") if p.score is None else p.score for p in whole]
-        for found in importances([p.values for p in whole], scores, study["tuning"]["space"]):
+        for found in importances([p.values for p in whole], scores, tuning.space):
             yield {
-                "arm": arm,
+                "arm": arm.name,
                 "setting": found.path,
                 "importance": found.mean,
                 "deviation": found.spread,
@@ -126,17 +125,18 @@ def _importance_rows(study: dict[str, Any], searches: Searches) -> Iterator[dict
             }
 
 
-def tuning_warnings(study: dict[str, Any], searches: Searches) -> Iterator[str]:
+def tuning_warnings(study: StudyRecord, arms: Sequence[Arm]) -> Iterator[str]:
     """What a reader must know of a study's searches.
 
     Args:
         study: Its record.
-        searches: Its searches by arm; empty for a study that is not tuned.
+        arms: Its arms as measured, with their searches.
     """
-    tuning = study.get("tuning")
+    tuning = study.tuning
     if tuning is None:
         return
-    for arm in tuning["searches"]:
+    searches = {arm.name: arm.search for arm in arms if arm.search is not None}
+    for arm in tuning.searches:
         search = searches.get(arm)
         if search is None or not search.complete:
             done = 0 if search is None else sum(p.answered for p in search.proposals)
@@ -154,7 +154,7 @@ def tuning_warnings(study: dict[str, Any], searches: Searches) -> Iterator[str]:
                 f"{arm}: {repeated} of {count(len(search.proposals), 'proposal')} repeated an "
                 "earlier one, and told nothing new."
             )
-        for path, value in _at_an_edge(tuning["space"], search):
+        for path, value in _at_an_edge(tuning.space, search):
             yield (
                 f"{arm}: the best {path}, {short(value)}, lies at the end of its range; the best "
                 "there is may lie beyond."
@@ -168,7 +168,7 @@ def tuning_warnings(study: dict[str, Any], searches: Searches) -> Iterator[str]:
         )
     if not early and len({search.spent for search in complete.values()}) > 1:
         yield "The arms had the same number of proposals, and not the same number of epochs."
-    if tuning["algorithm"] == "hyperband":
+    if tuning.algorithm == "hyperband":
         whole = next(iter(searches.values()), None)
         stopped = 0 if whole is None else len(whole.proposals) - len(whole.whole())
         yield (

@@ -13,9 +13,10 @@ from matplotlib.patheffects import withStroke
 
 from bench.data.images import UnreadableImage, decode, stored_size
 from bench.data.tree import is_inside
-from bench.metrics.values import trained_landmarks
+from bench.metrics.landmarks import trained_landmarks
 from bench.report.drawing import literal
 from bench.store.record import Landmarks
+from bench.store.studies import StudyRecord
 
 TRUE, PREDICTED = "#0173b2", "#de8f05"
 """Colours of what is true and of what is predicted."""
@@ -39,7 +40,7 @@ class Photo:
     fault: str = ""
 
 
-def read_photo(study: dict[str, Any], image: str) -> Photo:
+def read_photo(study: StudyRecord, image: str) -> Photo:
     """An image of the study's data; never fails.
 
     Args:
@@ -48,7 +49,7 @@ def read_photo(study: dict[str, Any], image: str) -> Photo:
             or by a link, is not opened.
     """
     unseen = (DRAWN_SIDE, DRAWN_SIDE)
-    root = study["data"].get("root")
+    root = study.data.root
     if not root:
         return Photo(None, unseen, "the study's record does not say where its images lie")
     try:
@@ -83,25 +84,25 @@ def draw_photo(axis: Any, photo: Photo) -> None:
     bare(axis)
 
 
-def draw_landmarks(axis: Any, photo: Photo, put: Landmarks | None, at: int | None) -> None:
+def draw_landmarks(axis: Any, photo: Photo, landmarks: Landmarks | None, row: int | None) -> None:
     """Rings at the true places, crosses at the predicted ones, joined; the visible ones only.
 
     Args:
         axis: Axes that the image is drawn on.
         photo: The image.
-        put: A trial's landmarks; None draws nothing.
-        at: The image's row among them; None draws nothing.
+        landmarks: A trial's landmarks; None draws nothing.
+        row: The image's row among them; None draws nothing.
     """
-    if put is None or at is None:
+    if landmarks is None or row is None:
         return
     width, height = photo.size
     # A margin, so that a mark on the image's edge is seen whole.
     axis.set(xlim=(-0.04 * width, 1.04 * width), ylim=(1.04 * height, -0.04 * height))
     for spine in axis.spines.values():
         spine.set_visible(False)
-    seen = trained_landmarks(put.visibility[at])
-    true = put.true[at][seen] * photo.size
-    predicted = put.predicted[at][seen] * photo.size
+    seen = trained_landmarks(landmarks.visibility[row])
+    true = landmarks.true[row][seen] * photo.size
+    predicted = landmarks.predicted[row][seen] * photo.size
     halo = [withStroke(linewidth=3.2, foreground="white")]
     for one, other in zip(true, predicted, strict=True):
         axis.plot(*np.stack([one, other]).T, color="0.2", lw=1, path_effects=halo)
