@@ -20,6 +20,7 @@ from bench.errors import BenchError
 from bench.metrics.catalogue import classification
 from bench.paper.published import no_information, published
 from bench.report.page import write_report
+from bench.report.reuse import read_manifest
 from bench.store.record import Landmarks, Predictions, TrialRecord
 from bench.store.studies import RecordedData, StudyRecord
 from bench.store.trials import Store
@@ -183,6 +184,15 @@ def test_the_page_is_self_contained_and_harmless(store: Store, tmp_path: Path) -
     figures = sorted(path.name for path in (tmp_path / "report" / "figures").glob("*.png"))
     assert "gates.effects.png" in figures and "tables.category_loss.png" in figures
     assert all((tmp_path / "report" / "figures" / f).with_suffix(".svg").exists() for f in figures)
+
+
+def test_every_figures_caption_ends_with_data_and_profile(store: Store, tmp_path: Path) -> None:
+    write_report(store, tmp_path / "report", ["gates"])
+    manifest = read_manifest(tmp_path / "report")
+    assert manifest is not None and len(manifest.figures["gates"]) > 5
+    for figure in manifest.figures["gates"]:
+        assert figure["caption"].endswith("Data: phantom (not DeepFashion); profile laptop.")
+        assert figure["caption"].count("Data: ") == 1
 
 
 def test_a_ledger_study_ranks_its_rows_and_names_those_without_a_difference(
