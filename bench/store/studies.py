@@ -1,13 +1,16 @@
 """A study's record: which trials its arms are made of, and what the report says of it.
 
-Written out key by key: what a file of `results/studies/` holds is what stands here.
+The fields of these classes are the keys of a file of `results/studies/`.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AfterValidator, TypeAdapter, ValidationError
 
 from bench.store.searches import Search, read_search, search_path
 from bench.study.budget import Budget
@@ -19,7 +22,15 @@ if TYPE_CHECKING:
 STUDY_RECORD = 3
 """Version of a study's record; raised whenever its keys change."""
 
-_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.=, -]*")
+
+def _plain(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.=, -]*", name):
+        raise ValueError("is no plain file name")
+    return name
+
+
+FileName = Annotated[str, AfterValidator(_plain)]
+"""Names become paths: no record may lead out of the store by one."""
 
 
 @dataclass(frozen=True)
@@ -35,27 +46,8 @@ class RecordedArm:
 
     name: str
     levels: dict[str, str]
-    trials: dict[int, str]
+    trials: dict[int, FileName]
     against: str | None = None
-
-    @classmethod
-    def from_json(cls, plain: dict[str, Any]) -> RecordedArm:
-        """An arm from its part of a record."""
-        return cls(
-            trials={int(seed): _file_name(i) for seed, i in plain["trials"].items()},
-            name=plain["name"],
-            levels=plain["levels"],
-            against=plain.get("against"),
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """Its part of the record."""
-        return {
-            "name": self.name,
-            "levels": self.levels,
-            "against": self.against,
-            "trials": {str(seed): identity for seed, identity in self.trials.items()},
-        }
 
 
 @dataclass(frozen=True)
@@ -64,15 +56,6 @@ class RecordedAxis:
 
     name: str
     levels: tuple[str, ...]
-
-    @classmethod
-    def from_json(cls, plain: dict[str, Any]) -> RecordedAxis:
-        """An axis from its part of a record."""
-        return cls(plain["name"], tuple(plain["levels"]))
-
-    def to_json(self) -> dict[str, Any]:
-        """Its part of the record."""
-        return {"name": self.name, "levels": list(self.levels)}
 
 
 @dataclass(frozen=True)
@@ -95,48 +78,13 @@ class RecordedData:
     class_counts: tuple[int, ...] | None = None
     class_names: tuple[str, ...] | None = None
 
-    @classmethod
-    def from_json(cls, plain: dict[str, Any]) -> RecordedData:
-        """The data from its part of a record."""
-        counts, names = plain.get("class_counts"), plain.get("class_names")
-        return cls(
-            source=plain["source"],
-            label=plain["label"],
-            fingerprint=plain["fingerprint"],
-            root=plain.get("root"),
-            class_counts=None if counts is None else tuple(counts),
-            class_names=None if names is None else tuple(names),
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """Its part of the record; what an older record lacks stays out."""
-        counts, names = self.class_counts, self.class_names
-        found = {
-            "source": self.source,
-            "label": self.label,
-            "fingerprint": self.fingerprint,
-            "root": self.root,
-            "class_counts": None if counts is None else list(counts),
-            "class_names": None if names is None else list(names),
-        }
-        return {key: value for key, value in found.items() if value is not None}
-
 
 @dataclass(frozen=True)
 class RecordedSearch:
     """An arm's search: its identity, and what it may spend."""
 
-    id: str
+    id: FileName
     budget: Budget
-
-    @classmethod
-    def from_json(cls, plain: dict[str, Any]) -> RecordedSearch:
-        """A search from its part of a record."""
-        return cls(_file_name(plain["id"]), Budget.from_json(plain["budget"]))
-
-    def to_json(self) -> dict[str, Any]:
-        """Its part of the record."""
-        return {"id": self.id, "budget": self.budget.to_json()}
 
 
 @dataclass(frozen=True)
@@ -163,35 +111,6 @@ class RecordedTuning:
     space: dict[str, dict[str, Any]]
     searches: dict[str, RecordedSearch]
 
-    @classmethod
-    def from_json(cls, plain: dict[str, Any]) -> RecordedTuning:
-        """The tuning from its part of a record."""
-        return cls(
-            algorithm=plain["algorithm"],
-            metric=plain["metric"],
-            direction=plain["direction"],
-            seeds=tuple(plain["seeds"]),
-            seed=plain["seed"],
-            factor=plain["factor"],
-            space=plain["space"],
-            searches={
-                arm: RecordedSearch.from_json(search) for arm, search in plain["searches"].items()
-            },
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """Its part of the record."""
-        return {
-            "algorithm": self.algorithm,
-            "metric": self.metric,
-            "direction": self.direction,
-            "seeds": list(self.seeds),
-            "seed": self.seed,
-            "factor": self.factor,
-            "space": self.space,
-            "searches": {arm: search.to_json() for arm, search in self.searches.items()},
-        }
-
 
 @dataclass(frozen=True)
 class StudyRecord:
@@ -216,7 +135,7 @@ class StudyRecord:
         tuning: How its arms were tuned; None where they were taken as they are.
     """
 
-    name: str
+    name: FileName
     title: str
     description: str
     profile: str
@@ -238,53 +157,27 @@ class StudyRecord:
         """A study from its record.
 
         Raises:
-            ValueError: A key is missing, or a name in it is no plain file name: names become
-                paths, and no record may lead out of the store by one.
+            ValueError: A key is missing, or a value is not what it should be; with its place.
         """
         try:
-            return cls(
-                name=_file_name(plain["name"]),
-                arms=tuple(RecordedArm.from_json(arm) for arm in plain["arms"]),
-                title=plain["title"],
-                description=plain["description"],
-                profile=plain["profile"],
-                profile_description=plain["profile_description"],
-                data=RecordedData.from_json(plain["data"]),
-                design=DesignKind(plain["design"]),
-                axes=tuple(RecordedAxis.from_json(axis) for axis in plain["axes"]),
-                control=plain["control"],
-                seeds=tuple(plain["seeds"]),
-                reproduces=tuple(plain["reproduces"]),
-                margin=plain["margin"],
-                bench_version=plain["bench_version"],
-                semantics=plain["semantics"],
-                tuning=RecordedTuning.from_json(plain["tuning"]) if "tuning" in plain else None,
-            )
-        except KeyError as error:
-            raise ValueError(f"it lacks {error}") from None
-        except (TypeError, AttributeError):
-            raise ValueError("it is no study's record") from None
+            return _form().validate_python(plain)
+        except ValidationError as error:
+            # A value that is wrong says more than a key that is missing.
+            faults = sorted(error.errors(), key=lambda fault: fault["type"] == "missing")
+            *above, last = map(str, faults[0]["loc"] or ("it",))
+            within = f" in {'.'.join(above)}" if above else ""
+            if faults[0]["type"] == "missing":
+                raise ValueError(f"it lacks '{last}'{within}") from None
+            found = f"{faults[0]['msg']}; found {faults[0]['input']!r:.60}"
+            raise ValueError(f"'{last}'{within}: {found}") from None
 
     def to_json(self) -> dict[str, Any]:
-        """The record, without its checksum."""
-        return {
-            "record": STUDY_RECORD,
-            "name": self.name,
-            "title": self.title,
-            "description": self.description,
-            "profile": self.profile,
-            "profile_description": self.profile_description,
-            "data": self.data.to_json(),
-            "design": self.design.value,
-            "axes": [axis.to_json() for axis in self.axes],
-            "control": self.control,
-            "seeds": list(self.seeds),
-            "reproduces": list(self.reproduces),
-            "margin": self.margin,
-            "arms": [arm.to_json() for arm in self.arms],
-            "bench_version": self.bench_version,
-            "semantics": self.semantics,
-        } | ({} if self.tuning is None else {"tuning": self.tuning.to_json()})
+        """The record, without its checksum; what an older record's data lacks stays out."""
+        plain: dict[str, Any] = {"record": STUDY_RECORD, **_form().dump_python(self, mode="json")}
+        plain["data"] = {key: value for key, value in plain["data"].items() if value is not None}
+        if self.tuning is None:
+            del plain["tuning"]
+        return plain
 
     def trial_names(self) -> dict[str, str]:
         """Identity -> name of each trial of its arms, such as `gate=none, seed 2`."""
@@ -309,10 +202,10 @@ class StudyRecord:
         return sorted({search.id for search in searches.values()})
 
 
-def _file_name(name: Any) -> str:
-    if not (isinstance(name, str) and _PLAIN.fullmatch(name)):
-        raise ValueError("a name in it is no plain file name")
-    return name
+@cache
+def _form() -> TypeAdapter[StudyRecord]:
+    """What a record is in JSON: the fields of the classes above."""
+    return TypeAdapter(StudyRecord)
 
 
 def study_searches(store: Store, study: StudyRecord) -> dict[str, Search]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 from bench.study.space import grid_size, space_of
 from bench.study.trial import TrialSpec
@@ -24,11 +23,6 @@ class Budget:
     proposals: int | None
     epochs: int | None
     passes: int = 0
-
-    @classmethod
-    def from_json(cls, plain: dict[str, Any]) -> Budget:
-        """A budget from a search's or a study's record."""
-        return cls(plain["proposals"], plain["epochs"], plain["passes"])
 
     def to_json(self) -> dict[str, int | None]:
         """Its part of a record, and of what identifies a search."""

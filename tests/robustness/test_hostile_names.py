@@ -22,10 +22,13 @@ from bench.cli.progress import TrialDisplay, phase_bar
 from bench.data.sources import open_source
 from bench.errors import BenchError
 from bench.files.atomic import write_json
-from bench.store.plan import data_label
+from bench.store.plan import PlannedTrial, data_label
 from bench.store.status import StudyStatus, TrialFailure
 from bench.store.studies import STUDY_RECORD
 from bench.store.trials import Store
+from bench.study.overlays import base_overlays, stacked
+from bench.study.trial import TrialSpec
+from bench.train.status import TrialStatus
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b31m\r\b\u202e[red]x[/] [link=file:///etc/passwd]y[/link]"
 OWN_STYLE = re.compile(r"\x1b\[[0-9;?]*[mKAhl]")
@@ -74,9 +77,11 @@ def test_a_live_display_shows_no_strangers_escapes(console: SafeConsole) -> None
     with phase_bar(console) as say:
         say(escape(HOSTILE), 1, 2)
         say(escape(HOSTILE), 2, 2)
-    with TrialDisplay(console, 1, 0, {"0": f"{HOSTILE}[/x]"}) as display:
-        display.event("0", "started")
-        display.event("0", "failed")
+    spec = TrialSpec.model_validate(stacked(base_overlays("prior", "smoke", None)))
+    trial = PlannedTrial("0", f"{HOSTILE}[/x]", 0, spec, stored=False)
+    with TrialDisplay(console, 1, 0) as display:
+        display.event(trial, TrialStatus.STARTED)
+        display.event(trial, TrialStatus.FAILED)
     assert acts(shown(console)) == "" and "\\x1b]0;owned" in shown(console)
 
 
