@@ -51,7 +51,7 @@ def main() -> None:
         design = resolve(
             StudyRequest(file, profile="laptop", settings=settings),
             asked.cache,
-            draw=lambda phase, done, total: None,
+            generate=lambda phase, done, total: None,
         )
     compiled = Compiled()
     scores: dict[tuple[str, str], list[list[float]]] = {}

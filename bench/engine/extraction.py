@@ -137,7 +137,7 @@ def away_from_home(config: WorkerConfig) -> WorkerConfig:
     """A config on a machine other than that of the results folder.
 
     The cache is this machine's own: `BENCH_CACHE`, or the same path as at home. The data must lie
-    at the same path, but for the phantom, which is drawn where it is missing.
+    at the same path, but for the phantom, which is generated where it is missing.
     """
     at_home, root = config.options.cache, config.data_root
     cache = Path(os.environ.get("BENCH_CACHE", at_home)).resolve()

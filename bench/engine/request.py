@@ -47,7 +47,7 @@ class ResolvedStudy:
 
     Args:
         design: The study under its profile.
-        manifest: The data; None for a phantom that is not drawn yet.
+        manifest: The data; None for a phantom that does not exist yet.
         data_root: Where the data is, or will be.
     """
 
@@ -56,14 +56,14 @@ class ResolvedStudy:
     data_root: Path
 
 
-def resolve(request: StudyRequest, cache: Path, *, draw: Say | None = None) -> ResolvedStudy:
+def resolve(request: StudyRequest, cache: Path, *, generate: Say | None = None) -> ResolvedStudy:
     """Read the study and open its data.
 
     Args:
         request: What the user asked for.
         cache: Cache folder.
-        draw: Draw the phantom if it is not there, reporting progress to this; None leaves it
-            undrawn, for a plan.
+        generate: Generate the phantom if it is missing, reporting progress to this; None leaves it
+            out, for a plan.
 
     Raises:
         BenchError: The study is at fault: with file, line and column.
@@ -73,7 +73,7 @@ def resolve(request: StudyRequest, cache: Path, *, draw: Say | None = None) -> R
     manifest = None
     data_source: dict[str, Any] | None = None
     if request.data is not None:
-        manifest = open_source(request.data, cache=cache, progress=_named(draw, "sizes"))
+        manifest = open_source(request.data, cache=cache, progress=_named(generate, "sizes"))
         data_source = {"kind": manifest.source}
         if manifest.source == "phantom":
             data_source |= generated_as(request.data)
@@ -86,11 +86,14 @@ def resolve(request: StudyRequest, cache: Path, *, draw: Say | None = None) -> R
     root = _phantom_root(design, cache, request.study)
     source = design.control.spec.data.source
     assert isinstance(source, PhantomSource)
-    if draw is not None:
-        # Two runs that begin at the same time draw it once.
+    if generate is not None:
+        # Two runs that begin at the same time generate it once.
         with locked(cache / "phantom.lock", wait=True):
             generate_phantom(
-                root, images=source.images, seed=source.seed, progress=_named(draw, "generating")
+                root,
+                images=source.images,
+                seed=source.seed,
+                progress=_named(generate, "generating"),
             )
     if is_generated(root, images=source.images, seed=source.seed):
         manifest = open_source(root, cache=cache)

@@ -146,7 +146,7 @@ def run(
         requests: The studies.
         options: How to run them.
         resources: What may be used.
-        phases: Shows the drawing of a phantom and the making of features.
+        phases: Shows the generation of a phantom and the making of features.
         trials_shown: Shows the trials.
 
     Returns:
@@ -159,7 +159,7 @@ def run(
     begun = time.monotonic()
     with report_disk_full(options.results, options.cache):
         with phases() as say:
-            resolved = [resolve(request, options.cache, draw=say) for request in requests]
+            resolved = [resolve(request, options.cache, generate=say) for request in requests]
         _refuse_namesakes(resolved, requests)
         allowance, taken = Allowance(options.limit), set[str]()
         studies = [
@@ -214,7 +214,7 @@ def _study_run(
         taken: Identities of trials that the run trains; what is pending is added.
     """
     design, manifest, store = resolved.design, resolved.manifest, Store(options.results)
-    assert manifest is not None, "a run draws its phantom"
+    assert manifest is not None, "a run generates its phantom"
     check_only(design, request)
     tuned = None
     if design.tuning is not None:

@@ -267,15 +267,15 @@ def _spec_of(record: TrialRecord) -> TrialSpec | None:
 
 
 def _data_of(spec: TrialSpec, root: Path | None, cache: Path, phases: Phases) -> Path:
-    """Folder of a trial's data; a phantom is drawn where it is missing."""
+    """Folder of a trial's data; a phantom is generated where it is missing."""
     if root is not None and root.is_dir():
         return root
     source = spec.data.source
     if isinstance(source, PhantomSource):
-        drawn = cache / phantom_folder(source.images, source.seed)
+        root = cache / phantom_folder(source.images, source.seed)
         with phases() as say, locked(cache / "phantom.lock", wait=True):
             return generate_phantom(
-                drawn,
+                root,
                 images=source.images,
                 seed=source.seed,
                 progress=lambda done, total: say("generating", done, total),
