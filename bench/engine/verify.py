@@ -24,6 +24,7 @@ from bench.engine.resources import Resources
 from bench.engine.training import Phases, TrialGroup, TrialsShown, train
 from bench.errors import BenchError
 from bench.files.locks import locked
+from bench.store.export import compacted
 from bench.store.plan import PlannedTrial
 from bench.store.record import TrialRecord
 from bench.store.trials import Store
@@ -201,6 +202,8 @@ def _compared(stored: TrialRecord, again: Store, tolerance: float) -> Verificati
 def compare(stored: TrialRecord, now: TrialRecord, tolerance: float = TOLERANCE) -> Verification:
     """A record beside the same trial's of today.
 
+    A compact copy (`bench export --compact`) is compared with a compact copy of today's.
+
     Args:
         stored: The record in the store.
         now: The same trial, trained again.
@@ -211,6 +214,8 @@ def compare(stored: TrialRecord, now: TrialRecord, tolerance: float = TOLERANCE)
         for name in INPUTS
         if stored.environment.get(name) != now.environment.get(name)
     }
+    if stored.environment.get("compact"):
+        now = compacted(now)
     nan = float("nan")
     one, other = stored.predictions, now.predictions
     if (

@@ -1,0 +1,41 @@
+"""A stored trial beside the same trial trained again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from bench.engine.verify import Verdict, compare
+from bench.store.export import compacted
+from bench.store.record import TrialRecord
+from bench.store.trials import Store
+
+GOLDEN = Store(Path(__file__).parents[1] / "golden" / "store")
+
+
+def shifted(record: TrialRecord, by: float) -> TrialRecord:
+    """The record with one probability moved."""
+    probabilities = record.predictions.probabilities.copy()
+    probabilities[3, int(probabilities[3].argmax())] += by
+    return replace(record, predictions=replace(record.predictions, probabilities=probabilities))
+
+
+def test_a_record_is_identical_to_itself_and_one_moved_probability_is_found() -> None:
+    record = GOLDEN.read(next(GOLDEN.ids()))
+    assert compare(record, record).verdict is Verdict.IDENTICAL
+    near, far = compare(record, shifted(record, 1e-4)), compare(record, shifted(record, 0.2))
+    assert near.verdict is Verdict.CLOSE and far.verdict is Verdict.DIFFERENT
+    assert far.where.startswith(str(record.predictions.images[3]))
+    metrics = record.metrics | {"accuracy": record.metrics["accuracy"] + 0.1}
+    assert compare(record, replace(record, metrics=metrics)).verdict is Verdict.CLOSE
+
+
+def test_a_compact_copy_is_identical_to_the_trial_that_it_is_a_copy_of() -> None:
+    for record in map(GOLDEN.read, GOLDEN.ids()):
+        copy = compacted(record)
+        rounded = np.abs(copy.predictions.probabilities - record.predictions.probabilities).max()
+        assert compare(copy, record).verdict is Verdict.IDENTICAL, record.id
+        assert compare(copy, shifted(record, 0.2)).verdict is Verdict.DIFFERENT
+        assert record.spec["train"] is None or rounded > 0
