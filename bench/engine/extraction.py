@@ -23,6 +23,7 @@ from bench.engine.session import Session, on_node
 from bench.errors import BenchError
 from bench.files.atomic import write_json
 from bench.files.locks import locked
+from bench.systems.registry import load_plugins
 
 Say = Callable[[str, int, int], None]
 """Called with (phase, done, total)."""
@@ -84,6 +85,7 @@ def prepare_features(config: WorkerConfig, progress: Path | None, threads: int, 
         config, progress = away_from_home(config), None
     redirect_output(config.log)
     limit_threads(threads)
+    load_plugins()
 
     def say(phase: str, done: int, total: int) -> None:
         if progress is not None:

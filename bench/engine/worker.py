@@ -27,6 +27,7 @@ from bench.engine.stores import worker_store
 from bench.files.disk import describe_disk_full, is_disk_full
 from bench.store.trials import FailureKind, Store
 from bench.study.trial import TrialSpec
+from bench.systems.registry import load_plugins
 from bench.train.status import TrialStatus
 
 REPORT_SECONDS = 0.5
@@ -66,6 +67,7 @@ class TrialWorker(tune.Trainable):
             import keras  # noqa: F401
         from bench.train.compiled import Compiled
 
+        load_plugins()
         self._store = worker_store(self._config.options.results, actor)
         self._compiled = Compiled() if worker.options.reuse_compiled else None
         self.reset_config(config)

@@ -23,6 +23,7 @@ from bench.report.tables.provenance import audit_table
 from bench.report.tables.published import REPRODUCIBLE, protocols_table, published_table
 from bench.store.studies import StudyRecord
 from bench.store.trials import Store
+from bench.systems.registry import load_plugins
 
 PAGES = {"html": "index.html", "markdown": "report.md", "latex": "report.tex"}
 """Forms of the page, and their files."""
@@ -74,6 +75,7 @@ def write_report(
         BenchError: The store holds no such study, a trial in it cannot be read, or `out` is a
             folder of something else.
     """
+    load_plugins()  # their metrics are columns
     chosen = store.chosen(studies)
     forms = tuple(formats or PAGES)
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / MARK).exists())):

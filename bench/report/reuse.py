@@ -16,6 +16,7 @@ from pathlib import Path
 
 import bench
 from bench.files.atomic import write_json
+from bench.metrics.catalogue import METRICS
 from bench.store.searches import search_path
 from bench.store.studies import StudyRecord
 from bench.store.trials import Store
@@ -97,6 +98,7 @@ def _own_digest() -> str:
         if path.suffix in (".py", ".j2", ".css", ".yaml", ".csv"):
             found.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
     found.update(" ".join(version(name) for name in LIBRARIES).encode())
+    found.update(" ".join(METRICS).encode())  # a plug-in may have added one
     return found.hexdigest()
 
 

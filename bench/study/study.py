@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 from bench.errors import BenchError
 from bench.files.yaml import Located, load_yaml, nearest
 from bench.study.tuning import Choice, FloatRange, IntRange, Tuning, TuningOverlay
+from bench.systems.registry import load_plugins
 from bench.systems.settings import Settings
 
 Levels = list[Any] | dict[str, Any]
@@ -155,6 +156,7 @@ def load_study(path: Path) -> tuple[Study, Located]:
     Raises:
         BenchError: With file, line and column.
     """
+    load_plugins()  # a study may name their metrics, as the measure of a tuning
     source = load_yaml(path)
     if not isinstance(source.value, dict):
         raise BenchError(

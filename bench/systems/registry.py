@@ -280,10 +280,10 @@ PLUGINS = "ROPANET_BENCH_PLUGINS"
 def load_plugins() -> None:
     """Import what registers systems, backbones, gates and rules from outside this package, once.
 
-    Called where a trial's settings are first read or described, so that what reads a store or
-    audits a paper imports no stranger's module. Installed distributions are found by their entry
-    points in the group `ropanet_bench`; a module that is not installed is named in the environment
-    variable `ROPANET_BENCH_PLUGINS`, which a run's workers inherit.
+    Called where a study or a trial's settings are first read, in each worker, and for a report, so
+    that what audits a paper or copies a store imports no stranger's module. Installed distributions
+    are found by their entry points in the group `ropanet_bench`; a module that is not installed is
+    named in the environment variable `ROPANET_BENCH_PLUGINS`, which a run's workers inherit.
 
     Raises:
         BenchError: A plug-in cannot be imported.

@@ -21,7 +21,7 @@ from bench.systems.settings import SystemSettings
 
 GUIDE = Path(__file__).parents[2] / "docs" / "extending.md"
 BENCH = [sys.executable, "-c", "from bench.cli import main; main()"]
-PLUGINS = "hard_gate,tiny_backbone,tempered,coordinate_net"
+PLUGINS = "hard_gate,tiny_backbone,tempered,coordinate_net,reciprocal_rank"
 
 Bench = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -86,6 +86,10 @@ def test_a_system_from_outside_is_trained_scored_and_compared(bench: Bench, tmp_
     assert report.returncode == 0, report.stderr
     effects = (tmp_path / "report" / "tables" / "systems.effects.csv").read_text()
     assert "CoordinateNet" in effects and "NE" in effects
+    # A metric from outside is in the tables of trials that never heard of it.
+    assert "MRR (points)" in effects
+    arms = (tmp_path / "report" / "tables" / "systems.arms.csv").read_text()
+    assert "reciprocal rank %" in arms.splitlines()[0]
     wrong = bench("plan", "systems.yaml", "--set", "model.gate=none", "--profile", "smoke")
     assert wrong.returncode == 2 and "the model coordinate_net has no setting" in wrong.stderr
 

@@ -25,7 +25,7 @@ from bench.store.fsck.findings import (
 from bench.store.fsck.results import StoreReferences
 from bench.store.weights import checksum_path, weights_path
 from bench.study.trial import SEMANTICS
-from bench.systems.registry import BACKBONES
+from bench.systems.registry import BACKBONES, load_plugins
 from bench.systems.settings import BackboneSettings
 
 AGAIN = "the next run that wants it makes it again"
@@ -127,6 +127,7 @@ def _stale(key: FeatureKey, known: StoreReferences, in_use: set[str]) -> str | N
 
 def _current_weights(cache: Path) -> set[str]:
     """Digests of the named weights on this machine."""
+    load_plugins()
     found = set()
     for name, backbone in BACKBONES.items():
         for weights in backbone.weights:
