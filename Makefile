@@ -29,7 +29,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	@touch $@
 
 # What a study may say follows from the settings, so this follows the code.
-$(SCHEMA): $(VENV)/.ready $(wildcard bench/study/*.* bench/study/*/*.* bench/systems/*.py bench/systems/*/*.*)
+$(SCHEMA): $(VENV)/.ready $(wildcard bench/metrics/*.py bench/study/*.* bench/study/*/*.* bench/systems/*.py bench/systems/*/*.*)
 	$(BIN)/bench schema > $@
 
 demo: setup

@@ -45,7 +45,7 @@ def make_phantom_weights(
         progress: Called with (phase, done, total).
     """
     say = progress or (lambda phase, done, total: None)
-    data = pretext_set(IMAGES, SIDE, SEED, None, lambda done, total: say("draw", done, total))
+    data = pretext_set(IMAGES, SIDE, SEED, None, lambda done, total: say("generate", done, total))
     backbone = _train(data, lambda done: say("train", done, EPOCHS))
     with new_file(path) as draft:
         backbone.save_weights(draft)
