@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +60,15 @@ class FeatureKey:
     @property
     def plain(self) -> dict[str, Any]:
         """The key as it is hashed and written; without the default precision, as in old caches."""
-        plain = asdict(self)
-        if self.precision == "float32":
-            del plain["precision"]
-        return plain
+        plain = {
+            "backbone": self.backbone,
+            "weights": self.weights,
+            "input_size": self.input_size,
+            "scaling": self.scaling,
+            "fingerprint": self.fingerprint,
+            "format": self.format,
+        }
+        return plain if self.precision == "float32" else plain | {"precision": self.precision}
 
     @property
     def name(self) -> str:

@@ -37,18 +37,18 @@ class Level:
 
 @dataclass(frozen=True)
 class Axis:
-    """A factor of the design: a setting, or a named bundle of settings.
+    """A factor of the design: a setting, or a name for several settings.
 
     Args:
         name: Its dotted path, or its name.
         levels: Its levels.
-        bundled: Whether its levels are named bundles of settings.
+        named: Whether its levels are names for several settings each.
         when: Condition on the axes before it under which it exists at all; None for always.
     """
 
     name: str
     levels: tuple[Level, ...]
-    bundled: bool
+    named: bool
     when: Condition | None = None
 
 
@@ -57,7 +57,7 @@ def parse_axis(name: str, plain: Any, source: Located, at: At, known: frozenset[
 
     Args:
         name: Its key.
-        plain: A list of levels, a mapping of named bundles, or a mapping of `when` and `levels`.
+        plain: A list of levels, a mapping of names to settings, or one of `when` and `levels`.
         source: The study's file.
         at: Where the axis stands in it.
         known: Dotted paths of the settings that there are, for the condition.
@@ -78,8 +78,8 @@ def parse_axis(name: str, plain: Any, source: Located, at: At, known: frozenset[
             fix="give it at least one level, or take it out",
         )
     if isinstance(plain, dict):
-        bundles = [_bundle(label, inner, source, (*at, label)) for label, inner in plain.items()]
-        return Axis(name, tuple(bundles), bundled=True, when=when)
+        named = (_named_level(key, inner, source, (*at, key)) for key, inner in plain.items())
+        return Axis(name, tuple(named), named=True, when=when)
     levels: list[Level] = []
     for index, value in enumerate(plain):
         label = _check_name(label_of(value), source, (*at, index))
@@ -90,10 +90,10 @@ def parse_axis(name: str, plain: Any, source: Located, at: At, known: frozenset[
                 fix="take one of them out",
             )
         levels.append(Level(label, None, Overlay({name: value}, source, (*at, index))))
-    return Axis(name, tuple(levels), bundled=False, when=when)
+    return Axis(name, tuple(levels), named=False, when=when)
 
 
-def _bundle(label: str, plain: Any, source: Located, at: At) -> Level:
+def _named_level(label: str, plain: Any, source: Located, at: At) -> Level:
     if plain is not None and not isinstance(plain, dict):
         raise BenchError(
             f"the level `{label}` must be a mapping of settings; found {plain!r:.60}",
@@ -118,7 +118,7 @@ def ledger_axes() -> tuple[Axis, ...]:
                 Level("as published", None, nothing),
                 Level("as released", None, Overlay(dict(row.released), None, ())),
             ),
-            bundled=True,
+            named=True,
         )
         for row in ledger()
         if row.released

@@ -334,7 +334,7 @@ class Design:
             pairs = zip(self.axes, cell.levels, strict=True)
             shown = [(axis, level) for axis, level in pairs if level is not None]
         parts = [
-            level.label if axis.bundled else f"{_short(axis.name, self.axes)}={level.label}"
+            level.label if axis.named else f"{_short(axis.name, self.axes)}={level.label}"
             for axis, level in shown
         ]
         return ", ".join(parts) or "control"

@@ -33,13 +33,13 @@ def study_schema() -> dict[str, Any]:
         "minProperties": 1,
         "additionalProperties": {"anyOf": [{"$ref": "#/$defs/Level"}, {"type": "null"}]},
     }
-    bundle = {"anyOf": [named, _conditional(named)]}
+    levels = {"anyOf": [named, _conditional(named)]}
     axes = {
         "type": "object",
         "properties": {
             path: {"anyOf": [_levels(path), _conditional(_levels(path))]} for path in leaves
         },
-        "additionalProperties": bundle,
+        "additionalProperties": levels,
     }
     base = {
         **overrides,

@@ -209,18 +209,15 @@ def fit(
         )
     if checkpoints is not None:
         callbacks.append(CheckpointWriter(checkpoints, trial, best, earlier))
-    options: dict[str, Any] = {
-        "epochs": train.epochs,
-        "initial_epoch": len(earlier),
-        "callbacks": callbacks,
-    }
+    passes = {"epochs": train.epochs, "initial_epoch": len(earlier)}
     whole = None if compiled is None else compiled.whole_epochs(training, validation)
     if whole is not None:
-        history = whole.fit(training, validation_data=validation, **options)
+        history = whole.fit(training, validation_data=validation, callbacks=callbacks, **passes)
     else:
         history = network.model.fit(
-            training, validation_data=validation, shuffle=False, verbose=0, **options
-        ).history
+            training, validation_data=validation, callbacks=callbacks, shuffle=False, verbose=0,
+            **passes,
+        ).history  # fmt: skip
     names = list(history)
     return earlier + [
         dict(zip(names, map(float, values), strict=True))

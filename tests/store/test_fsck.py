@@ -59,7 +59,7 @@ def flip(path: Path, at: int = -9) -> None:
     path.write_bytes(bytes(content))
 
 
-class Desk:
+class Workspace:
     """Results with a study of two trials, and a cache with what they were trained on."""
 
     def __init__(self, root: Path) -> None:
@@ -90,11 +90,11 @@ class Desk:
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Desk:
-    return Desk(tmp_path)
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path)
 
 
-def test_what_the_bench_wrote_is_clean(workspace: Desk) -> None:
+def test_what_the_bench_wrote_is_clean(workspace: Workspace) -> None:
     report = workspace.fsck()
     assert report.found == () and (report.trials, report.without_checksums) == (2, 0)
 
@@ -105,7 +105,7 @@ PARTS = ("trial.json", *(f"{n}.parquet" for n in ("history", "predictions", "lan
 @pytest.mark.parametrize("name", PARTS)
 @pytest.mark.parametrize("fault", ["flipped", "truncated", "empty", "missing"])
 def test_a_damaged_trial_is_not_read_and_is_moved_aside_to_be_trained_again(
-    workspace: Desk, name: str, fault: str
+    workspace: Workspace, name: str, fault: str
 ) -> None:
     path = workspace.trial(name)
     if fault == "flipped":
@@ -124,7 +124,7 @@ def test_a_damaged_trial_is_not_read_and_is_moved_aside_to_be_trained_again(
     assert workspace.fsck().found == ()
 
 
-def test_any_flipped_byte_of_a_trial_is_found_or_changes_nothing(workspace: Desk) -> None:
+def test_any_flipped_byte_of_a_trial_is_found_or_changes_nothing(workspace: Workspace) -> None:
     read = workspace.store.read(ONE)
     for name in PARTS:
         path = workspace.trial(name)
@@ -141,7 +141,7 @@ def test_any_flipped_byte_of_a_trial_is_found_or_changes_nothing(workspace: Desk
         path.write_bytes(whole)
 
 
-def test_a_trial_from_before_checksums_is_read_and_counted(workspace: Desk) -> None:
+def test_a_trial_from_before_checksums_is_read_and_counted(workspace: Workspace) -> None:
     plain = json.loads(workspace.trial().read_text())
     del plain["files"], plain["own_sha256"]
     workspace.trial().write_text(json.dumps(plain))
@@ -152,13 +152,15 @@ def test_a_trial_from_before_checksums_is_read_and_counted(workspace: Desk) -> N
     assert [found.kind for found in workspace.fsck().found] == ["damaged trial"]
 
 
-def test_a_record_cannot_be_stripped_of_its_own_checksum(workspace: Desk) -> None:
+def test_a_record_cannot_be_stripped_of_its_own_checksum(workspace: Workspace) -> None:
     workspace.trial().write_text(workspace.trial().read_text().replace("own_sha256", "own_sha255"))
     with pytest.raises(BenchError, match="checksum"):
         workspace.store.summary(ONE)
 
 
-def test_a_folder_without_a_record_does_not_stand_in_the_way_of_a_trial(workspace: Desk) -> None:
+def test_a_folder_without_a_record_does_not_stand_in_the_way_of_a_trial(
+    workspace: Workspace,
+) -> None:
     workspace.trial().unlink()
     workspace.store.write(trial(ONE))
     assert (
@@ -167,44 +169,44 @@ def test_a_folder_without_a_record_does_not_stand_in_the_way_of_a_trial(workspac
     )
 
 
-def damage_study(workspace: Desk) -> None:
+def damage_study(workspace: Workspace) -> None:
     flip(workspace.results / "studies" / "asked.json")
 
 
-def damage_failure(workspace: Desk) -> None:
+def damage_failure(workspace: Workspace) -> None:
     flip(workspace.results / "failures" / GONE / "1.json", 20)
 
 
-def damage_superseded(workspace: Desk) -> None:
+def damage_superseded(workspace: Workspace) -> None:
     workspace.store.write(trial(TWO), replace=True)
     flip(workspace.results / "superseded" / f"{TWO}-1" / "history.parquet")
 
 
-def half_a_draft(workspace: Desk) -> None:
+def half_a_draft(workspace: Workspace) -> None:
     draft = workspace.results / "drafts" / f"{TWO}.x"
     shutil.copytree(workspace.store.trials / TWO, draft)
     (draft / "trial.json").unlink()
     age(draft)
 
 
-def flip_maps(workspace: Desk) -> None:
+def flip_maps(workspace: Workspace) -> None:
     flip(workspace.shard())
 
 
-def lose_maps(workspace: Desk) -> None:
+def lose_maps(workspace: Workspace) -> None:
     workspace.shard().unlink()
 
 
-def cut_description(workspace: Desk) -> None:
+def cut_description(workspace: Workspace) -> None:
     os.truncate(workspace.shard().with_suffix(".json"), 30)
 
 
-def forget_description(workspace: Desk) -> None:
+def forget_description(workspace: Workspace) -> None:
     workspace.shard().with_suffix(".json").unlink()
     age(workspace.shard())
 
 
-def rename_rows(workspace: Desk) -> None:
+def rename_rows(workspace: Workspace) -> None:
     path = workspace.shard().with_suffix(".json")
     plain = json.loads(path.read_text())
     del plain["own_sha256"]
@@ -212,45 +214,45 @@ def rename_rows(workspace: Desk) -> None:
     path.write_text(json.dumps(plain))
 
 
-def damage_about(workspace: Desk) -> None:
+def damage_about(workspace: Workspace) -> None:
     flip(workspace.features.folder / "about.json", 30)
 
 
-def damage_weights(workspace: Desk) -> None:
+def damage_weights(workspace: Workspace) -> None:
     flip(workspace.weights, 2)
 
 
-def other_data(workspace: Desk) -> None:
+def other_data(workspace: Workspace) -> None:
     key = FeatureKey("small", WEIGHTS, 96, "unit", "0" * 64)
     FeatureStore(workspace.cache, key).write([1], np.zeros((1, 2, 2, 1), "f4"), {})
 
 
-def other_weights(workspace: Desk) -> None:
+def other_weights(workspace: Workspace) -> None:
     key = FeatureKey("small", "sha256:" + "0" * 64, 96, "unit", DATA)
     FeatureStore(workspace.cache, key).write([1], np.zeros((1, 2, 2, 1), "f4"), {})
 
 
-def other_format(workspace: Desk) -> None:
+def other_format(workspace: Workspace) -> None:
     key = FeatureKey("small", WEIGHTS, 96, "unit", DATA, format=0)
     FeatureStore(workspace.cache, key).write([1], np.zeros((1, 2, 2, 1), "f4"), {})
 
 
-def old_weights(workspace: Desk) -> None:
+def old_weights(workspace: Workspace) -> None:
     (workspace.weights.parent / "small-phantom-v0.weights.h5").write_bytes(b"old")
 
 
-def old_phantom(workspace: Desk) -> None:
+def old_phantom(workspace: Workspace) -> None:
     folder = workspace.cache / "phantom" / "50-images-seed-0"
     folder.mkdir(parents=True)
     (folder / "phantom.json").write_text('{"version": 0}')
 
 
-def progress_left(workspace: Desk) -> None:
+def progress_left(workspace: Workspace) -> None:
     (workspace.cache / ".progress-x").mkdir()
     age(workspace.cache / ".progress-x")
 
 
-def draft_left(workspace: Desk) -> None:
+def draft_left(workspace: Workspace) -> None:
     draft = workspace.features.folder / ".x.12.npy"
     draft.write_bytes(b"half")
     age(draft)
@@ -279,7 +281,7 @@ def draft_left(workspace: Desk) -> None:
     ],
 )
 def test_a_fault_is_found_and_once_repaired_found_no_more(
-    workspace: Desk, fault: Callable[[Desk], None], kind: str
+    workspace: Workspace, fault: Callable[[Workspace], None], kind: str
 ) -> None:
     fault(workspace)
     before = workspace.fsck()
@@ -291,7 +293,7 @@ def test_a_fault_is_found_and_once_repaired_found_no_more(
     assert [found.kind for found in workspace.fsck().found] == left
 
 
-def test_a_damaged_study_is_moved_aside_and_named(workspace: Desk) -> None:
+def test_a_damaged_study_is_moved_aside_and_named(workspace: Workspace) -> None:
     damage_study(workspace)
     with pytest.raises(BenchError, match=r"asked\.json.*checksum"):
         workspace.store.studies()
@@ -300,7 +302,7 @@ def test_a_damaged_study_is_moved_aside_and_named(workspace: Desk) -> None:
     assert workspace.store.studies() == [] and list(workspace.results.glob("damaged/studies/*"))
 
 
-def test_foreign_files_are_named_and_never_touched(workspace: Desk) -> None:
+def test_foreign_files_are_named_and_never_touched(workspace: Workspace) -> None:
     strangers = [
         workspace.store.trials / "notes",
         workspace.store.trials / ONE / "notes.txt",
@@ -317,14 +319,14 @@ def test_foreign_files_are_named_and_never_touched(workspace: Desk) -> None:
     assert all(path.read_text() == "mine" for path in strangers)
 
 
-def test_a_trial_that_is_gone_is_named(workspace: Desk) -> None:
+def test_a_trial_that_is_gone_is_named(workspace: Workspace) -> None:
     shutil.rmtree(workspace.store.trials / TWO)
     report = workspace.fsck()
     assert [found.kind for found in report.found] == ["missing trials"]
     assert report.retrain == (f"asked: plain, seed 1 ({TWO})",)
 
 
-def test_a_draft_that_is_whole_is_put_in_its_place(workspace: Desk) -> None:
+def test_a_draft_that_is_whole_is_put_in_its_place(workspace: Workspace) -> None:
     draft = workspace.results / "drafts" / f"{ONE}.x"
     (workspace.store.trials / ONE).rename(draft)
     assert "missing trials" in [found.kind for found in workspace.fsck().found]
@@ -357,7 +359,7 @@ with ExitStack() as stack:
 """
 
 
-def test_whatever_a_killed_process_left_is_found_and_removed(workspace: Desk) -> None:
+def test_whatever_a_killed_process_left_is_found_and_removed(workspace: Workspace) -> None:
     before = {path for path in workspace.results.parent.rglob("*") if path.is_file()}
     folders = [str(workspace.results), str(workspace.cache)]
     subprocess.run([sys.executable, "-c", LEAVE, *folders, ONE, GONE], check=False)
@@ -369,14 +371,14 @@ def test_whatever_a_killed_process_left_is_found_and_removed(workspace: Desk) ->
     assert {path for path in workspace.results.parent.rglob("*") if path.is_file()} == before
 
 
-def test_what_is_being_written_is_left_alone(workspace: Desk) -> None:
+def test_what_is_being_written_is_left_alone(workspace: Workspace) -> None:
     (workspace.results / "drafts" / f"{GONE}.x").mkdir()
     (workspace.cache / ".progress-x").mkdir()
     (workspace.features.folder / ".x.12.npy").write_bytes(b"half")
     assert workspace.fsck().found == ()
 
 
-def test_features_of_a_description_for_other_images_are_not_used(workspace: Desk) -> None:
+def test_features_of_a_description_for_other_images_are_not_used(workspace: Workspace) -> None:
     assert workspace.features.missing([1, 3, 7]) == []
     rows = {row for row in (1, 3, 7) if row + 1 not in (1, 3, 7)}
     rename_rows(workspace)
@@ -384,7 +386,7 @@ def test_features_of_a_description_for_other_images_are_not_used(workspace: Desk
     assert rows & set(missing) and {2, 4, 8} <= set(missing)
 
 
-def test_damaged_weights_are_not_used(workspace: Desk) -> None:
+def test_damaged_weights_are_not_used(workspace: Workspace) -> None:
     settings = BackboneSettings(name="small", weights="phantom")
     assert weights_digest(settings, workspace.cache).startswith("sha256:")
     workspace.weights.write_bytes(b"wEights, longer")
@@ -392,7 +394,7 @@ def test_damaged_weights_are_not_used(workspace: Desk) -> None:
         weights_digest(settings, workspace.cache)
 
 
-def test_the_command_names_what_it_found_and_exits_with_1(workspace: Desk) -> None:
+def test_the_command_names_what_it_found_and_exits_with_1(workspace: Workspace) -> None:
     flip(workspace.trial("history.parquet"))
     folders = ["--results", str(workspace.results), "--cache", str(workspace.cache)]
 

@@ -30,7 +30,7 @@ def context(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> TrialCon
 
 
 BASELINE = {"preset": "ropanet_baseline"}
-TWINS = {"landmarks__steps": "separate", "landmarks__counters": "shared"}
+SHADOWS = {"landmarks__steps": "separate", "landmarks__counters": "shared"}
 SMALLER = {"data__train_size": 40, "train__batch_size": 16}
 LOGITS = BASELINE | {"train__balancing": "logit_adjustment"}
 FASHIONNET = {"preset": "fashionnet", "model__dropout": 0.5}
@@ -57,7 +57,7 @@ FASHIONNET = {"preset": "fashionnet", "model__dropout": 0.5}
         # A rule whose loss holds the class counts, and back again.
         ([LOGITS, LOGITS | {"data__train_size": 40}, BASELINE], 3),
         # Optimisers with states of their own, and weights that follow others.
-        ([TWINS, TWINS | {"seed": 1}, TWINS | {"seed": 2, "train__learning_rate": 0.01}], 1),
+        ([SHADOWS, SHADOWS | {"seed": 1}, SHADOWS | {"seed": 2, "train__learning_rate": 0.01}], 1),
         ([FASHIONNET, FASHIONNET | {"seed": 1}], 1),
     ],
 )

@@ -5,7 +5,7 @@ Whatever can be made again is repaired on request; nothing else is ever removed.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,17 @@ class Found:
     repaired: bool
     retrain: tuple[str, ...]
 
+    def to_json(self) -> dict[str, Any]:
+        """The finding as plain values, for `json.dumps`."""
+        return {
+            "kind": self.kind,
+            "path": self.path,
+            "what": self.what,
+            "repair": self.repair,
+            "repaired": self.repaired,
+            "retrain": self.retrain,
+        }
+
 
 @dataclass(frozen=True)
 class FsckReport:
@@ -62,7 +73,7 @@ class FsckReport:
         return {
             "trials": self.trials,
             "without_checksums": self.without_checksums,
-            "found": [asdict(one) for one in self.found],
+            "found": [one.to_json() for one in self.found],
             "retrain": self.retrain,
         }
 
