@@ -1,26 +1,21 @@
-"""Reads torch's old file format (before its zip files) without torch, as numbers and names alone.
+"""Reads torch's old file format (before its zip files) without torch.
 
 Such a file is three small pickles (magic number, protocol, system), a pickle of the state, a pickle
 of the keys of its storages in the order of the file, then each storage: an int64 count and that
-many little-endian numbers. A pickle is a program. It is not loaded here: its opcodes are listed by
-`pickletools`, which runs nothing, and the few that such a state is written with are followed on
-plain values. The globals it names are compared with four names and never looked up.
+many little-endian numbers. No pickle in it is run (`bench.store.torch_pickle`).
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import math
-import pickletools
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench.errors import BenchError
+from bench.store.torch_pickle import Storage, Tensor, described
 
 MAGIC = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
@@ -30,9 +25,6 @@ MOST_BYTES = 2**28
 
 MOST_PICKLED = 2**22
 """Bytes of one of its pickles; 56,000 in the largest."""
-
-MOST_OPCODES = 200_000
-MOST_DIMENSIONS = 8
 
 ZIP = b"PK\x03\x04"
 
@@ -69,7 +61,7 @@ def read_torch_file(path: Path, sha256: str, fix: str) -> dict[str, np.ndarray]:
         )
     try:
         return _arrays(data)
-    except ValueError as error:  # ours, and those of pickletools
+    except ValueError as error:
         raise _refused(path, str(error), fix) from error
 
 
@@ -79,47 +71,13 @@ def _refused(path: Path, found: str, fix: str) -> BenchError:
     )
 
 
-@dataclass(frozen=True)
-class _Name:
-    """A global that a pickle names."""
-
-    text: str
-
-
-ORDERED_DICT = _Name("collections OrderedDict")
-REBUILD_TENSOR = _Name("torch._utils _rebuild_tensor_v2")
-STORAGES = {_Name("torch FloatStorage"): "<f4", _Name("torch LongStorage"): "<i8"}
-KNOWN = {ORDERED_DICT, REBUILD_TENSOR, *STORAGES}
-
-
-@dataclass(frozen=True)
-class _Storage:
-    key: str
-    dtype: str
-    count: int
-
-
-@dataclass(frozen=True)
-class _Tensor:
-    storage: _Storage
-    offset: int
-    size: tuple[int, ...]
-    stride: tuple[int, ...]
-
-    def of(self, numbers: np.ndarray) -> np.ndarray:
-        """The tensor as an array of its own; its bounds were checked when it was read."""
-        strides = [numbers.itemsize * step for step in self.stride]
-        view = np.lib.stride_tricks.as_strided(numbers[self.offset :], self.size, strides)
-        return view.copy()
-
-
 def _arrays(data: bytes) -> dict[str, np.ndarray]:
     if data.startswith(ZIP):
         raise ValueError("it is of torch's newer zip form")
     place = 0
     pickled: list[Any] = []
     for _ in range(5):
-        value, length = _unpickled(data[place : place + MOST_PICKLED])
+        value, length = described(data[place : place + MOST_PICKLED])
         pickled.append(value)
         place += length
         if len(pickled) == 1 and value != MAGIC:
@@ -133,12 +91,12 @@ def _arrays(data: bytes) -> dict[str, np.ndarray]:
     return {name: tensor.of(numbers[tensor.storage.key]) for name, tensor in tensors.items()}
 
 
-def _tensors(state: Any) -> dict[str, _Tensor]:
+def _tensors(state: Any) -> dict[str, Tensor]:
     if not isinstance(state, dict) or not state:
         raise ValueError("its state is no mapping")
     total = 0
     for name, tensor in state.items():
-        if not isinstance(tensor, _Tensor):
+        if not isinstance(tensor, Tensor):
             raise ValueError(f"{name} is no tensor")
         # Tensors may share a storage: each becomes an array of its own.
         total += math.prod(tensor.size) * np.dtype(tensor.storage.dtype).itemsize
@@ -148,10 +106,10 @@ def _tensors(state: Any) -> dict[str, _Tensor]:
 
 
 def _numbers(
-    data: bytes, place: int, tensors: dict[str, _Tensor], keys: Any
+    data: bytes, place: int, tensors: dict[str, Tensor], keys: Any
 ) -> dict[str, np.ndarray]:
     """The numbers of each storage, by its key."""
-    storages: dict[str, _Storage] = {}
+    storages: dict[str, Storage] = {}
     for tensor in tensors.values():
         storage = tensor.storage
         if storages.setdefault(storage.key, storage) != storage:
@@ -172,164 +130,3 @@ def _numbers(
     if place != len(data):
         raise ValueError(f"{len(data) - place:,} bytes follow its last storage")
     return numbers
-
-
-def _unpickled(data: bytes) -> tuple[Any, int]:
-    """What a pickle at the beginning of some bytes describes, and its length."""
-    stream, machine = io.BytesIO(data), _Machine()
-    for done, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
-        if opcode.name == "STOP":
-            return machine.result(), stream.tell()
-        step = _STEPS.get(opcode.name)
-        if step is None:
-            raise ValueError(f"its pickle does what no state needs ({opcode.name})")
-        if done >= MOST_OPCODES:
-            raise ValueError(f"one of its pickles has more than {MOST_OPCODES:,} opcodes")
-        step(machine, argument)
-    raise ValueError("its pickle does not end")
-
-
-_MARK = object()
-
-
-class _Machine:
-    """Follows the opcodes of a pickle on plain values: a stack and a memo, and no calls."""
-
-    def __init__(self) -> None:
-        self._stack: list[Any] = []
-        self._memo: dict[int, Any] = {}
-
-    def result(self) -> Any:
-        value = self.pop()
-        if self._stack:
-            raise ValueError("its pickle leaves more than one value")
-        return value
-
-    def push(self, value: Any) -> None:
-        self._stack.append(value)
-
-    def pop(self) -> Any:
-        if not self._stack or self._stack[-1] is _MARK:
-            raise ValueError("its pickle takes a value that is not there")
-        return self._stack.pop()
-
-    def pop_marked(self) -> list[Any]:
-        """The values down to the last mark, which goes too."""
-        values = []
-        while self._stack and self._stack[-1] is not _MARK:
-            values.append(self._stack.pop())
-        if not self._stack:
-            raise ValueError("its pickle looks for a mark that is not there")
-        self._stack.pop()
-        return values[::-1]
-
-    def pop_several(self, count: int) -> list[Any]:
-        return [self.pop() for _ in range(count)][::-1]
-
-    def remember(self, number: int) -> None:
-        value = self.pop()
-        self._memo[number] = value
-        self.push(value)
-
-    def recall(self, number: int) -> None:
-        if number not in self._memo:
-            raise ValueError("its pickle refers to what it does not hold")
-        self.push(self._memo[number])
-
-    def name(self, text: str) -> None:
-        if _Name(text) not in KNOWN:
-            raise ValueError(f"its pickle asks for `{text[:80]}`, which no state needs")
-        self.push(_Name(text))
-
-    def reduce(self) -> None:
-        function, arguments = self.pop_several(2)
-        if function == ORDERED_DICT and arguments == ():
-            self.push({})
-        elif function == REBUILD_TENSOR and isinstance(arguments, tuple):
-            self.push(_tensor(arguments))
-        else:
-            raise ValueError("its pickle calls what is no tensor")
-
-    def put(self, pairs: list[Any]) -> None:
-        mapping = self.pop()
-        keys = pairs[::2]
-        if not isinstance(mapping, dict) or len(pairs) % 2:
-            raise ValueError("its pickle sets items of what is no mapping")
-        if not all(isinstance(key, str) for key in keys):
-            raise ValueError("its pickle has a key that is no string")
-        mapping.update(zip(keys, pairs[1::2], strict=True))
-        self.push(mapping)
-
-    def extend(self, values: list[Any]) -> None:
-        sequence = self.pop()
-        if not isinstance(sequence, list):
-            raise ValueError("its pickle extends what is no list")
-        sequence.extend(values)
-        self.push(sequence)
-
-    def build(self) -> None:
-        """Attributes of the state: the versions of torch's modules, which are of no use here."""
-        mapping, attributes = self.pop_several(2)
-        if not isinstance(mapping, dict) or not isinstance(attributes, dict):
-            raise ValueError("its pickle gives attributes to what is no mapping")
-        self.push(mapping)
-
-
-_STEPS: dict[str, Callable[[_Machine, Any], None]] = {
-    "PROTO": lambda machine, argument: None,
-    "MARK": lambda machine, argument: machine.push(_MARK),
-    **dict.fromkeys(("BININT", "BININT1", "BININT2", "LONG1", "BINUNICODE"), _Machine.push),
-    "NONE": lambda machine, argument: machine.push(None),
-    "NEWTRUE": lambda machine, argument: machine.push(True),
-    "NEWFALSE": lambda machine, argument: machine.push(False),
-    "EMPTY_DICT": lambda machine, argument: machine.push({}),
-    "EMPTY_LIST": lambda machine, argument: machine.push([]),
-    "EMPTY_TUPLE": lambda machine, argument: machine.push(()),
-    "TUPLE": lambda machine, argument: machine.push(tuple(machine.pop_marked())),
-    "TUPLE1": lambda machine, argument: machine.push(tuple(machine.pop_several(1))),
-    "TUPLE2": lambda machine, argument: machine.push(tuple(machine.pop_several(2))),
-    "TUPLE3": lambda machine, argument: machine.push(tuple(machine.pop_several(3))),
-    **dict.fromkeys(("BINPUT", "LONG_BINPUT"), _Machine.remember),
-    **dict.fromkeys(("BINGET", "LONG_BINGET"), _Machine.recall),
-    "GLOBAL": _Machine.name,
-    "BINPERSID": lambda machine, argument: machine.push(_storage(machine.pop())),
-    "REDUCE": lambda machine, argument: machine.reduce(),
-    "SETITEM": lambda machine, argument: machine.put(machine.pop_several(2)),
-    "SETITEMS": lambda machine, argument: machine.put(machine.pop_marked()),
-    "APPENDS": lambda machine, argument: machine.extend(machine.pop_marked()),
-    "BUILD": lambda machine, argument: machine.build(),
-}
-"""The opcodes that torch writes a state with, of pickle's protocol 2."""
-
-
-def _storage(described: Any) -> _Storage:
-    match described:
-        case ("storage", _Name() as kind, str(key), str(), count, None) if kind in STORAGES:
-            return _Storage(key, STORAGES[kind], _natural(count))
-    raise ValueError("its pickle describes a storage that is none")
-
-
-def _tensor(arguments: tuple[Any, ...]) -> _Tensor:
-    """A tensor whose every number is in its storage, and that has no more numbers than that."""
-    match arguments:
-        case (_Storage() as storage, offset, tuple(size), tuple(stride), _, _):
-            pass
-        case _:
-            raise ValueError("its pickle describes a tensor that is none")
-    if len(size) != len(stride) or len(size) > MOST_DIMENSIONS:
-        raise ValueError(f"a tensor has {len(size)} sizes and {len(stride)} strides")
-    tensor = _Tensor(
-        storage, _natural(offset), tuple(map(_natural, size)), tuple(map(_natural, stride))
-    )
-    count = math.prod(tensor.size)
-    steps = zip(tensor.size, tensor.stride, strict=True)
-    last = tensor.offset + sum((length - 1) * step for length, step in steps)
-    if not 0 < count <= storage.count or last >= storage.count:
-        raise ValueError(f"a tensor reaches out of its storage of {storage.count:,} numbers")
-    return tensor
-
-
-def _natural(value: Any) -> int:
-    if type(value) is not int or not 0 <= value <= MOST_BYTES:
-        raise ValueError("its pickle has a size, place or count out of bounds")
-    return value

@@ -130,7 +130,7 @@ def test_another_file_than_the_expected_one_is_refused_before_it_is_read(tmp_pat
 BIG = 2**28
 WRONG = {
     "newer zip form": (b"PK\x03\x04" + SOUND, "newer zip form"),
-    "empty": (b"", "does not end|exhausted"),
+    "empty": (b"", "does not end"),
     "not torch's": (START + number(7) + STOP + SOUND, "torch's magic number"),
     "another protocol": (MAGIC + START + number(7) + STOP + SOUND[len(MAGIC) :], "protocol"),
     "big-endian": (SOUND.replace(b"\x88s", b"\x89s"), "little-endian"),
@@ -183,10 +183,15 @@ WRONG = {
     "a known name that is no function": (
         file_of(START + called("torch.FloatStorage", number(9)) + STOP), "no tensor"
     ),
-    "a class": (file_of(START + named("collections.OrderedDict") + b")\x81" + STOP), "NEWOBJ"),
-    "an extension": (file_of(START + b"\x82\x01" + STOP), "EXT1"),
-    "an instance": (file_of(START + b"(ios\nsystem\n" + STOP), "INST"),
-    "endless": (file_of(START + b"N0" * 200_000 + STOP), "POP|opcodes"),
+    "a class": (file_of(START + named("collections.OrderedDict") + b")\x81" + STOP), "x81"),
+    "an extension": (file_of(START + b"\x82\x01" + STOP), "x82"),
+    "an instance": (file_of(START + b"(ios\nsystem\n" + STOP), "b'i'"),
+    "an old string": (file_of(START + b"Vtext\n0" + STOP), "b'V'"),
+    "a newer protocol": (file_of(b"\x80\x04N" + STOP), "of protocol 4"),
+    "text that is none": (file_of(START + b"X\x01\x00\x00\x00\xff" + STOP), "utf-8"),
+    "text beyond the end": (MAGIC + START + b"X\xff\xff\xff\xff", "does not end"),
+    "no opcode": (file_of(START + b"\xff" + STOP), "xff"),
+    "more than it needs": (file_of(START + b"N0" * 200_000 + STOP), "b'0'"),
     "many marks": (file_of(START + b"(" * 300_000 + STOP), "more than 200,000 opcodes"),
     "deep": (file_of(START + b")" + b"\x85" * 150_000 + STOP), "no mapping"),
     "nothing on the stack": (file_of(START + b"R" + STOP), "not there"),
@@ -259,9 +264,9 @@ def test_spoiled_files_are_read_or_refused_and_run_nothing(
     before, imported = set(sys.modules), []
     importing = builtins.__import__
 
-    def watched(name: str, *rest: Any) -> Any:
+    def watched(name: str, *rest: Any, **named: Any) -> Any:
         imported.append(name)
-        return importing(name, *rest)
+        return importing(name, *rest, **named)
 
     monkeypatch.setattr(builtins, "__import__", watched)
     refused = 0
