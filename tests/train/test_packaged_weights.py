@@ -11,8 +11,10 @@ import pytest
 
 from bench.data.sources import open_source
 from bench.errors import BenchError
+from bench.models.efficientnet_lite import from_torch
 from bench.store.features import weights_digest
 from bench.store.fsck.check import fsck
+from bench.store.torch_file import read_torch_file
 from bench.store.weights import checksum_path, packaged_file, weights_path
 from bench.systems.registry import BACKBONES, PackagedWeights
 from bench.systems.settings import BackboneSettings
@@ -115,6 +117,11 @@ def test_they_are_converted_once_with_a_checksum_and_always_to_the_same_bytes(
     assert weights_digest(SETTINGS, converted) == weights_digest(
         SETTINGS, ensure_weights(SETTINGS, tmp_path).parents[1]  # type: ignore[union-attr]
     )  # fmt: skip
+    assert LITE0 is not None
+    arrays = read_torch_file(packaged_file(LITE0), LITE0.sha256, "")
+    written = from_torch("efficientnet_lite0", arrays).get_weights()
+    for one, other in zip(open_backbone(SETTINGS, converted).get_weights(), written, strict=True):
+        np.testing.assert_array_equal(one, other)
     install(tmp_path / "site", b"", monkeypatch)  # the package is damaged afterwards
     early = SETTINGS.model_copy(update={"name": "efficientnet_lite0_stage5"})
     assert ensure_weights(early, converted) == path
