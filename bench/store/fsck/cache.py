@@ -48,7 +48,7 @@ def check_cache(cache: Path, known: StoreReferences, say: Say) -> Iterator[Findi
 
 def _weights(cache: Path) -> Iterator[Finding]:
     for path in sorted((cache / "weights").glob("*")):
-        made = re.fullmatch(r"(\w+)-phantom-v(\d+)\.weights\.h5", path.name)
+        made = re.fullmatch(r"(\w+)-(?:phantom|imagenet)-v(\d+)\.weights\.h5", path.name)
         if path.name.endswith(DRAFT_SUFFIX):
             yield from leftovers([path])
         elif path.suffix == ".sha256":
