@@ -62,12 +62,12 @@ class TrialWorker(tune.Trainable):
         self._config = worker if at_home else away_from_home(worker)
         redirect_output(self._config.log)
         limit_threads(threads)
+        load_plugins()
         # What every trial needs, before the clock of the first one runs.
         with as_if_missing("matplotlib.pyplot", "sklearn"):
             import keras  # noqa: F401
         from bench.train.compiled import Compiled
 
-        load_plugins()
         self._store = worker_store(self._config.options.results, actor)
         self._compiled = Compiled() if worker.options.reuse_compiled else None
         self.reset_config(config)
