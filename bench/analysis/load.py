@@ -33,7 +33,7 @@ def load_arms(store: Store, study: StudyRecord) -> list[Arm]:
     """
     stored = sorted(identity for identity in study.trial_names() if store.has(identity))
     found = dict(zip(stored, _loaded(store, stored), strict=True))
-    searches = study_searches(store, study)
+    searches = study_searches(store.root, study)
     arms = []
     for recorded in study.arms:
         trials, failed = {}, {}

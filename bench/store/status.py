@@ -87,7 +87,7 @@ def study_status(store: Store) -> list[StudyStatus]:
 
 
 def _status(store: Store, study: StudyRecord) -> StudyStatus:
-    names = searched_trials(store, study) | study.trial_names()
+    names = searched_trials(store.root, study) | study.trial_names()
     left = [identity for identity in names if not store.has(identity)]
     attempts = {identity: store.failures(identity) for identity in left}
     errors = tuple(

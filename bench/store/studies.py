@@ -8,16 +8,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, TypeAdapter, ValidationError
 
 from bench.store.searches import Search, read_search, search_path
 from bench.study.budget import Budget
 from bench.study.study import DesignKind
-
-if TYPE_CHECKING:
-    from bench.store.trials import Store
 
 STUDY_RECORD = 3
 """Version of a study's record; raised whenever its keys change."""
@@ -208,26 +206,30 @@ def _form() -> TypeAdapter[StudyRecord]:
     return TypeAdapter(StudyRecord)
 
 
-def study_searches(store: Store, study: StudyRecord) -> dict[str, Search]:
+def study_searches(results: Path, study: StudyRecord) -> dict[str, Search]:
     """The searches of a recorded study, by arm; empty for one that is not tuned.
+
+    Args:
+        results: Results folder.
+        study: The study.
 
     Raises:
         BenchError: A search cannot be read.
     """
     searches = {} if study.tuning is None else study.tuning.searches
     found = {
-        arm.name: read_search(search_path(store.root, searches[arm.name].id))
+        arm.name: read_search(search_path(results, searches[arm.name].id))
         for arm in study.arms
         if arm.name in searches
     }
     return {arm: search for arm, search in found.items() if search is not None}
 
 
-def searched_trials(store: Store, study: StudyRecord) -> dict[str, str]:
+def searched_trials(results: Path, study: StudyRecord) -> dict[str, str]:
     """The trials of a recorded study's searches, and how each is named to a person."""
     return {
         identity: f"{arm}, proposal {proposal.number + 1}"
-        for arm, search in study_searches(store, study).items()
+        for arm, search in study_searches(results, study).items()
         for proposal in search.proposals
         for identity in proposal.trials
     }

@@ -484,7 +484,7 @@ def test_a_search_is_exported_and_looked_over_with_its_study(
     TunedStudy(*design, Store(results), (), rerun=False)
     assert export(Store(results), copy) == 4
     (study,) = Store(copy).studies()
-    assert {a: s.complete for a, s in study_searches(Store(copy), study).items()} == {
+    assert {a: s.complete for a, s in study_searches(copy, study).items()} == {
         "gate=sigmoid": True, "gate=none": True,
     }  # fmt: skip
     known = StoreReferences()

@@ -28,12 +28,13 @@ def test_a_record_of_before_is_written_again_byte_by_byte(path: Path, tmp_path: 
 def test_a_tuned_record_names_its_searches_and_their_trials() -> None:
     store = Store(STORES[1])
     plain, tuned = store.studies()
-    assert plain.tuning is None and plain.search_ids() == [] and not study_searches(store, plain)
+    assert plain.tuning is None and plain.search_ids() == []
+    assert not study_searches(store.root, plain)
     assert (
         tuned.tuning is not None and tuned.tuning.searches["ropanet_baseline"].budget.proposals == 2
     )
-    assert list(study_searches(store, tuned)) == ["ropanet_baseline"]
-    assert set(searched_trials(store, tuned).values()) == {
+    assert list(study_searches(store.root, tuned)) == ["ropanet_baseline"]
+    assert set(searched_trials(store.root, tuned).values()) == {
         "ropanet_baseline, proposal 1", "ropanet_baseline, proposal 2",
     }  # fmt: skip
 
