@@ -71,4 +71,5 @@ def frequency_recall(record: AttributeRecord, depth: int, kind: int | None = Non
     same = np.broadcast_to(frequency.astype(np.float32), record.true.shape)
     constant = AttributeRecord(record.images, record.names, record.types, record.true, same)
     found, among = hits(constant, depth, kind)
-    return float(found.sum() / among.sum()) if among.sum() else float("nan")
+    total = int(among.sum())
+    return int(found.sum()) / total if total else float("nan")

@@ -8,6 +8,7 @@ A difference can be clear here and unsettled there, where seeds vary more than i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -155,7 +156,7 @@ def sign_flip_test(sums: np.ndarray) -> float:
     sizes, counts = np.unique(np.abs(whole[whole != 0]), return_counts=True)
     if counts.sum() > MOST_EXACT:
         # A flip moves the total by twice a sum: half of the least such step is taken off.
-        reach = max(total - int(np.gcd.reduce(sizes)), 0)
+        reach = max(total - math.gcd(*sizes.tolist()), 0)
         return float(2 * stats.norm.sf(reach / np.sqrt(np.square(whole).sum())))
     # Chances of the total of the positive sums, 0, 1, ..., of which the statistic is twice, less
     # the most it can be.

@@ -313,8 +313,8 @@ def _front(drawing: _Drawing, pattern: Pattern, kind: int) -> None:
         bottom = low if pattern.neck_depth > 0.17 or pattern.lapel else throat + 0.25
         drawing.seams.append(([(0.05, throat), (0.05, bottom)], 0.012))
         count = max(int((bottom - throat) / 0.17), 2)
-        for y in np.linspace(throat + 0.06, bottom - 0.05, count):
-            drawing.knobs.append(((0.0, float(y)), 0.03))
+        for y in np.linspace(throat + 0.06, bottom - 0.05, count).tolist():
+            drawing.knobs.append(((0.0, y), 0.03))
     if pattern.belt:
         if kind == 1:
             for side in (-1, 1):

@@ -22,7 +22,7 @@ def pooled_precision(hits: np.ndarray, positives: np.ndarray) -> np.ndarray:
     """
     if not positives.any():
         return np.full(len(hits), np.nan)
-    precision = hits.sum() / positives.sum()
+    precision = int(hits.sum()) / int(positives.sum())
     return np.asarray(precision + (hits - precision * positives) / positives.mean())
 
 

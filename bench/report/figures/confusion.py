@@ -84,7 +84,7 @@ def _counts(predictions: Predictions) -> np.ndarray:
 
 def _collapse(names: list[str], true: np.ndarray, predicted: np.ndarray) -> str:
     """Which class is predicted most, and how many classes never are."""
-    most = int(predicted.argmax())
+    most = int(np.argmax(predicted))
     never = int(((true > 0) & (predicted == 0)).sum())
     return (
         f"Answered most: {names[most]}, {100 * predicted[most] / predicted.sum():.1f} % of the "

@@ -83,10 +83,10 @@ class PoseSupervision(Supervision):
 
     def metrics(self, observed: dict[str, np.ndarray]) -> dict[str, float]:
         """`visibility_accuracy`, of the states that count."""
-        states = observed["states"].sum()
+        states = int(observed["states"].sum())
         if not states:
             return {}
-        return {"visibility_accuracy": float(observed["right_states"].sum() / states)}
+        return {"visibility_accuracy": int(observed["right_states"].sum()) / states}
 
     def places(
         self, observed: dict[str, np.ndarray], truth: GroundTruth
