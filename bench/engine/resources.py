@@ -34,15 +34,11 @@ class ResourceSplit:
         workers: Trials at the same time.
         cpus: CPU cores, and threads, a trial.
         gpus: GPUs a trial.
-        total_cpus: CPU cores in all.
-        total_gpus: GPUs in all.
     """
 
     workers: int
     cpus: int
     gpus: float
-    total_cpus: int
-    total_gpus: float
 
 
 def divide(resources: Resources, trials: int, have: dict[str, float]) -> ResourceSplit:
@@ -65,4 +61,4 @@ def divide(resources: Resources, trials: int, have: dict[str, float]) -> Resourc
     workers = min(resources.workers or most, max(trials, 1), cpus // threads)
     if per_trial and resources.threads is None:
         threads = max(cpus // workers, 1)
-    return ResourceSplit(workers, threads, per_trial, cpus, gpus)
+    return ResourceSplit(workers, threads, per_trial)
