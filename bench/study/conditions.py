@@ -149,12 +149,12 @@ def _parse_expression(text: str, where: str, known: frozenset[str]) -> Condition
         raise BenchError(f"a condition has at most {LONGEST} characters", where=where)
     try:
         with warnings.catch_warnings():
-            # Python warns of what it finds unusual; here it has a place or is an error.
-            warnings.simplefilter("ignore", SyntaxWarning)
+            # What one Python warns of ('\d', `1or 2`) is an error of a later one: of each here.
+            warnings.simplefilter("error")
             tree = ast.parse(text.strip(), mode="eval")
         parser = _Parser(text, where, known)
         holds = parser.value(tree.body)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError, Warning):
         raise BenchError(
             f"`{text:.80}` is not a condition",
             where=where,
