@@ -91,7 +91,7 @@ class Browser:
             page = next(target["targetId"] for target in targets if target["type"] == "page")
             attached = self.send("Target.attachToTarget", targetId=page, flatten=True)
             self._session = attached["sessionId"]
-            for domain in ("Page", "Runtime", "Log", "BuiltModel"):
+            for domain in ("Page", "Runtime", "Log", "Network"):
                 self.send(f"{domain}.enable")
         except BaseException:
             self.close()

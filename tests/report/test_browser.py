@@ -124,7 +124,7 @@ def test_the_page_opens_without_a_complaint_and_asks_for_nothing(
     assert page.named("Log.entryAdded") == []
     assert page.named("Runtime.consoleAPICalled") == []
     assert page.named("Runtime.exceptionThrown") == []
-    asked = {sent["request"]["url"] for sent in page.named("BuiltModel.requestWillBeSent")}
+    asked = {sent["request"]["url"] for sent in page.named("Network.requestWillBeSent")}
     assert {url for url in asked if not url.startswith("data:")} == {report.as_uri()}
 
 
