@@ -1,4 +1,4 @@
-"""The house in one direction: every import, also one inside a function, goes down."""
+"""Imports in one direction: every import, also one inside a function, goes down."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FLOORS = (
     ("report", "tables, figures, pages"),
     ("cli", "commands"),
 )
-"""The rooms of `docs/ARCHITECTURE.md`, lowest first: imports are of the own room or a lower one."""
+"""The packages of `docs/ARCHITECTURE.md`, lowest first: imports are of one's own or a lower one."""
 
 BUILDERS = ("network", "supervision", "targets")
 """A system's modules that build and train it, above the models; its others are light."""
@@ -37,11 +37,11 @@ BUILDERS = ("network", "supervision", "targets")
 HEAVY = {"tensorflow", "keras", "ray", "keras_tuner"}
 LIGHT = ("errors", "files", "metrics", "systems", "study", "data", "paper", "store", "analysis",
          "report", "cli")  # fmt: skip
-"""Rooms that plan, read or report: nothing heavy is imported when they are."""
+"""Packages that plan, read or report: nothing heavy is imported when they are."""
 
 
 def floor_of(module: str) -> int:
-    """Number of the room that a module of `bench` is in."""
+    """Number of the package that a module of `bench` is in."""
     names = [name for name, _ in FLOORS]
     parts = module.split(".")[1:]
     if not parts:
@@ -102,17 +102,17 @@ def test_imports_go_down() -> None:
 
 def test_the_top_of_the_package_holds_nothing_but_the_error_and_the_version() -> None:
     assert sorted(path.name for path in ROOT.glob("*.py")) == ["__init__.py", "errors.py"]
-    rooms = {path.name for path in ROOT.iterdir() if (path / "__init__.py").is_file()}
-    assert rooms == {name for name, _ in FLOORS if "." not in name} - {"errors"}
+    packages = {path.name for path in ROOT.iterdir() if (path / "__init__.py").is_file()}
+    assert packages == {name for name, _ in FLOORS if "." not in name} - {"errors"}
 
 
-@pytest.mark.parametrize("room", LIGHT)
-def test_what_plans_reads_or_reports_imports_nothing_heavy(room: str) -> None:
+@pytest.mark.parametrize("package", LIGHT)
+def test_what_plans_reads_or_reports_imports_nothing_heavy(package: str) -> None:
     names = [name for name, _ in FLOORS]
     heavy = [
         f"{path.relative_to(ROOT)}:{line} imports {name}"
         for path in FILES
-        if names[floor_of(module_of(path))] == room
+        if names[floor_of(module_of(path))] == package
         for name, line, at_import in imports_of(path)
         if at_import and name.split(".")[0] in HEAVY
     ]
@@ -121,5 +121,5 @@ def test_what_plans_reads_or_reports_imports_nothing_heavy(room: str) -> None:
 
 def test_the_picture_in_the_architecture_is_this_order() -> None:
     text = (ROOT.parent / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
-    rooms = re.findall(r"^\| `bench/(\S+?)(?:\.py|/)` \|", text, re.MULTILINE)
-    assert rooms == [name.replace(".", "/") for name, _ in FLOORS]
+    packages = re.findall(r"^\| `bench/(\S+?)(?:\.py|/)` \|", text, re.MULTILINE)
+    assert packages == [name.replace(".", "/") for name, _ in FLOORS]

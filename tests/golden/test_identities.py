@@ -1,6 +1,6 @@
 """What identifies a trial, its features and a search: these must not change by moving code.
 
-`identities.json` was written before the rooms were laid out anew. An identity in it changes on
+`identities.json` was written before the packages were arranged anew. An identity in it changes on
 purpose only with `SEMANTICS`.
 """
 

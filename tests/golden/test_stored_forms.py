@@ -1,7 +1,7 @@
 """Stores, features and `--json` of before: read as they were written, and with the same keys.
 
-`store/` and `cache/` were written by the bench before its rooms were laid out anew: a trial of each
-form of record, a failed attempt, two studies, a search, and a shard of features.
+`store/` and `cache/` were written by the bench before its packages were arranged anew: a trial of
+each form of record, a failed attempt, two studies, a search, and a shard of features.
 """
 
 from __future__ import annotations
