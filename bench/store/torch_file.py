@@ -2,28 +2,31 @@
 
 Such a file is three small pickles (magic number, protocol, system), a pickle of the state, a pickle
 of the keys of its storages in the order of the file, then each storage: an int64 count and that
-many little-endian numbers.
-
-A pickle is a program. A file is compared with the SHA-256 that is expected before anything of it is
-read, and its pickles find four names, none of which does anything.
+many little-endian numbers. No pickle in it is run (`bench.store.torch_pickle`).
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
-import pickle
-from collections import OrderedDict
-from dataclasses import dataclass
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench.errors import BenchError
+from bench.store.torch_pickle import Storage, Tensor, described
 
 MAGIC = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
+
+MOST_BYTES = 2**28
+"""Of a file, and of its numbers once read; the largest that is known here has 25 MB."""
+
+MOST_PICKLED = 2**22
+"""Bytes of one of its pickles; 56,000 in the largest."""
+
+ZIP = b"PK\x03\x04"
 
 
 def read_torch_file(path: Path, sha256: str, fix: str) -> dict[str, np.ndarray]:
@@ -38,87 +41,92 @@ def read_torch_file(path: Path, sha256: str, fix: str) -> dict[str, np.ndarray]:
         BenchError: It is missing, another file, or no state in torch's old format.
     """
     try:
+        size = path.stat().st_size
         # Read once: the bytes that are compared are those that are used.
-        data = path.read_bytes()
+        data = b"" if size > MOST_BYTES else path.read_bytes()
     except OSError as error:
         raise BenchError(
             f"the weights cannot be read: {error.strerror}", where=str(path), fix=fix
         ) from error
+    if size > MOST_BYTES:
+        raise _refused(path, f"has {size:,} bytes, more than {MOST_BYTES:,}", fix)
     digest = hashlib.sha256(data).hexdigest()
     if digest != sha256:
+        what = " (it is of torch's newer zip form)" if data.startswith(ZIP) else ""
         raise BenchError(
-            f"expected weights with the SHA-256 {sha256}, found {digest}; nothing of it was read",
+            f"expected weights with the SHA-256 {sha256}, found {digest}{what}; nothing of it "
+            "was read",
             where=str(path),
             fix=fix,
         )
     try:
-        return _arrays(io.BytesIO(data))
-    except Exception as error:  # A pickle may raise anything.
-        raise BenchError(
-            f"expected a state in torch's old file format: {error}", where=str(path), fix=fix
-        ) from error
+        return _arrays(data)
+    except ValueError as error:
+        raise _refused(path, str(error), fix) from error
 
 
-@dataclass(frozen=True)
-class _Storage:
-    """`count` numbers in the file."""
-
-    dtype: str
-    key: str
-    count: int
-
-
-@dataclass(frozen=True)
-class _Tensor:
-    """An array in a storage; `offset` and `stride` count numbers."""
-
-    storage: _Storage
-    offset: int
-    size: tuple[int, ...]
-    stride: tuple[int, ...]
-
-    def of(self, numbers: np.ndarray) -> np.ndarray:
-        width = numbers.itemsize
-        strides = [width * step for step in self.stride]
-        return np.ndarray(self.size, numbers.dtype, numbers.data, width * self.offset, strides)
-
-
-_KNOWN: dict[str, Any] = {
-    "collections.OrderedDict": OrderedDict,
-    "torch._utils._rebuild_tensor_v2": lambda *described: _Tensor(*described[:4]),
-    "torch.FloatStorage": "<f4",
-    "torch.LongStorage": "<i8",
-}
-
-
-class _Unpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        known = f"{module}.{name}"
-        if known not in _KNOWN:
-            raise ValueError(f"it asks for `{known}`, which no state needs")
-        return _KNOWN[known]
-
-    def persistent_load(self, described: Any) -> _Storage:
-        _, dtype, key, _, count, _ = described
-        return _Storage(dtype, key, count)
-
-
-def _arrays(file: io.BytesIO) -> dict[str, np.ndarray]:
-    magic, protocol, system, state, keys = (_Unpickler(file).load() for _ in range(5))
-    if (magic, protocol, system["little_endian"]) != (MAGIC, PROTOCOL, True):
-        raise ValueError("it is of another protocol, or of a machine that is not little-endian")
-    storages = {tensor.storage.key: tensor.storage for tensor in state.values()}
-    numbers = {key: _numbers(file, storages[key]) for key in keys}
-    if file.read(1):
-        raise ValueError("something follows its last storage")
-    return {name: tensor.of(numbers[tensor.storage.key]) for name, tensor in state.items()}
-
-
-def _numbers(file: io.BytesIO, storage: _Storage) -> np.ndarray:
-    written = int.from_bytes(file.read(8), "little")
-    numbers = np.frombuffer(
-        file.read(storage.count * np.dtype(storage.dtype).itemsize), storage.dtype
+def _refused(path: Path, found: str, fix: str) -> BenchError:
+    return BenchError(
+        f"expected a state in torch's old file format: {found}", where=str(path), fix=fix
     )
-    if not written == storage.count == len(numbers):
-        raise ValueError(f"a storage of {storage.count:,} numbers has {written:,}, or is cut off")
+
+
+def _arrays(data: bytes) -> dict[str, np.ndarray]:
+    if data.startswith(ZIP):
+        raise ValueError("it is of torch's newer zip form")
+    place = 0
+    pickled: list[Any] = []
+    for _ in range(5):
+        value, length = described(data[place : place + MOST_PICKLED])
+        pickled.append(value)
+        place += length
+        if len(pickled) == 1 and value != MAGIC:
+            raise ValueError("it does not begin with torch's magic number")
+    _, protocol, system, state, keys = pickled
+    little = isinstance(system, dict) and system.get("little_endian") is True
+    if protocol != PROTOCOL or not little:
+        raise ValueError("it is of another protocol, or of a machine that is not little-endian")
+    tensors = _tensors(state)
+    numbers = _numbers(data, place, tensors, keys)
+    return {name: tensor.of(numbers[tensor.storage.key]) for name, tensor in tensors.items()}
+
+
+def _tensors(state: Any) -> dict[str, Tensor]:
+    if not isinstance(state, dict) or not state:
+        raise ValueError("its state is no mapping")
+    total = 0
+    for name, tensor in state.items():
+        if not isinstance(tensor, Tensor):
+            raise ValueError(f"{name} is no tensor")
+        # Tensors may share a storage: each becomes an array of its own.
+        total += math.prod(tensor.size) * np.dtype(tensor.storage.dtype).itemsize
+    if total > MOST_BYTES:
+        raise ValueError(f"its tensors have more than {MOST_BYTES:,} bytes")
+    return state
+
+
+def _numbers(
+    data: bytes, place: int, tensors: dict[str, Tensor], keys: Any
+) -> dict[str, np.ndarray]:
+    """The numbers of each storage, by its key."""
+    storages: dict[str, Storage] = {}
+    for tensor in tensors.values():
+        storage = tensor.storage
+        if storages.setdefault(storage.key, storage) != storage:
+            raise ValueError("two of its tensors describe one storage differently")
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        raise ValueError("it does not list its storages")
+    if len(set(keys)) != len(keys) or set(keys) != set(storages):
+        raise ValueError("its storages are not those of its tensors")
+    numbers = {}
+    for key in keys:
+        count, dtype = storages[key].count, np.dtype(storages[key].dtype)
+        written = int.from_bytes(data[place : place + 8], "little", signed=True)
+        end = place + 8 + count * dtype.itemsize
+        if written != count or end > len(data):
+            raise ValueError(f"a storage of {count:,} numbers is cut off, or of another length")
+        numbers[key] = np.frombuffer(data, dtype, count, place + 8)
+        place = end
+    if place != len(data):
+        raise ValueError(f"{len(data) - place:,} bytes follow its last storage")
     return numbers

@@ -79,8 +79,9 @@ def test_a_file_that_is_not_the_packages_own_is_refused_and_nothing_is_kept(
     file = install(tmp_path / "site", b"", monkeypatch)
     changed = bytearray(whole)
     changed[len(whole) // 2] ^= 1
+    zipped = b"PK\x03\x04" + whole[4:]
     assert LITE0 is not None and LITE1 is not None
-    for data, found in ((changed, "found "), (other, LITE1.sha256)):
+    for data, found in ((changed, "found "), (other, LITE1.sha256), (zipped, "newer zip form")):
         file.write_bytes(data)
         error = refused(tmp_path)
         assert LITE0.sha256 in error.what and found in error.what
