@@ -25,6 +25,7 @@ from bench.data.manifest import ABSENT, CHANNELS_OF_TYPE, PARTITIONS
 from bench.data.phantom_attributes import answers_of, has_attributes, write_attributes
 from bench.errors import BenchError
 from bench.files.atomic import new_folder
+from bench.files.locks import locked
 
 PHANTOM_VERSION = 1
 """Raised by hand whenever the same seed would give other images than before."""
@@ -100,6 +101,14 @@ def generate_phantom(
         if not is_generated(root, images=images, seed=seed):
             raise
     return root
+
+
+def generate_phantom_once(
+    root: Path, cache: Path, *, images: int, seed: int, progress: Progress | None = None
+) -> Path:
+    """The same in a cache folder: of two runs that begin at the same time, one waits."""
+    with locked(cache / "phantom.lock", wait=True):
+        return generate_phantom(root, images=images, seed=seed, progress=progress)
 
 
 def phantom_folder(images: int, seed: int) -> Path:

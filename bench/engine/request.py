@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from bench.data.manifest import Manifest
-from bench.data.phantom import generate_phantom, generated_as, is_generated, phantom_folder
+from bench.data.phantom import (
+    generate_phantom_once,
+    generated_as,
+    is_generated,
+    phantom_folder,
+)
 from bench.data.sources import open_source
 from bench.errors import BenchError
-from bench.files.locks import locked
 from bench.files.yaml import nearest
 from bench.study.design import Design
 from bench.study.resolve import resolve_study
@@ -87,14 +91,13 @@ def resolve(request: StudyRequest, cache: Path, *, generate: Say | None = None) 
     source = design.control.spec.data.source
     assert isinstance(source, PhantomSource)
     if generate is not None:
-        # Two runs that begin at the same time generate it once.
-        with locked(cache / "phantom.lock", wait=True):
-            generate_phantom(
-                root,
-                images=source.images,
-                seed=source.seed,
-                progress=_named(generate, "generating"),
-            )
+        generate_phantom_once(
+            root,
+            cache,
+            images=source.images,
+            seed=source.seed,
+            progress=_named(generate, "generating"),
+        )
     if is_generated(root, images=source.images, seed=source.seed):
         manifest = open_source(root, cache=cache)
     return ResolvedStudy(design, manifest, root.resolve())

@@ -7,14 +7,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bench.data.attributes import data_identity
 from bench.engine.request import ResolvedStudy, StudyRequest, check_only, resolve
-from bench.store.plan import Cost, FeatureNeed, PlannedTrial, cost_of, data_label, feature_needs
+from bench.store.plan import (
+    Cost,
+    FeatureNeed,
+    PlannedTrial,
+    cost_of,
+    data_label,
+    feature_needs,
+    planned_trial,
+)
 from bench.store.trials import Store
 from bench.study.design import Arm, Design
 from bench.study.presets import profile_settings
 from bench.study.space import feature_specs
-from bench.study.trial import trial_id
 from bench.tuning.winners import TuningCost, expected_trials, search_plans, tuning_cost
 
 SHOWN_ARMS = 40
@@ -152,16 +158,9 @@ def _plan_trials(
     manifest = plan.resolved.manifest
     assert manifest is not None, "without data there are no identities"
     trials = [
-        PlannedTrial(
-            identity := trial_id(spec, data_identity(spec, manifest)),
-            arm.name,
-            seed,
-            spec,
-            store.has(identity),
-        )
+        planned_trial(arm.name, arm.trial(seed), manifest, store)
         for arm in arms
         for seed in plan.design.seeds
-        for spec in (arm.trial(seed),)
     ]
     needs = feature_needs([arm.spec for arm in arms], manifest, cache)
     distinct = list({trial.id: trial for trial in trials}.values())

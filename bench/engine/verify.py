@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,12 @@ from pydantic import ValidationError
 
 from bench.data.attributes import data_identity
 from bench.data.manifest import Manifest
-from bench.data.phantom import generate_phantom, phantom_folder
+from bench.data.phantom import generate_phantom_once, phantom_folder
 from bench.data.sources import open_source
 from bench.engine.config import RunOptions
 from bench.engine.resources import Resources
 from bench.engine.training import Phases, TrialGroup, TrialsShown, train
 from bench.errors import BenchError
-from bench.files.locks import locked
 from bench.store.export import compacted
 from bench.store.plan import PlannedTrial
 from bench.store.record import TrialRecord
@@ -125,7 +123,7 @@ def verify(
     records = {trial: store.read(trial) for trial in dict.fromkeys(trials)}
     found: dict[str, Verification] = {}
     origins: list[_Origin] = []
-    open_data = functools.cache(partial(open_source, cache=cache))
+    open_data = functools.cache(functools.partial(open_source, cache=cache))
     for trial, record in records.items():
         spec, root = _spec_of(record), data or roots.get(trial)
         if spec is None:
@@ -278,9 +276,10 @@ def _data_of(spec: TrialSpec, root: Path | None, cache: Path, phases: Phases) ->
     source = spec.data.source
     if isinstance(source, PhantomSource):
         root = cache / phantom_folder(source.images, source.seed)
-        with phases() as say, locked(cache / "phantom.lock", wait=True):
-            return generate_phantom(
+        with phases() as say:
+            return generate_phantom_once(
                 root,
+                cache,
                 images=source.images,
                 seed=source.seed,
                 progress=lambda done, total: say("generating", done, total),

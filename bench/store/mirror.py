@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
-from bench.files.checksums import check_files, read_with_checksum, without_checksum
+from bench.files.checksums import without_checksum
 from bench.store.studies import StudyRecord
-from bench.store.trials import Store
+from bench.store.trials import Store, check_whole
 
 Say = Callable[[str, int, int], None]
 
@@ -94,7 +94,7 @@ def _fetch(
         }
         try:
             _check(trial, content)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError):
             damaged.append(trial)
         else:
             store.adopt(trial, content)
@@ -107,10 +107,7 @@ def _check(trial: str, content: dict[str, bytes]) -> None:
         folder = Path(scratch)
         for name, data in content.items():
             (folder / Path(name).name).write_bytes(data)
-        about = read_with_checksum(folder / "trial.json")
-        check_files(folder, about["files"], (p.name for p in folder.glob("*.parquet")))
-    if about["id"] != trial:
-        raise ValueError("trial.json names another trial")
+        check_whole(folder, trial)
 
 
 def _send(folder: Path, files: Any, target: str) -> None:

@@ -74,9 +74,14 @@ class FeatureNeed:
 
 def planned(design: Design, manifest: Manifest, store: Store) -> Iterator[PlannedTrial]:
     """A study's trials, lazily, seeds outermost."""
-    for arm, seed, spec in design.trials():
-        identity = trial_id(spec, data_identity(spec, manifest))
-        yield PlannedTrial(identity, arm.name, seed, spec, store.has(identity))
+    for arm, _, spec in design.trials():
+        yield planned_trial(arm.name, spec, manifest, store)
+
+
+def planned_trial(arm: str, spec: TrialSpec, manifest: Manifest, store: Store) -> PlannedTrial:
+    """A trial of an arm, looked up in the store."""
+    identity = trial_id(spec, data_identity(spec, manifest))
+    return PlannedTrial(identity, arm, spec.seed, spec, store.has(identity))
 
 
 def feature_needs(specs: Iterable[TrialSpec], manifest: Manifest, cache: Path) -> list[FeatureNeed]:

@@ -250,6 +250,22 @@ class Store:
         return _move(path, self.root / "damaged" / folder)
 
 
+def check_whole(folder: Path, trial_id: str) -> None:
+    """Compare a trial's folder, wherever it is, with its checksums.
+
+    Raises:
+        OSError: Its `trial.json` cannot be read.
+        ValueError: It is not whole, not what was written, or another trial's.
+    """
+    plain = read_with_checksum(folder / "trial.json")
+    if plain.get("id") != trial_id:
+        raise ValueError("trial.json names another trial")
+    try:
+        check_files(folder, plain["files"], (path.name for path in folder.glob("*.parquet")))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"trial.json lists no files ({error!r})") from None
+
+
 def read_study(path: Path) -> StudyRecord:
     """A study from its file.
 

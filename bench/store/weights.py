@@ -63,6 +63,14 @@ def checksum_path(weights: Path) -> Path:
     return weights.with_name(f"{weights.name}.sha256")
 
 
+def kept_checksum(weights: Path) -> str | None:
+    """The checksum next to a weights file; None where there is none."""
+    path = checksum_path(weights)
+    if not path.is_file():
+        return None
+    return path.read_text(encoding="ascii", errors="replace").strip()
+
+
 def write_checksum(weights: Path) -> None:
     """Write the checksum of weights made here next to them."""
     with new_file(checksum_path(weights)) as draft:
@@ -76,8 +84,7 @@ def checked_digest(weights: Path) -> str:
         BenchError: The file is missing or damaged.
     """
     digest = file_digest(weights)
-    kept = checksum_path(weights)
-    if kept.is_file() and kept.read_text(encoding="ascii", errors="replace").strip() != digest:
+    if kept_checksum(weights) not in (None, digest):
         raise BenchError(
             "the weights are not what was written: their checksum differs",
             where=str(weights),

@@ -80,12 +80,13 @@ def run_trial(
     """
     manifest = context.manifest
     started = time.perf_counter()
+    identity = trial_id(spec, data_identity(spec, manifest))
     split = split_of(spec, manifest)
     unreadable: list[dict[str, str]] = []
     if spec.model.trained:
         data, unreadable = _opened(spec, split, context)
         split = data.split
-        outcome = _train(spec, data, context, progress)
+        outcome = _train(identity, spec, data, context, progress)
     else:
         answer = load(spec.model.network)(manifest.category[split.train], len(manifest.class_names))
         outcome = _Outcome(np.tile(answer, (len(split.test), 1)))
@@ -99,7 +100,7 @@ def run_trial(
         places = LandmarkPlaces(landmarks.predicted, landmarks.true, landmarks.visibility)
     metrics = scored(outcome.probabilities, labels, evaluation, batch_size, places)
     return TrialRecord(
-        id=trial_id(spec, data_identity(spec, manifest)),
+        id=identity,
         spec=spec.model_dump(mode="json"),
         data=_describe_data(manifest, split, unreadable),
         metrics=metrics | outcome.metrics,
@@ -177,7 +178,11 @@ def _backbone(spec: TrialSpec) -> BackboneSettings:
 
 
 def _train(
-    spec: TrialSpec, data: _Data, context: TrialContext, progress: Progress | None
+    identity: str,
+    spec: TrialSpec,
+    data: _Data,
+    context: TrialContext,
+    progress: Progress | None,
 ) -> _Outcome:
     import keras
 
@@ -203,7 +208,7 @@ def _train(
         training,
         Batches(examples, split.val) if len(split.val) else None,
         train,
-        trial=trial_id(spec, data_identity(spec, manifest)),
+        trial=identity,
         compiled=compiled,
         checkpoints=context.checkpoints,
         progress=progress,

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 import bench
 from bench.data.attributes import data_identity
 from bench.data.manifest import Manifest
-from bench.store.plan import PlannedTrial, study_record
+from bench.store.plan import PlannedTrial, planned_trial, study_record
 from bench.store.searches import Proposal, SearchPlan, read_search, search_path
 from bench.store.studies import RecordedSearch, RecordedTuning, StudyRecord
 from bench.store.trials import Store
 from bench.study.budget import Budget, epochs_of
 from bench.study.design import Design
 from bench.study.space import with_values
-from bench.study.trial import TrialSpec, trial_id
+from bench.study.trial import TrialSpec
 
 
 def search_plans(design: Design, manifest: Manifest | None) -> list[SearchPlan]:
@@ -57,8 +57,7 @@ def winners_trials(
     for seed in design.seeds:
         for arm, winner in won.items():
             spec = winner.model_copy(update={"seed": seed})
-            identity = trial_id(spec, data_identity(spec, manifest))
-            yield PlannedTrial(identity, arm, seed, spec, store.has(identity))
+            yield planned_trial(arm, spec, manifest, store)
 
 
 def tuned_record(design: Design, manifest: Manifest, store: Store) -> StudyRecord:

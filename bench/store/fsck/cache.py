@@ -23,7 +23,7 @@ from bench.store.fsck.findings import (
     removal,
 )
 from bench.store.fsck.results import StoreReferences
-from bench.store.weights import checksum_path, weights_path
+from bench.store.weights import checksum_path, kept_checksum, weights_path
 from bench.study.trial import SEMANTICS
 from bench.systems.registry import BACKBONES, load_plugins
 from bench.systems.settings import BackboneSettings
@@ -58,13 +58,9 @@ def _weights(cache: Path) -> Iterator[Finding]:
             yield foreign(path, "the weights made here")
         elif int(made[2]) != SEMANTICS:
             yield Finding("stale weights", path, f"are of version {made[2]}", _weights_gone(path))
-        elif checksum_path(path).is_file() and _kept(path) != file_checksum(path):
+        elif (kept := kept_checksum(path)) is not None and kept != file_checksum(path):
             what = "are not what was written: their checksum differs"
             yield Finding("damaged weights", path, what, _weights_gone(path))
-
-
-def _kept(weights: Path) -> str:
-    return checksum_path(weights).read_text(encoding="ascii", errors="replace").strip()
 
 
 def _weights_gone(path: Path) -> Repair:

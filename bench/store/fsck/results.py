@@ -13,7 +13,7 @@ from bench.files.locks import is_locked
 from bench.store.fsck.findings import Finding, Repair, Say, foreign, is_left, leftover, leftovers
 from bench.store.searches import read_search
 from bench.store.studies import StudyRecord
-from bench.store.trials import Store
+from bench.store.trials import Store, check_whole
 
 OLD_FILES = frozenset(
     ("history.parquet", "predictions.parquet", "landmarks.parquet", "gate.parquet")
@@ -153,11 +153,10 @@ def _drafts(store: Store) -> Iterator[Finding]:
 
 def _is_whole(draft: Path, identity: str) -> bool:
     try:
-        plain = read_with_checksum(draft / "trial.json")
-        check_files(draft, plain["files"], (path.name for path in draft.glob("*.parquet")))
-    except (OSError, ValueError, KeyError, TypeError):
+        check_whole(draft, identity)
+    except (OSError, ValueError):
         return False
-    return plain.get("id") == identity
+    return True
 
 
 def _adoption(store: Store, draft: Path, identity: str) -> Repair:
