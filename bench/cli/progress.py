@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import (
@@ -17,10 +18,12 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from bench.engine.resources import ResourceSplit
 from bench.report.units import duration
-from bench.store.plan import PlannedTrial
 from bench.train.status import ENDED, TrialStatus
+
+if TYPE_CHECKING:
+    from bench.engine.resources import ResourceSplit
+    from bench.store.plan import PlannedTrial
 
 PLAIN_SECONDS = 10.0
 """Off a terminal, a line at most this often."""

@@ -247,6 +247,11 @@ COMPARED = _Selection(lambda metric: metric.compared)
 FOR_TUNING = _Selection(lambda metric: metric.for_tuning)
 
 
+def metric_named(name: str) -> Metric:
+    """A metric by name; one whose plug-in is not here is shown by its name, as it is stored."""
+    return METRICS.get(name) or Metric(name, label=name, short=name, direction="max", unit="")
+
+
 def lower_is_better(name: str) -> bool:
     """Whether the lower value of a metric is the better one."""
     return name in METRICS and METRICS[name].direction == "min"

@@ -68,7 +68,7 @@ def efficientnet_scaling(images: Any) -> Any:
 
 def _application(network: Callable[..., Any], input_size: int, weights: Path | None) -> Any:
     model = network(include_top=False, weights=None, input_shape=(input_size, input_size, 3))
-    return _ready(model, weights)
+    return ready(model, weights)
 
 
 def train_last(model: Any, layers_trained: int | str) -> None:
@@ -105,7 +105,7 @@ def small(input_size: int, weights: Path | None) -> Any:
         # A short memory: the pretext task has some hundreds of steps, not many thousands.
         maps = layers.BatchNormalization(momentum=0.9, name=f"norm_{index}")(maps)
         maps = layers.Activation("relu", name=f"relu_{index}")(maps)
-    return _ready(keras.Model(image, maps, name="small"), weights)
+    return ready(keras.Model(image, maps, name="small"), weights)
 
 
 def small_early(input_size: int, weights: Path | None) -> Any:
@@ -115,10 +115,11 @@ def small_early(input_size: int, weights: Path | None) -> Any:
 
 def _beginning(model: Any, last: str, name: str) -> Any:
     """A backbone up to one of its layers."""
-    return _ready(keras.Model(model.input, model.get_layer(last).output, name=name), None)
+    return ready(keras.Model(model.input, model.get_layer(last).output, name=name), None)
 
 
-def _ready(model: Any, weights: Path | None) -> Any:
+def ready(model: Any, weights: Path | None) -> Any:
+    """A backbone with its weights, if any, frozen."""
     if weights is not None:
         model.load_weights(weights)
     model.trainable = False

@@ -21,6 +21,8 @@ import keras
 import numpy as np
 from keras import layers
 
+from bench.models.backbones import ready
+
 
 class Stage(NamedTuple):
     """Blocks with one form, of which the first has the stride."""
@@ -111,11 +113,7 @@ def _whole(name: str, input_size: int, weights: Path | None) -> Any:
             form = stage if first else stage._replace(stride=1)
             maps = _block(maps, form, f"block_{block}", last)
             block += 1
-    model = keras.Model(image, _convolution(maps, HEAD, 1, 1, "head"), name=name)
-    if weights is not None:
-        model.load_weights(weights)
-    model.trainable = False
-    return model
+    return ready(keras.Model(image, _convolution(maps, HEAD, 1, 1, "head"), name=name), weights)
 
 
 def _block(maps: Any, stage: Stage, name: str, last: str) -> Any:
@@ -154,9 +152,7 @@ def _beginning(name: str, stage: int, input_size: int, weights: Path | None) -> 
     whole = _whole(name, input_size, weights)
     maps = whole.get_layer(f"stage_{stage}").output
     maps = layers.Rescaling(1 / SCALINGS[name].deviations[stage], name="deviation")(maps)
-    model = keras.Model(whole.input, maps, name=f"{name}_stage{stage}")
-    model.trainable = False
-    return model
+    return ready(keras.Model(whole.input, maps, name=f"{name}_stage{stage}"), None)
 
 
 Build = Callable[[int, Path | None], Any]

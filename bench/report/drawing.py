@@ -154,9 +154,7 @@ def span(numbers: Sequence[int]) -> str:
 
 def seeds_an_arm(arms: Sequence[Arm]) -> str:
     """`n = 5 an arm`, or `n = 3 to 5 an arm` where they differ."""
-    counts = sorted({len(arm.trials) for arm in arms})
-    between = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    return f"n = {between} an arm"
+    return f"n = {span([len(arm.trials) for arm in arms])} an arm"
 
 
 def lowest_seed(arm: Arm) -> int | None:

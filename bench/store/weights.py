@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from typing import Any
 
 from bench.errors import BenchError
 from bench.files.atomic import new_file
@@ -75,6 +76,13 @@ def write_checksum(weights: Path) -> None:
     """Write the checksum of weights made here next to them."""
     with new_file(checksum_path(weights)) as draft:
         draft.write_text(f"{file_checksum(weights)}\n", encoding="ascii")
+
+
+def write_weights(model: Any, path: Path) -> None:
+    """Write a Keras model's weights that were made here, and their checksum next to them."""
+    with new_file(path) as draft:
+        model.save_weights(draft)
+    write_checksum(path)
 
 
 def checked_digest(weights: Path) -> str:

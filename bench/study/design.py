@@ -273,11 +273,23 @@ class Design:
 
         return lookup
 
+    @cached_property
+    def _known_lower(self) -> dict[str, tuple[Overlay, ...]]:
+        return {}
+
+    def _lower(self, preset: str) -> tuple[Overlay, ...]:
+        """The overlays below the levels."""
+        known = self._known_lower
+        if preset not in known:
+            base = base_overlays(preset, self.profile, self.data_source)
+            known[preset] = (*base, *self.overlays)
+        return known[preset]
+
     def _below(self, preset: str) -> dict[str, Any]:
         """What lies below the levels, defaults included where the settings hold together."""
         known = self._known_below
         if preset not in known:
-            overlays = [*base_overlays(preset, self.profile, self.data_source), *self.overlays]
+            overlays = self._lower(preset)
             plain = stacked(overlays)
             try:
                 plain = TrialSpec.model_validate(plain).model_dump(mode="json")
@@ -290,8 +302,7 @@ class Design:
         chosen = [level for level in cell.levels if level is not None]
         preset = next((level.preset for level in chosen if level.preset), self.preset)
         overlays = [
-            *base_overlays(preset, self.profile, self.data_source),
-            *self.overlays,
+            *self._lower(preset),
             *(level.overlay for level in chosen),
             self.last,
         ]

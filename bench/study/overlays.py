@@ -100,18 +100,18 @@ def base_overlays(
         profile: Name of the profile.
         data_source: Settings of the data source given on the command line, None without one.
     """
-    chain = [preset]
-    while "extends" in presets()[chain[-1]]:
-        chain.append(presets()[chain[-1]]["extends"])
+    known, chain = presets(), [preset]
+    while "extends" in known[chain[-1]]:
+        chain.append(known[chain[-1]]["extends"])
     scaled = profile_settings(profile)
-    own = [presets()[name] for name in reversed(chain)]
+    own = [known[name] for name in reversed(chain)]
     for settings in own:
         yield Overlay(flatten(_plain(settings)), None, ())
     yield Overlay(flatten(scaled["every"]), None, ())
     for name in reversed(chain):
         settings = scaled["presets"].get(name, {})
         if "extends" in settings:
-            yield Overlay(flatten(_plain(presets()[settings["extends"]])), None, ())
+            yield Overlay(flatten(_plain(known[settings["extends"]])), None, ())
         yield Overlay(flatten(_plain(settings)), None, ())
     # Above the profile: what the released code did is not scaled away.
     if any(settings.get("ledger") == "released" for settings in own):

@@ -12,11 +12,10 @@ import numpy as np
 from bench.data.images import decode_batch
 from bench.data.manifest import Manifest
 from bench.errors import BenchError
-from bench.files.atomic import new_file
 from bench.models.weights_file import check_weights_file
 from bench.store.features import RANDOM_SEED, SHARD_ROWS, FeatureStore, feature_key
 from bench.store.torch_file import read_torch_file
-from bench.store.weights import checked_digest, packaged_file, weights_path, write_checksum
+from bench.store.weights import checked_digest, packaged_file, weights_path, write_weights
 from bench.systems.registry import BACKBONES, PackagedWeights, load
 from bench.systems.settings import BackboneSettings
 from bench.train.pretext import make_phantom_weights
@@ -86,9 +85,7 @@ def _convert_packaged(backbone: str, packaged: PackagedWeights, path: Path) -> N
             where=str(file),
             fix=again,
         ) from error
-    with new_file(path) as draft:
-        model.save_weights(draft)
-    write_checksum(path)
+    write_weights(model, path)
 
 
 def extract(

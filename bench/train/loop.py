@@ -11,6 +11,7 @@ import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -141,12 +142,12 @@ class _Data:
     def classes(self) -> int:
         return len(self.manifest.class_names)
 
-    @property
+    @cached_property
     def counts(self) -> np.ndarray:
         """`(classes,)` training images of each class."""
         return np.bincount(self.manifest.category[self.split.train], minlength=self.classes)
 
-    @property
+    @cached_property
     def attribute_counts(self) -> np.ndarray | None:
         return None if self.attributes is None else self.attributes.counts(self.split.train)
 

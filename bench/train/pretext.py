@@ -16,10 +16,9 @@ import numpy as np
 from bench.data.ground_truth import GroundTruth
 from bench.data.manifest import LANDMARKS
 from bench.data.phantom import PretextSet, pretext_set
-from bench.files.atomic import new_file
 from bench.models.backbones import small
 from bench.models.losses import LandmarkLoss
-from bench.store.weights import write_checksum
+from bench.store.weights import write_weights
 from bench.systems.ropanet.settings import LandmarkSpec
 from bench.systems.ropanet.targets import pixel_targets
 
@@ -47,9 +46,7 @@ def make_phantom_weights(
     say = progress or (lambda phase, done, total: None)
     data = pretext_set(IMAGES, SIDE, SEED, None, lambda done, total: say("generate", done, total))
     backbone = _train(data, lambda done: say("train", done, EPOCHS))
-    with new_file(path) as draft:
-        backbone.save_weights(draft)
-    write_checksum(path)
+    write_weights(backbone, path)
 
 
 def _train(data: PretextSet, epoch_done: Callable[[int], None]) -> Any:

@@ -88,6 +88,18 @@ def test_the_best_setting_stands_beside_its_test(tmp_path: Path) -> None:
     assert {row["setting"] for row in importance.rows} == set(plain.tuning.space)
 
 
+def test_a_metric_whose_plugin_is_not_here_is_shown_by_its_name(tmp_path: Path) -> None:
+    store, plain = searched(tmp_path, "trials: 9")
+    assert plain.tuning is not None
+    plain = replace(plain, tuning=replace(plain.tuning, metric="elsewhere"))
+    arms = load_arms(store, plain)
+    best, _ = tuning_tables(plain, arms)
+    rows = {row["arm"]: row for row in best.rows}
+    assert rows["gate=sigmoid"]["validation elsewhere"] == 0.6
+    assert rows["gate=sigmoid"]["test elsewhere"].estimate.seeds == 0
+    assert len(list(draw(tuning_figures, plain, arms))) == 2
+
+
 def test_a_reader_is_warned_of_what_a_search_leaves_open(tmp_path: Path) -> None:
     store, plain = searched(tmp_path, "trials: 9", repeats=True)
     said = " ".join(tuning_warnings(plain, load_arms(store, plain)))

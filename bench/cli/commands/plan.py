@@ -24,6 +24,8 @@ from bench.cli.options import (
     Set,
     study_request,
 )
+from bench.cli.render import plain_table
+from bench.report.units import disk_size, duration, operations
 
 if TYPE_CHECKING:
     from bench.engine.study_plan import StudyPlan
@@ -63,10 +65,8 @@ def print_plan(console: Console, plan: StudyPlan) -> None:
     for name, value in (*_design_rows(plan), *_work_rows(plan)):
         grid.add_row(f"  {name}", escape(value))
     console.print(grid)
-    table = Table("arm", box=None, padding=(0, 2), header_style="bold")
     counted = any(arm.trials is not None for arm in plan.arms_shown)
-    if counted:
-        table.add_column("in the store", justify="right")
+    table = plain_table(("arm", *(["in the store"] if counted else [])), numeric=("in the store",))
     for arm in plan.arms_shown:
         table.add_row(escape(arm.name), *([f"{arm.stored} of {arm.trials}"] if counted else []))
     console.print(table)
@@ -75,13 +75,15 @@ def print_plan(console: Console, plan: StudyPlan) -> None:
 
 
 def _design_rows(plan: StudyPlan) -> Iterator[tuple[str, str]]:
+    from bench.study.study import DesignKind
+
     design = plan.design
     yield "data", plan.data
     yield "profile", f"{design.profile}: {plan.profile_description}"
     resolution = f", resolution {design.resolution}" if design.resolution else ""
     yield "design", f"{design.kind}{resolution}, control: {design.control.name}"
     of_grid = ""
-    if design.kind in ("fractional", "random"):
+    if design.kind in (DesignKind.FRACTIONAL, DesignKind.RANDOM):
         of_grid = f" of a grid of {design.grid_size:,} cells"
     yield "arms", f"{plan.arms:,}{of_grid}"
     yield "seeds", f"{len(design.seeds)}"
@@ -95,8 +97,6 @@ def _design_rows(plan: StudyPlan) -> Iterator[tuple[str, str]]:
 
 def _work_rows(plan: StudyPlan) -> Iterator[tuple[str, str]]:
     yield from (_feature_row(need) for need in plan.features)
-    from bench.report.units import disk_size, operations
-
     cost = plan.cost
     if cost is None:
         return
@@ -115,8 +115,6 @@ def _work_rows(plan: StudyPlan) -> Iterator[tuple[str, str]]:
 
 
 def _feature_row(need: FeatureNeed) -> tuple[str, str]:
-    from bench.report.units import disk_size
-
     backbone = need.backbone
     return (
         f"{'features of' if backbone.frozen else 'pixels for'} {backbone.name}",
@@ -126,8 +124,6 @@ def _feature_row(need: FeatureNeed) -> tuple[str, str]:
 
 
 def _time_text(cost: Cost) -> str:
-    from bench.report.units import duration
-
     if cost.seconds is None:
         return "not known: no finished trial in the store is like these"
     return (

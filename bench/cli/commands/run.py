@@ -26,6 +26,7 @@ from bench.cli.options import (
     study_request,
 )
 from bench.errors import BenchError
+from bench.report.units import duration
 
 if TYPE_CHECKING:
     from bench.engine.config import RunOptions
@@ -164,8 +165,6 @@ def _run(
 
 def print_run(console: Console, found: Sequence[Result], results: Path) -> None:
     """Print what became of the studies of a run, and what to do next."""
-    from bench.report.units import duration
-
     for result in found:
         parts = [f"{result.finished} trained", f"{result.stored} in the store already"]
         if result.diverged:

@@ -36,13 +36,14 @@ def curves(study: StudyRecord, arms: Sequence[Arm]) -> Iterator[Figure]:
     """Each loss and the accuracy by epoch, on training and on validation images."""
     shown = foremost(arms, MOST_DRAWN)
     history = pd.concat([arm.history() for arm in shown], ignore_index=True)
+    colours = colours_of(shown)
+    grey = sum(colour == GREY for colour in colours.values())
     for metric, title, label in CURVES:
         rows = history[history["metric"] == metric]
         if rows.empty:
             continue
         if metric == "loss" and "category_loss" not in set(history["metric"]):
             label = f"classification {LOSS}"  # noqa: PLW2901
-        grey = sum(colour == GREY for colour in colours_of(shown).values())
         yield Figure(
             f"{study.name}.{metric}",
             title,
@@ -50,13 +51,12 @@ def curves(study: StudyRecord, arms: Sequence[Arm]) -> Iterator[Figure]:
             f"({seeds_an_arm(shown)}). "
             + (f"Grey: the means of the {grey} arms with the smallest effects. " if grey else "")
             + left_out(len(shown), len(arms)),
-            _draw(rows, shown, label),
+            _draw(rows, shown, label, colours),
             rows.drop(columns="metric"),
         )
 
 
-def _draw(history: pd.DataFrame, arms: Sequence[Arm], label: str) -> Any:
-    colours = colours_of(arms)
+def _draw(history: pd.DataFrame, arms: Sequence[Arm], label: str, colours: dict[str, Any]) -> Any:
     # Grey arms first, so that they lie behind.
     order = sorted(arms, key=lambda arm: colours[arm.name] != GREY)
     by_arm = {split: dict(list(part.groupby("arm"))) for split, part in history.groupby("split")}

@@ -16,7 +16,6 @@ import pandas as pd
 from bench.analysis.arms import Arm, Trial
 from bench.analysis.intervals import over_seeds, wilson
 from bench.metrics.catalogue import GATE_ENERGY
-from bench.metrics.classification import ranks
 from bench.report.drawing import (
     GREY,
     MOST_COLOURS,
@@ -27,6 +26,7 @@ from bench.report.drawing import (
     settle,
     span,
 )
+from bench.report.figures.chosen import true_ranks
 from bench.store.studies import StudyRecord
 
 BINS, LEAST_IN_BIN = 6, 5
@@ -226,7 +226,7 @@ def _passed(trial: Trial) -> pd.DataFrame:
         {
             "image": predictions.images,
             "class": np.array(trial.data["class_names"], dtype=object)[labels],
-            "right": ranks(predictions.probabilities, labels) == 0,
+            "right": true_ranks(predictions) == 0,
         }
     )
     passed = pd.DataFrame({"image": gate.images, "gate": gate.mean, "energy": gate.energy})

@@ -11,7 +11,7 @@ import pandas as pd
 
 from bench.analysis.arms import Arm
 from bench.analysis.tuning import best_so_far, expected_best
-from bench.metrics.catalogue import METRICS
+from bench.metrics.catalogue import metric_named
 from bench.report.drawing import Figure, colours_of, literal
 from bench.report.tables.tuning import how_tuned, short
 from bench.store.searches import Search
@@ -36,7 +36,7 @@ def tuning_figures(study: StudyRecord, arms: Sequence[Arm]) -> Iterator[Figure]:
 def _expected(
     name: str, tuning: RecordedTuning, searches: Mapping[str, Search], colours: dict[str, Any]
 ) -> Figure:
-    metric, direction = METRICS[tuning.metric], tuning.direction
+    metric, direction = metric_named(tuning.metric), tuning.direction
     scale, label = metric.scale, f"best validation {metric.label}"
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), sharey=True)
     rows = []
@@ -100,7 +100,7 @@ def _scores(search: Search, *, every: bool = False) -> list[tuple[dict[str, Any]
 def _space(
     name: str, tuning: RecordedTuning, searches: Mapping[str, Search], colours: dict[str, Any]
 ) -> Figure:
-    metric, space = METRICS[tuning.metric], tuning.space
+    metric, space = metric_named(tuning.metric), tuning.space
     columns = min(len(space), 3)
     lines = -(-len(space) // columns)
     figure, axes = plt.subplots(

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.analysis.arms import Arm
 from bench.analysis.tuning import FEWEST_PROPOSALS, coordinate, importances
-from bench.metrics.catalogue import METRICS
+from bench.metrics.catalogue import metric_named
 from bench.report.cells import Table, Trials
 from bench.report.drawing import count
 from bench.report.tables.arms import measured
@@ -50,7 +50,7 @@ def tuning_tables(study: StudyRecord, arms: Sequence[Arm]) -> list[Table]:
 
 
 def _winners(name: str, tuning: RecordedTuning, tuned: Sequence[tuple[Arm, Search]]) -> Table:
-    metric = METRICS[tuning.metric]
+    metric = metric_named(tuning.metric)
     validation, test = f"validation {metric.label}", f"test {metric.label}"
     rows: list[dict[str, Any]] = []
     for arm, search in tuned:

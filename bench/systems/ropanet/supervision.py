@@ -31,7 +31,7 @@ class LandmarkSupervision(Supervision):
         """The cross-entropy of each map, unless the branch is not trained."""
         if not self.settings.trained:
             return {}
-        return {"landmarks": (LandmarkLoss(), self.settings.weight)}
+        return {"landmarks": (self._loss, self.settings.weight)}
 
     def targets(self, truth: GroundTruth) -> dict[str, np.ndarray]:
         """The index of each landmark's pixel."""
