@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from bench.data.categories import categories
 from bench.data.manifest import ABSENT, CHANNELS_OF_TYPE, OCCLUDED, OUTSIDE, VISIBLE
-from bench.data.pattern import CROTCH, WAIST, Pattern, attributes, sample_pattern, sample_texture
+from bench.data.pattern import CROTCH, WAIST, Pattern, sample_pattern, sample_texture
 
 LONGEST = 300
 OVERSAMPLING = 2
@@ -33,14 +33,12 @@ class Photograph:
         landmarks: `(8, 2)` float32 (x, y) in pixels, NaN where absent.
         visibility: `(8,)` int8: 0 visible, 1 occluded, 2 outside the image, -1 absent.
         box: Garment's bounding box (x1, y1, x2, y2) in pixels, within the image.
-        attributes: `(len(bench.data.pattern.ATTRIBUTES),)` float32.
     """
 
     pixels: np.ndarray
     landmarks: np.ndarray
     visibility: np.ndarray
     box: tuple[int, int, int, int]
-    attributes: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -137,7 +135,6 @@ def render_photograph(cloth: Cloth, rng: np.random.Generator) -> Photograph:
         landmarks=landmarks,
         visibility=visibility,
         box=_box(cover),
-        attributes=attributes(cloth.category, cloth.pattern, cloth.texture),
     )
 
 

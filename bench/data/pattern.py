@@ -6,7 +6,7 @@ the shoulders at 0 over the waist at 1 to the ankles at 3.1.
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -68,9 +68,6 @@ class Pattern:
 
 
 NAMES = tuple(field.name for field in fields(Pattern))
-ATTRIBUTES = (*NAMES, "upper", "lower", "full body", *TEXTURES)
-"""What the pretext task asks about a garment."""
-
 _SWITCHES = {
     "v_neck",
     "hood",
@@ -185,11 +182,3 @@ def sample_texture(category: int, rng: np.random.Generator) -> str:
     floor = {"plain": 4.0, "denim": 0.02, "knit": 0.2}
     weights = np.array([_TEXTURED.get(t, {}).get(name, floor.get(t, 0.35)) for t in TEXTURES])
     return TEXTURES[int(rng.choice(len(TEXTURES), p=weights / weights.sum()))]
-
-
-def attributes(category: int, pattern: Pattern, texture: str) -> np.ndarray:
-    """What the pretext task asks about a garment, `(len(ATTRIBUTES),)` float32 in about [0, 1]."""
-    scale = {"length": 1 / ANKLE, "flare": 0.5, "bell": 0.8}
-    cut = [v * scale.get(n, 1.0) for n, v in zip(NAMES, astuple(pattern), strict=True)]
-    kind = [float(categories()[category].clothes_type == t) for t in (1, 2, 3)]
-    return np.array([*cut, *kind, *(float(texture == t) for t in TEXTURES)], np.float32)

@@ -37,7 +37,7 @@ SPLIT_FRACTIONS = (0.6, 0.1, 0.3)
 MOST_PHOTOGRAPHS = 6
 JPEG_QUALITY = 88
 CHUNK = 64
-_PRODUCT, _PHOTOGRAPH, _LAYOUT, _PRETEXT = 1, 2, 3, 4
+_PRODUCT, _PHOTOGRAPH, _LAYOUT = 1, 2, 3
 
 Progress = Callable[[int, int], None]
 
@@ -189,64 +189,6 @@ def contact_sheet(root: Path, out: Path, rows: int = 6, columns: int = 8) -> Pat
     out.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(out)
     return out
-
-
-@dataclass(frozen=True)
-class PretextSet:
-    """Garments apart from those of any phantom on disk, uniform over categories.
-
-    Args:
-        images: `(n, side, side, 3)` uint8.
-        landmarks: `(n, 8, 2)` float32, shares of width and height, NaN where absent.
-        visibility: `(n, 8)` int8.
-        attributes: `(n, len(bench.data.pattern.ATTRIBUTES))` float32.
-    """
-
-    images: np.ndarray
-    landmarks: np.ndarray
-    visibility: np.ndarray
-    attributes: np.ndarray
-
-
-def pretext_set(
-    count: int, side: int, seed: int, workers: int | None = None, progress: Progress | None = None
-) -> PretextSet:
-    """Generate garments to train a backbone on.
-
-    Args:
-        count: How many.
-        side: Side of the square images in pixels.
-        seed: Seed; its random streams are apart from those of every phantom on disk.
-        workers: Processes; None for one a core.
-        progress: Called with (done, total).
-    """
-    chunks = [(seed, side, range(i, min(i + CHUNK, count))) for i in range(0, count, CHUNK)]
-    rendered = []
-    with _pool(workers) as run:
-        for done in run(_render_pretext, chunks):
-            rendered += done
-            if progress is not None:
-                progress(len(rendered), count)
-    images, landmarks, visibility, attributes = zip(*rendered, strict=True)
-    return PretextSet(
-        np.stack(images), np.stack(landmarks), np.stack(visibility), np.stack(attributes)
-    )
-
-
-def _render_pretext(
-    task: tuple[int, int, range],
-) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
-    seed, side, numbers = task
-    occurring = [i for i, category in enumerate(categories()) if category.images]
-    rendered = []
-    for number in numbers:
-        rng = np.random.default_rng([_PRETEXT, seed, number])
-        photograph = render_photograph(sample_cloth(int(rng.choice(occurring)), rng), rng)
-        height, width = photograph.pixels.shape[:2]
-        small = Image.fromarray(photograph.pixels).resize((side, side), Image.Resampling.BILINEAR)
-        places = photograph.landmarks / np.array([width, height], np.float32)
-        rendered.append((np.asarray(small), places, photograph.visibility, photograph.attributes))
-    return rendered
 
 
 def _generate(

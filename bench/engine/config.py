@@ -41,7 +41,9 @@ class WorkerConfig:
         options: The run's options, its folders absolute.
         data_root: Root of the data.
         fingerprint: Fingerprint of the data.
-        features: Backbones, and the rows of the manifest that each is applied to.
+        features: Backbones, the digest of each one's weights, and the rows of the manifest that it
+            is applied to.
+        arithmetic: How the workers compute.
         log: File to which everything is added that a worker prints.
         profile: Profile, for the record.
         commit: Version of the bench's code, where it runs from a git checkout.
@@ -51,7 +53,8 @@ class WorkerConfig:
     options: RunOptions
     data_root: Path
     fingerprint: str
-    features: tuple[tuple[BackboneSettings, tuple[int, ...]], ...]
+    features: tuple[tuple[BackboneSettings, str, tuple[int, ...]], ...]
+    arithmetic: str
     log: Path
     profile: str
     commit: str | None = None

@@ -24,6 +24,7 @@ from bench.errors import BenchError
 from bench.files.atomic import write_json
 from bench.files.locks import locked
 from bench.systems.registry import load_plugins
+from bench.train.arithmetic import compute_in
 
 Say = Callable[[str, int, int], None]
 """Called with (phase, done, total)."""
@@ -85,6 +86,7 @@ def prepare_features(config: WorkerConfig, progress: Path | None, threads: int, 
         config, progress = away_from_home(config), None
     redirect_output(config.log)
     limit_threads(threads)
+    compute_in(config.arithmetic)
     load_plugins()
 
     def say(phase: str, done: int, total: int) -> None:
@@ -111,10 +113,17 @@ def _make_features(config: WorkerConfig, say: Say) -> None:
     manifest, cache = _opened(config), config.options.cache
     # Another run, or another worker of this machine, may be at the same: it is done once.
     with locked(cache / "features.lock", wait=True):
-        for settings, rows in config.features:
-            ensure_weights(settings, cache, say)
+        for settings, weights, rows in config.features:
+            ensure_weights(settings)
+            if settings.weights_digest != weights:
+                raise BenchError(
+                    f"the weights on {platform.node()} are not those of the run: their digest is "
+                    f"{settings.weights_digest[:23]}, the run's {weights[:23]}",
+                    where=settings.weights,
+                    fix="put the same file at the same path on every machine",
+                )
             phase = f"features of {settings.name}" if settings.frozen else "pixels"
-            extract(manifest, rows, settings, cache, partial(say, phase))
+            extract(manifest, rows, settings, cache, config.arithmetic, partial(say, phase))
 
 
 @lru_cache(maxsize=1)

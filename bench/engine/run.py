@@ -258,22 +258,30 @@ def _recorded(
 
 
 def _groups(studies: Sequence[StudyRun], options: RunOptions) -> list[TrialGroup]:
-    """What is to be trained, by the folder of its data; a group's workers are started once."""
-    by_data: dict[Path, list[StudyRun]] = {}
-    for study in studies:
-        if study.pending or study.tuned:
-            by_data.setdefault(study.resolved.data_root, []).append(study)
+    """What is to be trained, by data and arithmetic; a group's workers are started once."""
     first = studies[0].resolved.design
     name = first.study.name if len(studies) == 1 else f"{len(studies)}-studies"
+    groups: dict[tuple[Path, str], tuple[StudyRun, list[PlannedTrial], list[TunedStudy]]] = {}
+    for study in studies:
+        # A trial that trains nothing goes with the others.
+        usual = study.resolved.design.control.spec.arithmetic or "native"
+        asked = [(trial.spec.arithmetic or usual, trial) for trial in study.pending]
+        wanted = [arithmetic for arithmetic, _ in asked] + ([usual] if study.tuned else [])
+        for arithmetic in dict.fromkeys(wanted):
+            where = (study.resolved.data_root, arithmetic)
+            _, trials, tuned = groups.setdefault(where, (study, [], []))
+            trials += [trial for own, trial in asked if own == arithmetic]
+            tuned += [study.tuned] if study.tuned and arithmetic == usual else []
     return [
         TrialGroup.over(
-            of_data[0].manifest,
+            one.manifest,
             data_root,
-            [trial for study in of_data for trial in study.pending],
-            [study.tuned for study in of_data if study.tuned],
+            trials,
+            tuned,
+            arithmetic=arithmetic,
             options=options,
-            profile=of_data[0].resolved.design.profile,
+            profile=one.resolved.design.profile,
             log=options.results / "logs" / f"{name}.{os.getpid()}.log",
         )
-        for data_root, of_data in by_data.items()
+        for (data_root, arithmetic), (one, trials, tuned) in groups.items()
     ]

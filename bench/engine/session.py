@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -41,15 +41,21 @@ class Session:
 
     Args:
         split: What each trial may use.
+        portable: The same for trials in portable arithmetic, which use no GPU.
         home: Ray's name of this machine, which holds the results folder.
         actor: Handle of the actor that stores what other machines made; None on one machine.
         interrupted: Set once the user has interrupted the run.
     """
 
     split: ResourceSplit
+    portable: ResourceSplit
     home: str
     actor: Any | None
     interrupted: threading.Event
+
+    def split_of(self, arithmetic: str) -> ResourceSplit:
+        """What each trial in an arithmetic may use."""
+        return self.portable if arithmetic == "portable" else self.split
 
 
 @contextmanager
@@ -98,8 +104,14 @@ def session(resources: Resources, trials: int, results: Path, log: Path) -> Iter
             actor = None
             if resources.address:
                 actor = ray.remote(StoreActor).options(num_cpus=0, **on_node(home)).remote(results)
-            split = divide(resources, trials, ray.cluster_resources())
-            yield Session(split, home, actor, interrupted)
+            have = ray.cluster_resources()
+            yield Session(
+                split=divide(resources, trials, have),
+                portable=divide(replace(resources, gpus_per_trial=0.0), trials, have),
+                home=home,
+                actor=actor,
+                interrupted=interrupted,
+            )
         except ray.exceptions.RayError as error:
             first_line, _, _ = str(error).partition("\n")
             raise BenchError(

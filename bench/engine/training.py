@@ -16,6 +16,7 @@ from bench.data.manifest import Manifest
 from bench.engine.config import RunOptions, WorkerConfig
 from bench.engine.resources import Resources, ResourceSplit
 from bench.engine.trial_batches import TrialList
+from bench.errors import BenchError
 from bench.store.plan import PlannedTrial, drop_damaged, feature_needs, unprepared
 from bench.train.status import TrialStatus
 from bench.tuning.tuned_study import TunedStudy, opened
@@ -30,7 +31,7 @@ TrialsShown = Callable[[int, int, ResourceSplit], Any]
 
 @dataclass(frozen=True)
 class TrialGroup:
-    """Trials over the same data, and what their workers must know.
+    """Trials over the same data and in one arithmetic, and what their workers must know.
 
     Args:
         config: What their workers must know.
@@ -54,6 +55,7 @@ class TrialGroup:
         trials: Sequence[PlannedTrial],
         tuned: Sequence[TunedStudy] = (),
         *,
+        arithmetic: str,
         options: RunOptions,
         profile: str,
         log: Path,
@@ -68,6 +70,7 @@ class TrialGroup:
             data_root: Its folder.
             trials: Trials that are known beforehand.
             tuned: Tuned studies over the same data.
+            arithmetic: How they all compute.
             options: The run's options.
             profile: Profile, for the record.
             log: File for what the workers print.
@@ -83,12 +86,16 @@ class TrialGroup:
             options=options,
             data_root=data_root,
             fingerprint=manifest.fingerprint,
-            features=tuple((need.backbone, tuple(need.rows.tolist())) for need in needs),
+            features=tuple(
+                (need.backbone, need.backbone.weights_digest, tuple(need.rows.tolist()))
+                for need in needs
+            ),
+            arithmetic=arithmetic,
             log=log.resolve(),
             profile=profile,
             commit=_commit(),
         )
-        return cls(config, trials, tuned, bool(unprepared(needs, options.cache)), dropped)
+        return cls(config, trials, tuned, bool(unprepared(needs)), dropped)
 
 
 def train(
@@ -113,6 +120,8 @@ def train(
     Returns:
         Trial id -> one of `bench.train.status.ENDED`.
     """
+    if any(group.config.arithmetic == "portable" for group in groups):
+        _check_portable(resources)
     # Heavy from here on; `session` imports Ray Tune while Ray starts.
     from bench.engine.session import session
 
@@ -127,7 +136,7 @@ def train(
             if group.unprepared or resources.address:
                 with phases() as say:
                     extract_features(group.config, ray, say)
-        with trials_shown(total, stored, ray.split) as shown:
+        with trials_shown(total, stored, ray.split_of(first.arithmetic)) as shown:
             for group in groups:
                 for study in group.tuned:
                     study.found = lambda trial: shown.event(trial, TrialStatus.STORED)
@@ -135,6 +144,21 @@ def train(
                 known = TrialList(group.trials, reuse_compiled=reuse)
                 outcomes |= train_sources([known, *group.tuned], group.config, ray, shown.event)
     return outcomes
+
+
+def _check_portable(resources: Resources) -> None:
+    """Portable arithmetic is one thread's, on the CPU: more would be asked for in vain."""
+    for option, asked in (
+        ("--threads", (resources.threads or 1) > 1),
+        ("--gpus-per-trial", bool(resources.gpus_per_trial)),
+    ):
+        if asked:
+            raise BenchError(
+                f"trials in portable arithmetic use one CPU thread and no GPU, and would ignore "
+                f"{option}",
+                where="train.arithmetic",
+                fix="add `--set train.arithmetic=native`, or leave the option out",
+            )
 
 
 def _commit() -> str | None:

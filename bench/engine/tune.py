@@ -41,7 +41,7 @@ def train_sources(
         BenchError: A worker could not write any more.
         OSError: What came of a trial could not be written.
     """
-    split = session.split
+    split = session.split_of(config.arithmetic)
     searcher = SourceSearcher(sources, Store(config.options.results), event, split.workers)
     trainable = tune.with_parameters(
         TrialWorker, worker=config, threads=split.cpus, home=session.home, actor=session.actor

@@ -43,10 +43,10 @@ class Verdict(StrEnum):
 
 
 INPUTS = (
-    "backbone_weights", "semantics", "bench", "commit", "keras", "backend", "python", "numpy",
-    "machine", "cores", "threads",
+    "processor", "instructions", "gpus", "tensorflow", "onednn", "threads", "backbone_weights",
+    "semantics", "bench", "commit", "keras", "backend", "python", "numpy", "machine", "cores",
 )  # fmt: skip
-"""What a record's environment says that may change a trial's numbers."""
+"""What a record's environment says that may change a trial's numbers, the first suspects first."""
 
 
 @dataclass(frozen=True)
@@ -160,10 +160,11 @@ def _origin(
 
 
 def _trained_alike(origins: Sequence[_Origin]) -> list[list[_Origin]]:
-    """Trials by data and threads."""
-    groups: dict[tuple[Path, int], list[_Origin]] = {}
+    """Trials by data, threads and arithmetic."""
+    groups: dict[tuple[Path, int, str], list[_Origin]] = {}
     for origin in origins:
-        groups.setdefault((origin.root, origin.threads), []).append(origin)
+        alike = (origin.root, origin.threads, origin.planned.spec.arithmetic or "native")
+        groups.setdefault(alike, []).append(origin)
     return list(groups.values())
 
 
@@ -181,6 +182,7 @@ def _train_again(
         one.manifest,
         one.root.resolve(),
         [origin.planned for origin in group],
+        arithmetic=one.planned.spec.arithmetic or "native",
         options=RunOptions(results=again.root, cache=cache),
         profile="verify",
         log=store.root / "logs" / f"verify.{os.getpid()}.log",

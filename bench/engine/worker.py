@@ -28,6 +28,7 @@ from bench.files.disk import describe_disk_full, is_disk_full
 from bench.store.trials import FailureKind, Store
 from bench.study.trial import TrialSpec
 from bench.systems.registry import load_plugins
+from bench.train.arithmetic import compute_in
 from bench.train.status import TrialStatus
 
 REPORT_SECONDS = 0.5
@@ -62,6 +63,7 @@ class TrialWorker(tune.Trainable):
         self._config = worker if at_home else away_from_home(worker)
         redirect_output(self._config.log)
         limit_threads(threads)
+        compute_in(worker.arithmetic)
         load_plugins()
         # What every trial needs, before the clock of the first one runs.
         with as_if_missing("matplotlib.pyplot", "sklearn"):

@@ -32,12 +32,17 @@ def file_digest(path: Path) -> str:
         BenchError: There is no such file.
     """
     if not path.is_file():
-        raise BenchError(
-            f"no weights file at {path}",
-            fix="give the path of a Keras weights file (.weights.h5 or .h5), or a named set",
-        )
+        raise no_weights_file(path)
     stat = path.stat()
     return _digest(path.resolve(), stat.st_size, stat.st_mtime_ns)
+
+
+def no_weights_file(path: Path) -> BenchError:
+    """The error of a weights file that is not there."""
+    return BenchError(
+        f"no weights file at {path}",
+        fix="give the path of a Keras weights file (.weights.h5 or .h5), `imagenet` or `none`",
+    )
 
 
 @lru_cache(maxsize=64)

@@ -8,10 +8,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import layers
-
-SMALL_LAYERS = ((24, 5, 2), (32, 3, 2), (32, 3, 1), (64, 3, 2), (64, 3, 1), (128, 3, 2))
-"""(filters, kernel, stride) of the small backbone's convolutions."""
 
 
 def inception_v3(input_size: int, weights: Path | None) -> Any:
@@ -85,32 +81,6 @@ def train_last(model: Any, layers_trained: int | str) -> None:
     model.trainable = True
     for layer in model.layers:
         layer.trainable = layer in chosen
-
-
-def small(input_size: int, weights: Path | None) -> Any:
-    """Six convolutions, four of which halve the map: 6 x 6 x 128 at 96 pixels.
-
-    For the phantom and a laptop; its `phantom` weights come from `bench.train.pretext`.
-
-    Args:
-        input_size: Side of the input image in pixels.
-        weights: File of weights; None for random ones.
-    """
-    image = keras.Input((input_size, input_size, 3), name="image")
-    maps = image
-    for index, (width, kernel, stride) in enumerate(SMALL_LAYERS, start=1):
-        maps = layers.Conv2D(
-            width, kernel, stride, padding="same", use_bias=False, name=f"conv_{index}"
-        )(maps)
-        # A short memory: the pretext task has some hundreds of steps, not many thousands.
-        maps = layers.BatchNormalization(momentum=0.9, name=f"norm_{index}")(maps)
-        maps = layers.Activation("relu", name=f"relu_{index}")(maps)
-    return ready(keras.Model(image, maps, name="small"), weights)
-
-
-def small_early(input_size: int, weights: Path | None) -> Any:
-    """The small backbone without its last convolution: 12 x 12 x 64 at 96 pixels."""
-    return _beginning(small(input_size, weights), "relu_5", "small_early")
 
 
 def _beginning(model: Any, last: str, name: str) -> Any:

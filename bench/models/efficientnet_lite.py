@@ -95,25 +95,34 @@ def scaling(images: Any) -> Any:
     return ((np.asarray(images) - 127.0) / 128.0).astype(np.float32)
 
 
-def _whole(name: str, input_size: int, weights: Path | None) -> Any:
-    """The network up to its last map, frozen.
+def _network(name: str, last: int | None, input_size: int, weights: Path | None) -> Any:
+    """The network up to its last map, or up to the end of a stage, frozen.
 
     The weights' batch normalisation is frozen, and part of the convolutions: kernels times scale,
-    and the shift as a bias (`from_torch`). So it costs nothing, and a map is convolutions and sums
+    and the shift as a bias (`load_torch`). So it costs nothing, and a map is convolutions and sums
     alone: Keras' own layer takes an approximate reciprocal root in inference, in which processors
     differ. A backbone that is trained learns as with a frozen normalisation.
+
+    Args:
+        name: Which one.
+        last: The stage whose map it gives, divided by its deviation; None for the head's.
+        input_size: Side of the input image in pixels.
+        weights: Keras weights file of this very network; None for random ones.
     """
     image = keras.Input((input_size, input_size, 3), name="image")
     maps = _convolution(image, STEM, 3, 2, "stem")
     block = 0
-    for number, stage in enumerate(stages_of(name), start=1):
+    for number, stage in enumerate(stages_of(name)[:last], start=1):
         for repeat in range(stage.repeats):
             first = repeat == 0
-            last = f"stage_{number}" if repeat == stage.repeats - 1 else f"block_{block}_out"
+            ending = f"stage_{number}" if repeat == stage.repeats - 1 else f"block_{block}_out"
             form = stage if first else stage._replace(stride=1)
-            maps = _block(maps, form, f"block_{block}", last)
+            maps = _block(maps, form, f"block_{block}", ending)
             block += 1
-    return ready(keras.Model(image, _convolution(maps, HEAD, 1, 1, "head"), name=name), weights)
+    if last is None:
+        return ready(keras.Model(image, _convolution(maps, HEAD, 1, 1, "head"), name=name), weights)
+    maps = layers.Rescaling(1 / SCALINGS[name].deviations[last], name="deviation")(maps)
+    return ready(keras.Model(image, maps, name=f"{name}_stage{last}"), weights)
 
 
 def _block(maps: Any, stage: Stage, name: str, last: str) -> Any:
@@ -147,72 +156,73 @@ def _convolution(maps: Any, filters: int, kernel: int, stride: int, name: str) -
     return layers.ReLU(6.0, name=f"{name}_relu")(maps)
 
 
-def _beginning(name: str, stage: int, input_size: int, weights: Path | None) -> Any:
-    """The network up to the end of a stage, whose map is divided by its deviation."""
-    whole = _whole(name, input_size, weights)
-    maps = whole.get_layer(f"stage_{stage}").output
-    maps = layers.Rescaling(1 / SCALINGS[name].deviations[stage], name="deviation")(maps)
-    return ready(keras.Model(whole.input, maps, name=f"{name}_stage{stage}"), None)
-
-
 Build = Callable[[int, Path | None], Any]
 """Called with the side of the input image in pixels and the file of weights (None: random)."""
 
-efficientnet_lite0: Build = partial(_whole, "efficientnet_lite0")
+efficientnet_lite0: Build = partial(_network, "efficientnet_lite0", None)
 """7 x 7 x 1280 at 224 pixels, after ReLU6."""
 
-efficientnet_lite0_stage3: Build = partial(_beginning, "efficientnet_lite0", 3)
+efficientnet_lite0_stage3: Build = partial(_network, "efficientnet_lite0", 3)
 """28 x 28 x 40 at 224 pixels, divided by 9.14517."""
 
-efficientnet_lite0_stage5: Build = partial(_beginning, "efficientnet_lite0", 5)
+efficientnet_lite0_stage5: Build = partial(_network, "efficientnet_lite0", 5)
 """14 x 14 x 112 at 224 pixels, divided by 6.0912."""
 
-efficientnet_lite1: Build = partial(_whole, "efficientnet_lite1")
+efficientnet_lite1: Build = partial(_network, "efficientnet_lite1", None)
 """8 x 8 x 1280 at 240 pixels, after ReLU6."""
 
-efficientnet_lite1_stage3: Build = partial(_beginning, "efficientnet_lite1", 3)
+efficientnet_lite1_stage3: Build = partial(_network, "efficientnet_lite1", 3)
 """30 x 30 x 40 at 240 pixels, divided by 11.97863."""
 
-efficientnet_lite1_stage5: Build = partial(_beginning, "efficientnet_lite1", 5)
+efficientnet_lite1_stage5: Build = partial(_network, "efficientnet_lite1", 5)
 """15 x 15 x 112 at 240 pixels, divided by 4.88623."""
 
-efficientnet_lite2: Build = partial(_whole, "efficientnet_lite2")
+efficientnet_lite2: Build = partial(_network, "efficientnet_lite2", None)
 """9 x 9 x 1280 at 260 pixels, after ReLU6."""
 
-efficientnet_lite2_stage3: Build = partial(_beginning, "efficientnet_lite2", 3)
+efficientnet_lite2_stage3: Build = partial(_network, "efficientnet_lite2", 3)
 """33 x 33 x 48 at 260 pixels, divided by 10.13921."""
 
-efficientnet_lite2_stage5: Build = partial(_beginning, "efficientnet_lite2", 5)
+efficientnet_lite2_stage5: Build = partial(_network, "efficientnet_lite2", 5)
 """17 x 17 x 120 at 260 pixels, divided by 5.04619."""
 
 
-def from_torch(name: str, arrays: Mapping[str, np.ndarray]) -> Any:
-    """An EfficientNet-Lite with the weights of its file for PyTorch.
+def load_torch(model: Any, arrays: Mapping[str, np.ndarray]) -> None:
+    """Give an EfficientNet-Lite, or its beginning, the weights of its file for PyTorch.
 
     Args:
-        name: Which one.
+        model: The network.
         arrays: The file's arrays by name, kernels `(out, in, h, w)`.
 
     Raises:
         KeyError: They lack one.
         ValueError: One has another shape.
     """
-    model = _whole(name, 32, None)
-    model.get_layer("stem").set_weights(_folded(arrays, "_conv_stem", "_bn0"))
-    for block in range(sum(stage.repeats for stage in stages_of(name))):
-        before = f"_blocks.{block}"
-        if block:
-            expand = _folded(arrays, f"{before}._expand_conv", f"{before}._bn0")
-            model.get_layer(f"block_{block}_expand").set_weights(expand)
-        kernel, bias = _folded(arrays, f"{before}._depthwise_conv", f"{before}._bn1")
+    for layer in model.layers:
+        if not layer.weights:
+            continue
+        kernel, bias = _folded(arrays, *_torch_names(layer.name))
         # One kernel a channel: (h, w, 1, c) there is (h, w, c, 1) here.
-        model.get_layer(f"block_{block}_depthwise").set_weights(
-            [kernel.transpose(0, 1, 3, 2), bias]
-        )
-        project = _folded(arrays, f"{before}._project_conv", f"{before}._bn2")
-        model.get_layer(f"block_{block}_project").set_weights(project)
-    model.get_layer("head").set_weights(_folded(arrays, "_conv_head", "_bn1"))
-    return model
+        depthwise = layer.name.endswith("_depthwise")
+        layer.set_weights([kernel.transpose(0, 1, 3, 2) if depthwise else kernel, bias])
+
+
+TORCH_NAMES = {
+    "stem": ("_conv_stem", "_bn0"),
+    "head": ("_conv_head", "_bn1"),
+    "expand": ("_expand_conv", "_bn0"),
+    "depthwise": ("_depthwise_conv", "_bn1"),
+    "project": ("_project_conv", "_bn2"),
+}
+"""A convolution's name here, or the end of it: its own and its normalisation's name there."""
+
+
+def _torch_names(layer: str) -> tuple[str, str]:
+    """A convolution's and its normalisation's: `block_3_expand` is `_blocks.3._expand_conv`."""
+    *block, part = layer.removeprefix("block_").split("_")
+    convolution, norm = TORCH_NAMES[part]
+    before = f"_blocks.{block[0]}." if block else ""
+    return f"{before}{convolution}", f"{before}{norm}"
 
 
 def _folded(arrays: Mapping[str, np.ndarray], convolution: str, norm: str) -> list[np.ndarray]:

@@ -26,7 +26,6 @@ import numpy as np
 from bench.errors import BenchError
 from bench.files.atomic import new_file, write_json
 from bench.files.checksums import file_checksum, read_with_checksum, with_checksum
-from bench.store.weights import checked_digest, weights_path
 from bench.systems.settings import BackboneSettings
 
 SHARD_ROWS = 128
@@ -42,11 +41,12 @@ class FeatureKey:
 
     Args:
         backbone: Name of the network.
-        weights: Digest of its weights, or `random:<seed>`.
+        weights: Digest of its weights' file, or `random:<seed>`.
         input_size: Side of the input image in pixels.
         scaling: `unit` or `native`.
         fingerprint: Fingerprint of the data.
         precision: What the network computes in; maps are stored in float32 either way.
+        arithmetic: `portable` or `native`; decoded pixels have none.
     """
 
     backbone: str
@@ -56,11 +56,12 @@ class FeatureKey:
     fingerprint: str
     format: int = FORMAT
     precision: str = "float32"
+    arithmetic: str = "native"
 
     @property
     def plain(self) -> dict[str, Any]:
-        """The key as it is hashed and written; without the default precision, as in old caches."""
-        plain = {
+        """The key as it is hashed and written; without what is at its default, as in old caches."""
+        plain: dict[str, Any] = {
             "backbone": self.backbone,
             "weights": self.weights,
             "input_size": self.input_size,
@@ -68,7 +69,11 @@ class FeatureKey:
             "fingerprint": self.fingerprint,
             "format": self.format,
         }
-        return plain if self.precision == "float32" else plain | {"precision": self.precision}
+        if self.precision != "float32":
+            plain["precision"] = self.precision
+        if self.arithmetic != "native":
+            plain["arithmetic"] = self.arithmetic
+        return plain
 
     @property
     def name(self) -> str:
@@ -269,31 +274,26 @@ def _unusable(shard: _Shard, found: str) -> BenchError:
     )
 
 
-def feature_key(settings: BackboneSettings, cache: Path, fingerprint: str) -> FeatureKey:
+def feature_key(settings: BackboneSettings, fingerprint: str, arithmetic: str) -> FeatureKey:
     """What a backbone's feature maps, or the pixels it is trained on, depend on.
 
+    Args:
+        settings: The backbone.
+        fingerprint: Fingerprint of the data.
+        arithmetic: `portable` or `native`.
+
     Raises:
-        BenchError: The backbone's weights are missing (`bench.train.extract` makes them).
+        BenchError: Its weights are a file that is not there.
     """
     if not settings.frozen:
         return FeatureKey(PIXELS, "none", settings.side, "unit", fingerprint)
+    random = settings.weights == "none"
     return FeatureKey(
         backbone=settings.name,
-        weights=weights_digest(settings, cache),
+        weights=f"random:{RANDOM_SEED}" if random else settings.weights_digest,
         input_size=settings.side,
         scaling=settings.scaling,
         fingerprint=fingerprint,
         precision=settings.precision,
+        arithmetic=arithmetic,
     )
-
-
-def weights_digest(settings: BackboneSettings, cache: Path) -> str:
-    """`sha256:<digest>` of a backbone's weights, or the seed of its random ones.
-
-    Raises:
-        BenchError: The weights are missing or damaged.
-    """
-    file = weights_path(settings, cache)
-    if file is not None:
-        return f"sha256:{checked_digest(file)}"
-    return f"random:{RANDOM_SEED}" if settings.frozen else "random:trial's seed"

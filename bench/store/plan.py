@@ -62,12 +62,14 @@ class FeatureNeed:
     Args:
         backbone: The backbone's settings.
         rows: Rows of the manifest, ascending.
+        arithmetic: How its maps are computed.
         missing: How many of them are not on disk yet.
         bytes_to_write: Disk space that those will take.
     """
 
     backbone: BackboneSettings
     rows: np.ndarray
+    arithmetic: str
     missing: int
     bytes_to_write: int
 
@@ -85,25 +87,25 @@ def planned_trial(arm: str, spec: TrialSpec, manifest: Manifest, store: Store) -
 
 
 def feature_needs(specs: Iterable[TrialSpec], manifest: Manifest, cache: Path) -> list[FeatureNeed]:
-    """The feature maps that some trials need, one entry a backbone.
+    """The feature maps that some trials need, one entry a backbone and arithmetic.
 
     Raises:
         BenchError: The data cannot give what a spec asks for.
     """
-    rows: dict[BackboneSettings, set[int]] = {}
-    seen: set[tuple[Any, bool, DataSpec, str]] = set()
+    rows: dict[tuple[BackboneSettings, str], set[int]] = {}
+    seen: set[tuple[Any, bool, DataSpec, str, str | None]] = set()
     for spec in specs:
         backbone = spec.model.feature_extractor
-        asked = (backbone, spec.model.has_landmarks, spec.data, spec.eval.split)
+        asked = (backbone, spec.model.has_landmarks, spec.data, spec.eval.split, spec.arithmetic)
         if asked in seen:
             continue
         seen.add(asked)
         split = split_of(spec, manifest)
-        if backbone is None:
+        if backbone is None or spec.arithmetic is None:
             continue
         for part in (split.train, split.val, split.test):
-            rows.setdefault(backbone, set()).update(part.tolist())
-    return [_need(backbone, wanted, manifest, cache) for backbone, wanted in rows.items()]
+            rows.setdefault((backbone, spec.arithmetic), set()).update(part.tolist())
+    return [_need(*asked, wanted, manifest, cache) for asked, wanted in rows.items()]
 
 
 def drop_damaged(
@@ -117,37 +119,39 @@ def drop_damaged(
     dropped = [
         shard
         for need in needs
-        if _weights_ready(need.backbone, cache)
-        for shard in FeatureStore(
-            cache, feature_key(need.backbone, cache, manifest.fingerprint)
-        ).verify()
+        for shard in _features(need.backbone, need.arithmetic, manifest, cache).verify()
     ]
     if not dropped:
         return [], list(needs)
-    return dropped, [_need(n.backbone, set(n.rows.tolist()), manifest, cache) for n in needs]
+    return dropped, [
+        _need(n.backbone, n.arithmetic, set(n.rows.tolist()), manifest, cache) for n in needs
+    ]
 
 
-def unprepared(needs: Sequence[FeatureNeed], cache: Path) -> list[FeatureNeed]:
+def unprepared(needs: Sequence[FeatureNeed]) -> list[FeatureNeed]:
     """Those whose features or weights are missing, and must be made."""
-    return [need for need in needs if need.missing or not _weights_ready(need.backbone, cache)]
+    return [need for need in needs if need.missing or not _weights_ready(need.backbone)]
 
 
-def _weights_ready(backbone: BackboneSettings, cache: Path) -> bool:
-    path = weights_path(backbone, cache)
+def _weights_ready(backbone: BackboneSettings) -> bool:
+    path = weights_path(backbone)
     return path is None or path.is_file()
 
 
+def _features(
+    backbone: BackboneSettings, arithmetic: str, manifest: Manifest, cache: Path
+) -> FeatureStore:
+    return FeatureStore(cache, feature_key(backbone, manifest.fingerprint, arithmetic))
+
+
 def _need(
-    backbone: BackboneSettings, rows: set[int], manifest: Manifest, cache: Path
+    backbone: BackboneSettings, arithmetic: str, rows: set[int], manifest: Manifest, cache: Path
 ) -> FeatureNeed:
-    missing = len(rows)
-    if not backbone.frozen or _weights_ready(backbone, cache):
-        key = feature_key(backbone, cache, manifest.fingerprint)
-        missing = len(FeatureStore(cache, key).missing(list(rows)))
+    missing = len(_features(backbone, arithmetic, manifest, cache).missing(list(rows)))
     entry = BACKBONES[backbone.name]
     map_bytes = 4 * entry.channels * entry.map_side(backbone.side) ** 2
     image_bytes = map_bytes if backbone.frozen else 3 * backbone.side**2
-    return FeatureNeed(backbone, np.array(sorted(rows)), missing, missing * image_bytes)
+    return FeatureNeed(backbone, np.array(sorted(rows)), arithmetic, missing, missing * image_bytes)
 
 
 def study_record(

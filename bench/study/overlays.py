@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bench.files.processor import has_avx2
 from bench.files.yaml import Located
 from bench.study.presets import presets, profile_settings, source_settings
 from bench.systems.ledger import as_released
@@ -99,6 +100,9 @@ def base_overlays(
         preset: Name of the base.
         profile: Name of the profile.
         data_source: Settings of the data source given on the command line, None without one.
+
+    A profile's portable arithmetic is native on a processor that cannot do it: those are then other
+    trials, as they are other numbers.
     """
     known, chain = presets(), [preset]
     while "extends" in known[chain[-1]]:
@@ -113,6 +117,11 @@ def base_overlays(
         if "extends" in settings:
             yield Overlay(flatten(_plain(known[settings["extends"]])), None, ())
         yield Overlay(flatten(_plain(settings)), None, ())
+    if not has_avx2() and any(
+        settings.get("train", {}).get("arithmetic") == "portable"
+        for settings in (scaled["presets"].get(name, {}) for name in chain)
+    ):
+        yield Overlay({"train.arithmetic": "native"}, None, ())
     # Above the profile: what the released code did is not scaled away.
     if any(settings.get("ledger") == "released" for settings in own):
         yield Overlay(as_released(), None, ())

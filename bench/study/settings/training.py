@@ -40,6 +40,9 @@ class TrainSpec(Settings):
             the class weights, beta of the effective number, share of the way to equal sampling,
             gamma of the focal loss, tau of the logit adjustment.
         augmentation: Random changes of the training images; only where the backbone is trained.
+        arithmetic: `portable` gives the same bytes on every x86-64 processor with AVX2, on one
+            thread and without a GPU (docs/portable.md); `native` is as fast as the machine can. So
+            for the maps of a frozen backbone.
         precision: Layers compute in `float32`, or in `bfloat16` with weights, losses and heads in
             float32, which is faster where the hardware has it.
     """
@@ -53,6 +56,7 @@ class TrainSpec(Settings):
     balancing: one_of(BALANCING) = "none"  # type: ignore[valid-type]
     balancing_strength: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     augmentation: Augmentation | None = None
+    arithmetic: Literal["portable", "native"] = "native"
     precision: Annotated[Precision, ADDED] = "float32"
 
     @model_validator(mode="after")
