@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.data.manifest import Manifest
+import numpy as np
+
+from bench.data.manifest import PARTITIONS, Manifest
 from bench.data.phantom import (
     generate_phantom_once,
     generated_as,
@@ -19,6 +21,7 @@ from bench.data.sources import open_source
 from bench.errors import BenchError
 from bench.files.yaml import nearest
 from bench.study.design import Design
+from bench.study.overlays import base_overlays, flatten, stacked, too_large
 from bench.study.resolve import resolve_study
 from bench.study.settings.data import PhantomSource
 from bench.study.study import load_study
@@ -59,6 +62,23 @@ class ResolvedStudy:
     manifest: Manifest | None
     data_root: Path
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know of how the study met its data."""
+        design, there = self.design, self.design.there or {}
+        named = stacked(base_overlays(design.preset, design.profile, None))["data"]
+        spec = design.control.spec.data
+        return tuple(
+            f"the profile's {size:,} {SIZES[path]} images are more than the {there[path]:,} there: "
+            "all are used"
+            for path, size in too_large(flatten({"data": named}), there).items()
+            if getattr(spec, path.removeprefix("data.")) == "all"
+        )
+
+
+SIZES = {"data.train_size": "training", "data.validation_size": "validation",
+         "data.test_size": "test"}  # fmt: skip
+
 
 def resolve(request: StudyRequest, cache: Path, *, generate: Say | None = None) -> ResolvedStudy:
     """Read the study and open its data.
@@ -74,15 +94,21 @@ def resolve(request: StudyRequest, cache: Path, *, generate: Say | None = None) 
     """
     study, file = load_study(request.study)
     profile = request.profile or ("paper" if request.data else "laptop")
-    manifest = None
+    manifest, there = None, None
     data_source: dict[str, Any] | None = None
     if request.data is not None:
         manifest = open_source(request.data, cache=cache, progress=_named(generate, "sizes"))
         data_source = {"kind": manifest.source}
+        there = _there(manifest)
         if manifest.source == "phantom":
             data_source |= generated_as(request.data)
     design = resolve_study(
-        study, file, profile=profile, data_source=data_source, settings=request.settings
+        study,
+        file,
+        profile=profile,
+        data_source=data_source,
+        there=there,
+        settings=request.settings,
     )
     if request.data is not None:
         assert manifest is not None
@@ -101,6 +127,14 @@ def resolve(request: StudyRequest, cache: Path, *, generate: Say | None = None) 
     if is_generated(root, images=source.images, seed=source.seed):
         manifest = open_source(root, cache=cache)
     return ResolvedStudy(design, manifest, root.resolve())
+
+
+def _there(manifest: Manifest) -> dict[str, int] | None:
+    """Images of each part of an official partition."""
+    if not manifest.has_partition:
+        return None
+    counts = np.bincount(manifest.partition[manifest.partition >= 0], minlength=len(PARTITIONS))
+    return dict(zip(SIZES, counts.tolist(), strict=True))
 
 
 def check_only(design: Design, request: StudyRequest) -> None:

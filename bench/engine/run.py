@@ -43,6 +43,7 @@ class Result:
         held_back: Trials left for later by `limit`.
         repaired: Damaged feature shards that the run extracted anew, for all of its studies.
         seconds: How long the run took, all of its studies together.
+        notes: What a user should know of how the study met its data.
     """
 
     study: str
@@ -54,6 +55,7 @@ class Result:
     held_back: int
     repaired: tuple[str, ...]
     seconds: float
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The result as `--json` prints it."""
@@ -67,6 +69,7 @@ class Result:
             "held_back": self.held_back,
             "repaired": list(self.repaired),
             "seconds": self.seconds,
+            "notes": list(self.notes),
         }
 
 
@@ -129,6 +132,7 @@ class StudyRun:
             held_back=self.held_back + (tuned.left if tuned else 0),
             repaired=repaired,
             seconds=seconds,
+            notes=self.resolved.notes,
         )
 
 

@@ -112,6 +112,7 @@ class StudyPlan:
             "trials": self.trials,
             "data": self.data,
             "stored": self.stored,
+            "notes": list(self.resolved.notes),
             "arms_shown": [arm.to_json() for arm in self.arms_shown],
             "features": [_feature_json(need) for need in self.features],
             "cost": None if self.cost is None else _cost_json(self.cost),

@@ -22,6 +22,7 @@ from bench.report.tables.tuning import tuning_tables, tuning_warnings
 from bench.store.studies import StudyRecord
 from bench.store.trials import FailureKind, Store
 from bench.study.study import DesignKind
+from bench.study.trial import SEMANTICS
 from bench.systems.ledger import ledger
 
 ENDED = ("finished", "diverged", "failed")
@@ -101,7 +102,11 @@ def make_section(
         arms=arms,
         counts=counts,
         facts=_facts(study, arms, counts),
-        warnings=[*_warnings(arms, counts), *tuning_warnings(study, arms)],
+        warnings=[
+            *_age_and_machines(study, arms),
+            *_warnings(arms, counts),
+            *tuning_warnings(study, arms),
+        ],
         summary=_summary(study, arms),
         tables=tables,
         figures=list(rendered),
@@ -165,6 +170,26 @@ def _facts(study: StudyRecord, arms: list[Arm], counts: dict[str, int]) -> dict[
         "made with": ", ".join(f"{name} {value}" for name, value in versions.items() if value),
         "data fingerprint": study.data.fingerprint[:16],
     }
+
+
+def _age_and_machines(study: StudyRecord, arms: list[Arm]) -> Iterator[str]:
+    """Why a run would give other numbers: another version, or unlike processors."""
+    if study.semantics != SEMANTICS:
+        yield (
+            f"Made by bench {study.bench_version} with semantics {study.semantics}; this version's "
+            f"are {SEMANTICS}. It is shown as it was, and `bench run` would train its trials anew."
+        )
+    native = [
+        trial.environment["processor"]
+        for arm in arms
+        for trial in arm.trials.values()
+        if "processor" in trial.environment and trial.spec["train"]["arithmetic"] == "native"
+    ]
+    if len(kinds := sorted(set(native))) > 1:
+        yield (
+            f"Trials in native arithmetic come from {len(kinds)} kinds of processor, which round "
+            f"otherwise: {'; '.join(kinds)}."
+        )
 
 
 def _warnings(arms: list[Arm], counts: dict[str, int]) -> list[str]:

@@ -80,6 +80,7 @@ class Design:
         last: What the command line sets, above the levels.
         conditions: What a cell must fulfil.
         data_source: Settings of the data source given on the command line, None without one.
+        there: Setting of a size -> images that the data has for it; None where it is not known.
         tuning: How each arm is tuned, under the profile; None where arms are taken as they are.
     """
 
@@ -94,6 +95,7 @@ class Design:
     last: Overlay
     conditions: tuple[Condition, ...] = ()
     data_source: dict[str, Any] | None = None
+    there: dict[str, int] | None = None
     tuning: Tuning | None = None
     _control: dict[str, Level] = field(default_factory=dict)
 
@@ -281,7 +283,7 @@ class Design:
         """The overlays below the levels."""
         known = self._known_lower
         if preset not in known:
-            base = base_overlays(preset, self.profile, self.data_source)
+            base = base_overlays(preset, self.profile, self.data_source, self.there)
             known[preset] = (*base, *self.overlays)
         return known[preset]
 

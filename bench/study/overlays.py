@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,14 +92,22 @@ def stacked(overlays: Iterable[Overlay]) -> dict[str, Any]:
 
 
 def base_overlays(
-    preset: str, profile: str, data_source: dict[str, Any] | None
-) -> Iterator[Overlay]:
+    preset: str,
+    profile: str,
+    data_source: dict[str, Any] | None,
+    there: Mapping[str, int] | None = None,
+) -> list[Overlay]:
     """What lies below a study's own settings.
+
+    A size that the preset or the profile names and the data does not have becomes `all`; one that
+    the study names itself is an error later on.
 
     Args:
         preset: Name of the base.
         profile: Name of the profile.
         data_source: Settings of the data source given on the command line, None without one.
+        there: Setting of a size, such as `data.train_size` -> images that the data has for it;
+            None where it is not known yet, or has no official partition.
 
     A profile's portable arithmetic is native on a processor that cannot do it: those are then other
     trials, as they are other numbers.
@@ -109,25 +117,30 @@ def base_overlays(
         chain.append(known[chain[-1]]["extends"])
     scaled = profile_settings(profile)
     own = [known[name] for name in reversed(chain)]
-    for settings in own:
-        yield Overlay(flatten(_plain(settings)), None, ())
-    yield Overlay(flatten(scaled["every"]), None, ())
+    found = [flatten(_plain(settings)) for settings in own]
+    found.append(flatten(scaled["every"]))
     for name in reversed(chain):
         settings = scaled["presets"].get(name, {})
         if "extends" in settings:
-            yield Overlay(flatten(_plain(known[settings["extends"]])), None, ())
-        yield Overlay(flatten(_plain(settings)), None, ())
-    if not has_avx2() and any(
-        settings.get("train", {}).get("arithmetic") == "portable"
-        for settings in (scaled["presets"].get(name, {}) for name in chain)
-    ):
-        yield Overlay({"train.arithmetic": "native"}, None, ())
+            found.append(flatten(_plain(known[settings["extends"]])))
+        found.append(flatten(_plain(settings)))
+    named = {path: value for settings in found for path, value in settings.items()}
+    if named.get("train.arithmetic") == "portable" and not has_avx2():
+        found.append({"train.arithmetic": "native"})
     # Above the profile: what the released code did is not scaled away.
     if any(settings.get("ledger") == "released" for settings in own):
-        yield Overlay(as_released(), None, ())
+        found.append(as_released())
+    found.append(dict.fromkeys(too_large(named, there or {}), "all"))
     if data_source is not None:
-        yield Overlay({"data.source": data_source}, None, ())
-        yield Overlay(flatten(source_settings(data_source["kind"])), None, ())
+        found.append({"data.source": data_source})
+        found.append(flatten(source_settings(data_source["kind"])))
+    return [Overlay(settings, None, ()) for settings in found]
+
+
+def too_large(named: Mapping[str, Any], there: Mapping[str, int]) -> dict[str, int]:
+    """The sizes that are named and are more than there is, each with what is named."""
+    sizes = {path: named.get(path) for path in there}
+    return {p: size for p, size in sizes.items() if isinstance(size, int) and size > there[p]}
 
 
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ def resolve_study(
     *,
     profile: str,
     data_source: dict[str, Any] | None = None,
+    there: dict[str, int] | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> Design:
     """Resolve a study under a profile and a data source.
@@ -35,6 +36,7 @@ def resolve_study(
         source: Its file, for the positions of what is wrong.
         profile: `smoke`, `laptop` or `paper`.
         data_source: Settings of the source that `--data` points to; None for the study's own.
+        there: Setting of a size -> images that the data has for it (`Design`).
         settings: Dotted path -> value, above everything else (the command line's `--set`).
 
     Raises:
@@ -72,6 +74,7 @@ def resolve_study(
             for index, text in enumerate(study.where)
         ),
         data_source=data_source,
+        there=there,
         tuning=_tuning(study, profile, source),
         _control=parse_control(study, parsed, source),
     )

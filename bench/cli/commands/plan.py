@@ -79,6 +79,7 @@ def _design_rows(plan: StudyPlan) -> Iterator[tuple[str, str]]:
 
     design = plan.design
     yield "data", plan.data
+    yield from (("note", note) for note in plan.resolved.notes)
     yield "profile", f"{design.profile}: {plan.profile_description}"
     resolution = f", resolution {design.resolution}" if design.resolution else ""
     yield "design", f"{design.kind}{resolution}, control: {design.control.name}"

@@ -174,6 +174,8 @@ def print_run(console: Console, found: Sequence[Result], results: Path) -> None:
         if result.held_back:
             parts.append(f"{result.held_back} left for later")
         console.print(f"[bold]{result.study}[/] (profile {result.profile}): {', '.join(parts)}")
+        for note in result.notes:
+            console.print(f"  {note}")
     for shard in found[0].repaired:
         console.print(f"  a damaged feature file was found and extracted again: {shard}")
     if not any(result.finished or result.failed or result.held_back for result in found):

@@ -68,12 +68,15 @@ def _items(
     seconds = [trial.timings["total"] for trial in trials if "total" in trial.timings]
     yield "time a trial, median", duration(float(np.median(seconds))) if seconds else NOT_RECORDED
     yield "time of all trials", duration(sum(seconds)) if seconds else NOT_RECORDED
+    yield "arithmetic", _listed(train.get("arithmetic", "native") for train in trained)
+    yield "processor", _listed(_environment(trials, "processor"))
     yield "machine", _listed(_environment(trials, "machine"))
     yield "cores of the machine", _listed(_environment(trials, "cores"))
     yield "threads a trial", _listed(_environment(trials, "threads"))
     yield "Python", _listed(_environment(trials, "python"))
     yield "Keras", _listed(_environment(trials, "keras"))
     yield "backend", _listed(_environment(trials, "backend"))
+    yield "TensorFlow", _listed(_environment(trials, "tensorflow"))
     yield "bench", _listed(_environment(trials, "bench"))
     yield "commit of the bench", _listed(_environment(trials, "commit"))
     dates = sorted(_environment(trials, "begun"))
