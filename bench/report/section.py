@@ -15,9 +15,11 @@ from bench.report.drawing import MOST_DRAWN, RANKED, Figure
 from bench.report.figures.catalogue import study_figures
 from bench.report.tables.arms import arms_table, effects_table, factors_table, landmarks_table
 from bench.report.tables.attributes import attributes_table
+from bench.report.tables.backbones import backbones_table
 from bench.report.tables.comparisons import images_table, tails_table
 from bench.report.tables.landmarks import landmark_tables
 from bench.report.tables.provenance import checklist_table
+from bench.report.tables.stability import stability_table
 from bench.report.tables.tuning import tuning_tables, tuning_warnings
 from bench.store.studies import StudyRecord
 from bench.store.trials import FailureKind, Store
@@ -83,6 +85,8 @@ def make_section(
         table
         for table in (
             arms_table(study, arms),
+            stability_table(study.name, arms),
+            backbones_table(study.name, arms),
             landmarks_table(study, arms),
             *landmark_tables(study, arms),
             attributes_table(study.name, arms),

@@ -88,6 +88,7 @@ class _Shard:
     rows: tuple[int, ...]
     unreadable: dict[int, str]
     checksum: str
+    seconds: float | None
 
 
 class FeatureStore:
@@ -110,13 +111,20 @@ class FeatureStore:
         """Those of `rows` that are still to be extracted, in ascending order."""
         return sorted({int(row) for row in rows} - self.stored())
 
-    def write(self, rows: Sequence[int], maps: np.ndarray, unreadable: dict[int, str]) -> None:
+    def write(
+        self,
+        rows: Sequence[int],
+        maps: np.ndarray,
+        unreadable: dict[int, str],
+        seconds: float | None = None,
+    ) -> None:
         """Add a shard, whole or not at all.
 
         Args:
             rows: Rows of the manifest.
             maps: `(len(rows), h, w, c)` float32, or uint8 pixels.
             unreadable: Row -> reason, for images that could not be decoded.
+            seconds: How long the backbone took over them; None where it is not known.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         if not (self.folder / "about.json").exists():
@@ -132,6 +140,7 @@ class FeatureStore:
                     "rows": [int(row) for row in rows],
                     "unreadable": {str(row): why for row, why in unreadable.items()},
                     "sha256": checksum,
+                    "seconds": seconds,
                 }
             ),
         )
@@ -208,6 +217,7 @@ def _described(path: Path) -> _Shard:
             rows=tuple(int(row) for row in plain["rows"]),
             unreadable={int(row): str(why) for row, why in plain["unreadable"].items()},
             checksum=str(plain["sha256"]),
+            seconds=None if plain.get("seconds") is None else float(plain["seconds"]),
         )
         named = _shard_name(shard.rows)
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
@@ -234,8 +244,16 @@ class FeatureReader:
             for position, row in enumerate(shard.rows)
         }
         self.unreadable = {row: why for shard in shards for row, why in shard.unreadable.items()}
+        timed = [shard for shard in shards if shard.seconds]
+        self._timed = sum(len(shard.rows) for shard in timed)
+        self._seconds = sum(shard.seconds or 0.0 for shard in timed)
         if not self._maps:
             raise BenchError("no features are on disk", fix="run the study: it extracts them")
+
+    @property
+    def images_per_second(self) -> float | None:
+        """How fast the backbone was, decoding left out; None where it is not known."""
+        return self._timed / self._seconds if self._seconds else None
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -84,6 +84,7 @@ class Backbone:
         channels: Channels of the feature map.
         flops: Floating-point operations of one image at `input_size`, forward, two a
             multiplication-and-addition of its convolutions, to plan time by.
+        parameters: Numbers among its weights.
         imagenet: Its ImageNet weights; None where there are none whose digest is known.
         native_scaling: `"module:function"` from images in [0, 255] to the scaling that the
             ImageNet weights were trained with; None where there is none but [0, 1].
@@ -94,6 +95,7 @@ class Backbone:
     map_side: Callable[[int], int]
     channels: int
     flops: float
+    parameters: int
     imagenet: DownloadedWeights | PackagedWeights | None = None
     native_scaling: str | None = None
 
@@ -164,6 +166,7 @@ def _efficientnet_lite(
     *,
     channels: tuple[int, int, int],
     flops: tuple[int, int, int],
+    parameters: tuple[int, int, int],
 ) -> dict[str, Backbone]:
     """EfficientNet-Lite of a number and its earlier maps, of stages 3 and 5, in this order."""
     whole = f"efficientnet_lite{number}"
@@ -184,6 +187,7 @@ def _efficientnet_lite(
             map_side=map_side,
             channels=channels[index],
             flops=flops[index],
+            parameters=parameters[index],
             imagenet=packaged,
             native_scaling="bench.models.efficientnet_lite:scaling",
         )
@@ -210,6 +214,7 @@ BACKBONES: dict[str, Backbone] = {
         map_side=_inception_side,
         channels=2048,
         flops=11.42e9,
+        parameters=21_802_784,
     ),
     "vgg16": _application(
         "vgg16",
@@ -219,6 +224,7 @@ BACKBONES: dict[str, Backbone] = {
         map_side=lambda side: side // 32,
         channels=512,
         flops=30.69e9,
+        parameters=14_714_688,
     ),
     "vgg16_conv4": _application(
         "vgg16_conv4",
@@ -228,6 +234,7 @@ BACKBONES: dict[str, Backbone] = {
         map_side=lambda side: side // 8,
         channels=512,
         flops=27.91e9,
+        parameters=7_635_264,
     ),
     "resnet50": _application(
         "resnet50",
@@ -241,6 +248,7 @@ BACKBONES: dict[str, Backbone] = {
         map_side=_padded_side,
         channels=2048,
         flops=7.71e9,
+        parameters=23_587_712,
     ),
     "mobilenet_v2": _application(
         "mobilenet_v2",
@@ -249,6 +257,7 @@ BACKBONES: dict[str, Backbone] = {
         map_side=_padded_side,
         channels=1280,
         flops=0.60e9,
+        parameters=2_257_984,
     ),
     "efficientnet_b0": _application(
         "efficientnet_b0",
@@ -262,6 +271,7 @@ BACKBONES: dict[str, Backbone] = {
         map_side=_padded_side,
         channels=1280,
         flops=0.77e9,
+        parameters=4_049_571,
         native_scaling="bench.models.backbones:efficientnet_scaling",
     ),
     "convnext_tiny": _application(
@@ -276,6 +286,7 @@ BACKBONES: dict[str, Backbone] = {
         map_side=lambda side: side // 32,
         channels=768,
         flops=8.91e9,
+        parameters=27_820_128,
     ),
     **_efficientnet_lite(
         0,
@@ -283,6 +294,7 @@ BACKBONES: dict[str, Backbone] = {
         "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
         channels=(1280, 40, 112),
         flops=(767_815_104, 227_497_984, 486_537_856),
+        parameters=(3_350_000, 54_048, 692_688),
     ),
     **_efficientnet_lite(
         1,
@@ -290,6 +302,7 @@ BACKBONES: dict[str, Backbone] = {
         "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
         channels=(1280, 40, 112),
         flops=(1_197_810_464, 365_616_000, 774_784_800),
+        parameters=(4_108_848, 88_288, 977_872),
     ),
     **_efficientnet_lite(
         2,
@@ -297,6 +310,7 @@ BACKBONES: dict[str, Backbone] = {
         "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
         channels=(1280, 48, 120),
         flops=(1_716_912_544, 477_541_024, 1_095_128_896),
+        parameters=(4_782_024, 108_952, 1_149_128),
     ),
 }
 """Backbones: InceptionV3 is the paper's (§4.3), VGG-16's first four blocks are FashionNet's (§4.1);

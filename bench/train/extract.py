@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -98,15 +99,19 @@ def extract(
         return store
     applied = _applied(settings) if settings.frozen else _as_pixels
     shards = [missing[i : i + SHARD_ROWS] for i in range(0, len(missing), SHARD_ROWS)]
+    # The first call compiles, which is not the backbone's speed.
+    applied(np.zeros((BATCH, settings.side, settings.side, 3), np.float32))
     done = 0
     for shard, (images, unreadable) in zip(
         shards, _decoded(shards, manifest, settings.side), strict=True
     ):
+        begun = time.perf_counter()
         maps = [_in_full(applied, images[i : i + BATCH]) for i in range(0, len(shard), BATCH)]
         store.write(
             shard,
             np.concatenate(maps),
             {shard[position]: reason for position, reason in unreadable},
+            time.perf_counter() - begun if settings.frozen else None,
         )
         done += len(shard)
         if progress is not None:

@@ -235,6 +235,7 @@ def _train(
             "backend": keras.backend.backend(),
             "parameters": int(network.model.count_params()) - shadows,
             "backbone_weights": _backbone(spec).weights_digest,
+            "backbone_images_per_second": data.source.reader.images_per_second,
         }
         | hardware(),
     )

@@ -21,6 +21,7 @@ from bench.report.figures.gate_maps import gate_maps
 from bench.report.figures.gates import gate_energy, gate_energy_by_epoch, openness
 from bench.report.figures.interactions import interactions
 from bench.report.figures.levels import by_level
+from bench.report.figures.stability import seed_stability
 from bench.report.figures.tuning import tuning_figures
 from bench.store.studies import StudyRecord
 
@@ -38,6 +39,7 @@ FIGURES: list[FigureMaker] = [
     tuning_figures,
     accuracy,
     differences,
+    seed_stability,
     curves,
     gate_statistics,
     by_level,
