@@ -62,7 +62,7 @@ BATCH = 32
 
 
 @dataclass(frozen=True)
-class BuiltModel:
+class Network:
     """InceptionV3 as it is measured.
 
     Args:
@@ -78,7 +78,7 @@ class BuiltModel:
         return BackboneSettings.model_validate(_of_precision(self.backbone, precision))
 
 
-def draw_network(folder: Path, side: int) -> BuiltModel:
+def draw_network(folder: Path, side: int) -> Network:
     """Random weights by which maps keep their size from layer to layer.
 
     Batch normalisation keeps its first statistics: a random network that is normalised by its own
@@ -95,7 +95,7 @@ def draw_network(folder: Path, side: int) -> BuiltModel:
     file = folder / "inception_v3.weights.h5"
     model.save_weights(file)
     backbone = {"name": "inception_v3", "weights": str(file), "input_size": side}
-    return BuiltModel(model, backbone)
+    return Network(model, backbone)
 
 
 def study_of(
@@ -159,7 +159,7 @@ def stages(manifest: Manifest, rows: np.ndarray, side: int, forward: float) -> T
     return Table("Stages, on all cores", ("stage", "images/s", "times the forward pass"), lines)
 
 
-def by_hand(network: BuiltModel, manifest: Manifest, rows: np.ndarray, side: int) -> list[float]:
+def by_hand(network: Network, manifest: Manifest, rows: np.ndarray, side: int) -> list[float]:
     """Images a second of a script that reads and calls `predict`, of the same shards."""
     rates = []
     for shard in list(_shards(rows))[1:]:
@@ -236,7 +236,7 @@ class Report:
         self.readings: list[Reading] = []
         self.tables: list[Table] = []
 
-    def speed(self, network: BuiltModel, manifest: Manifest, rows: np.ndarray, cache: Path) -> None:
+    def speed(self, network: Network, manifest: Manifest, rows: np.ndarray, cache: Path) -> None:
         """Every stage, and the whole both ways."""
         side = network.settings("float32").side
         images, _ = decode_batch(manifest.root, manifest.paths[rows[:SHARD_ROWS]], side)

@@ -48,20 +48,20 @@ def main() -> None:
         file = Path(folder) / "precision.yaml"
         file.write_text(f"{STUDY}seeds: {asked.seeds}\n")
         settings = {"train.epochs": asked.epochs}
-        design = resolve(
+        resolved = resolve(
             StudyRequest(file, profile="laptop", settings=settings),
             asked.cache,
             generate=lambda phase, done, total: None,
         )
     compiled = Compiled()
     scores: dict[tuple[str, str], list[list[float]]] = {}
-    for arm in design.design.arms():
-        for seed in design.design.seeds:
+    for arm in resolved.design.arms():
+        for seed in resolved.design.seeds:
             spec: TrialSpec = arm.trial(seed)
-            split = split_of(spec, design.manifest)
+            split = split_of(spec, resolved.manifest)
             rows = np.concatenate([split.train, split.val, split.test])
-            extract(design.manifest, rows, spec.model.backbone, asked.cache)
-            context = TrialContext(design.manifest, asked.cache, compiled=compiled)
+            extract(resolved.manifest, rows, spec.model.backbone, asked.cache)
+            context = TrialContext(resolved.manifest, asked.cache, compiled=compiled)
             metrics = run_trial(spec, context).metrics
             key = (arm.levels["system"], arm.levels["precision"])
             scores.setdefault(key, []).append([100 * metrics[name] for name in METRICS])

@@ -21,10 +21,10 @@ ROOT = Path(__file__).resolve().parents[1]
 def trials_of(study: Path, cache: Path, profile: str) -> tuple[Manifest, list[PlannedTrial]]:
     """The data and the trials of a study over the phantom, which is drawn where it is missing."""
     request = StudyRequest(study, profile=profile)
-    design = resolve(request, cache, generate=lambda what, done, total: None)
-    assert design.manifest is not None, "the phantom is drawn"
+    resolved = resolve(request, cache, generate=lambda what, done, total: None)
+    assert resolved.manifest is not None, "the phantom is drawn"
     nowhere = Store(cache / "no results")
-    return design.manifest, list(planned(design.design, design.manifest, nowhere))
+    return resolved.manifest, list(planned(resolved.design, resolved.manifest, nowhere))
 
 
 def with_features(study: Path, cache: Path, profile: str) -> tuple[Manifest, list[PlannedTrial]]:

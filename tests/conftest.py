@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -20,6 +21,12 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "phantom").mkdir()
     generate_phantom(folder / "phantom" / "300-images-seed-0", images=300, seed=0, workers=1)
     return folder
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, cache: Path) -> Path:
+    """A copy of `cache`, as `.cache` in the test's folder, that a command may write to."""
+    return Path(shutil.copytree(cache, tmp_path / ".cache"))
 
 
 @pytest.fixture(scope="session")

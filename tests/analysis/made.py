@@ -19,7 +19,7 @@ def trial(
     labels: Sequence[int] | None = None,
     data: dict[str, Any] | None = None,
 ) -> Trial:
-    """A trial whose true class has the given ranks; true_above_half where it is right."""
+    """A trial whose true class has the given ranks; confident where it is right."""
     return Trial(
         about={"spec": {}, "data": data or {}, "timings": {}, "environment": {}},
         images=tuple(map(str, range(len(ranks))) if images is None else images),

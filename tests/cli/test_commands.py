@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
-import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -21,21 +18,13 @@ from bench.engine.study_plan import plan_study
 from bench.files.yaml import load_yaml
 from bench.store.status import study_status
 from bench.store.trials import Store
+from tests.command import BENCH
 
 STORE = Path(__file__).parents[1] / "golden" / "store"
 
 
-@pytest.fixture
-def own_cache(tmp_path: Path, cache: Path) -> Path:
-    """A cache with the smoke profile's phantom that a test may write to."""
-    return Path(shutil.copytree(cache, tmp_path / ".cache"))
-
-
 def invoke(*words: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", "from bench.cli import main; main()", *words],
-        capture_output=True, text=True, check=True, timeout=240,
-    )  # fmt: skip
+    done = subprocess.run([*BENCH, *words], capture_output=True, text=True, check=True, timeout=240)
     return done.stdout
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,8 +14,8 @@ from typing import Any
 import pytest
 
 from bench.store.trials import Store
+from tests.command import BENCH
 
-BENCH = [sys.executable, "-c", "from bench.cli import main; main()"]
 STUDY = """
 base: {preset: ropanet, train.epochs: 1}
 axes: {model.gate: [sigmoid, none]}
@@ -25,9 +24,8 @@ seeds: 1
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, cache: Path) -> Path:
+def workspace(tmp_path: Path, own_cache: Path) -> Path:
     """A folder with a study in it and a cache that holds the smoke phantom."""
-    shutil.copytree(cache, tmp_path / ".cache")
     (tmp_path / "study.yaml").write_text(STUDY)
     return tmp_path
 

@@ -104,7 +104,7 @@ def cluster() -> Iterator[None]:
 
 
 @pytest.fixture
-def design(tmp_path: Path, phantom: Path) -> tuple[Design, Manifest]:
+def design_and_manifest(tmp_path: Path, phantom: Path) -> tuple[Design, Manifest]:
     file = tmp_path / "study.yaml"
     file.write_text(STUDY)
     return resolve_study(*load_study(file), profile="smoke"), open_source(phantom, cache=tmp_path)
@@ -158,9 +158,9 @@ def one_by_one(batches: list[list[PlannedTrial]]) -> list[PlannedTrial]:
 
 
 def test_a_tuned_study_through_ray(
-    design: tuple[Design, Manifest], tmp_path: Path, cluster: None
+    design_and_manifest: tuple[Design, Manifest], tmp_path: Path, cluster: None
 ) -> None:
-    design, manifest = design
+    design, manifest = design_and_manifest
     results = tmp_path / "results"
     store = Store(results)
     study = TunedStudy(design, manifest, store, (), rerun=False, allowance=Allowance(7))
@@ -211,9 +211,9 @@ def test_a_tuned_study_through_ray(
 
 
 def test_trials_at_the_same_time_are_pending_to_their_oracle(
-    design: tuple[Design, Manifest], tmp_path: Path, cluster: None
+    design_and_manifest: tuple[Design, Manifest], tmp_path: Path, cluster: None
 ) -> None:
-    design, manifest = design
+    design, manifest = design_and_manifest
     results = tmp_path / "results"
     study = TunedStudy(design, manifest, Store(results), ["gate=none"], rerun=False)
     assert len(train([study], results, workers=2)) == 5 * 2 + 2
@@ -250,26 +250,26 @@ def without_ray(design: Design, manifest: Manifest, results: Path, kill_at: int)
 
 
 def test_a_killed_study_goes_on_as_if_nothing_had_happened(
-    design: tuple[Design, Manifest], tmp_path: Path
+    design_and_manifest: tuple[Design, Manifest], tmp_path: Path
 ) -> None:
-    undisturbed = without_ray(*design, tmp_path / "whole", kill_at=0)
+    undisturbed = without_ray(*design_and_manifest, tmp_path / "whole", kill_at=0)
     files = {p.name: p.read_bytes() for p in (tmp_path / "whole" / "searches").iterdir()}
     assert len(undisturbed) == 24
     for kill_at in (1, 2, 7, 20, 23):
         results = tmp_path / f"killed at {kill_at}"
-        trained = without_ray(*design, results, kill_at)
-        trained += without_ray(*design, results, kill_at=0)
+        trained = without_ray(*design_and_manifest, results, kill_at)
+        trained += without_ray(*design_and_manifest, results, kill_at=0)
         assert trained == undisturbed
         assert {p.name: p.read_bytes() for p in (results / "searches").iterdir()} == files
 
 
 def test_with_as_many_arms_as_workers_it_does_not_matter_which_one_is_faster(
-    design: tuple[Design, Manifest], tmp_path: Path
+    design_and_manifest: tuple[Design, Manifest], tmp_path: Path
 ) -> None:
     files = []
     for luck in (0, 1, 2):
         results, rng = tmp_path / f"luck {luck}", np.random.default_rng(luck)
-        study = TunedStudy(*design, Store(results), (), rerun=False)
+        study = TunedStudy(*design_and_manifest, Store(results), (), rerun=False)
         with opened([study]):
             running: list[PlannedTrial] = []
             while True:
@@ -290,11 +290,11 @@ def test_with_as_many_arms_as_workers_it_does_not_matter_which_one_is_faster(
 
 @contextmanager
 def searcher(
-    design: tuple[Design, Manifest], results: Path
+    design_and_manifest: tuple[Design, Manifest], results: Path
 ) -> Iterator[tuple[SourceSearcher, list]]:
     """What Ray asks, of one arm's search; and the events that it tells of."""
     events: list[tuple[str, str]] = []
-    study = TunedStudy(*design, Store(results), ["gate=none"], rerun=False)
+    study = TunedStudy(*design_and_manifest, Store(results), ["gate=none"], rerun=False)
     with opened([study]):
         yield (
             SourceSearcher(
@@ -305,9 +305,9 @@ def searcher(
 
 
 def test_a_trial_whose_worker_is_lost_comes_again_and_in_the_end_fails(
-    design: tuple[Design, Manifest], tmp_path: Path
+    design_and_manifest: tuple[Design, Manifest], tmp_path: Path
 ) -> None:
-    with searcher(design, tmp_path) as (search, events):
+    with searcher(design_and_manifest, tmp_path) as (search, events):
         lost = asked(search, "ray 0")
         search.on_trial_complete("ray 0", None, error=True)
         search.lost("ray 0", "killed")
@@ -349,10 +349,10 @@ def ended(identity: str, status: str, following: str | None = None) -> dict[str,
 
 
 def test_what_another_run_is_training_is_waited_for(
-    design: tuple[Design, Manifest], tmp_path: Path
+    design_and_manifest: tuple[Design, Manifest], tmp_path: Path
 ) -> None:
     store = Store(tmp_path)
-    with searcher(design, tmp_path) as (search, events):
+    with searcher(design_and_manifest, tmp_path) as (search, events):
         first, second = asked(search, "ray 1"), asked(search, "ray 2")
         with locked(store.claim(first), wait=True), locked(store.claim(second), wait=True):
             search.on_trial_complete("ray 1", ended(first, "elsewhere"))
@@ -365,11 +365,12 @@ def test_what_another_run_is_training_is_waited_for(
 
 
 def test_what_failed_in_an_earlier_run_is_trained_here_if_the_run_that_has_it_is_lost(
-    design: tuple[Design, Manifest], tmp_path: Path
+    design_and_manifest: tuple[Design, Manifest], tmp_path: Path
 ) -> None:
-    store, known = Store(tmp_path), TrialList(known_trials(*design, 1), reuse_compiled=True)
+    store, trials = Store(tmp_path), known_trials(*design_and_manifest, 1)
+    known = TrialList(trials, reuse_compiled=True)
     search = SourceSearcher([known], store, lambda *_: None, 1)
-    store.write_failure(known_trials(*design, 1)[0].id, {"kind": "crashed", "error": "weeks ago"})
+    store.write_failure(trials[0].id, {"kind": "crashed", "error": "weeks ago"})
     identity = asked(search, "ray 1")
     with locked(store.claim(identity), wait=True):
         search.on_trial_complete("ray 1", ended(identity, "elsewhere"))
@@ -388,9 +389,9 @@ def known_trials(design: Design, manifest: Manifest, count: int) -> list[Planned
 
 
 def test_a_lost_batch_comes_again_one_by_one_after_all_others(
-    design: tuple[Design, Manifest], tmp_path: Path
+    design_and_manifest: tuple[Design, Manifest], tmp_path: Path
 ) -> None:
-    trials = known_trials(*design, 6)
+    trials = known_trials(*design_and_manifest, 6)
     known = TrialList(trials, reuse_compiled=True)
     search = SourceSearcher([known], Store(tmp_path), lambda *_: None, 1)
     first = batch_of(search, "ray 1")
@@ -405,10 +406,10 @@ def test_a_lost_batch_comes_again_one_by_one_after_all_others(
 
 
 def test_a_tuned_study_costs_its_neighbours_neither_their_batches_nor_a_worker(
-    design: tuple[Design, Manifest], tmp_path: Path, cluster: None
+    design_and_manifest: tuple[Design, Manifest], tmp_path: Path, cluster: None
 ) -> None:
-    trials = known_trials(*design, 12)
-    study = TunedStudy(*design, Store(tmp_path / "results"), (), rerun=False)
+    trials = known_trials(*design_and_manifest, 12)
+    study = TunedStudy(*design_and_manifest, Store(tmp_path / "results"), (), rerun=False)
     known = TrialList(trials, reuse_compiled=True)
     batches = train([study], tmp_path / "results", workers=1, known=known)
     assert batches[:3] == list(trial_batches(trials, 1, reuse_compiled=True))
@@ -418,9 +419,9 @@ def test_a_tuned_study_costs_its_neighbours_neither_their_batches_nor_a_worker(
 
 
 def test_workers_are_reused_for_batches_that_are_handed_out_one_by_one(
-    design: tuple[Design, Manifest], tmp_path: Path, cluster: None
+    design_and_manifest: tuple[Design, Manifest], tmp_path: Path, cluster: None
 ) -> None:
-    known = TrialList(known_trials(*design, 24), reuse_compiled=True)
+    known = TrialList(known_trials(*design_and_manifest, 24), reuse_compiled=True)
     batches = train([], tmp_path / "results", workers=2, known=known)
     assert [len(batch) for batch in batches] == [4] * 6
     assert len(list(tmp_path.glob("worker *"))) == 2
@@ -434,20 +435,22 @@ class Unwritable(TrialList):
 
 
 def test_a_source_that_cannot_go_on_ends_the_run_with_its_own_error(
-    design: tuple[Design, Manifest], tmp_path: Path, cluster: None
+    design_and_manifest: tuple[Design, Manifest], tmp_path: Path, cluster: None
 ) -> None:
-    known = Unwritable(known_trials(*design, 3), reuse_compiled=True)
+    known = Unwritable(known_trials(*design_and_manifest, 3), reuse_compiled=True)
     with pytest.raises(OSError, match="no space left"):
         train([], tmp_path / "results", workers=1, known=known)
 
 
 def test_studies_over_whatever_data_share_one_limit(
-    design: tuple[Design, Manifest], tmp_path: Path
+    design_and_manifest: tuple[Design, Manifest], tmp_path: Path
 ) -> None:
     allowance, trained = Allowance(30), 0
     for place in ("one", "other"):
         results = tmp_path / place
-        study = TunedStudy(*design, Store(results), (), rerun=False, allowance=allowance)
+        study = TunedStudy(
+            *design_and_manifest, Store(results), (), rerun=False, allowance=allowance
+        )
         with opened([study]):
             while batch := study.next_batch(workers=1, busy=()):
                 put(batch[0].id, batch[0].spec, Store(results))
@@ -458,10 +461,10 @@ def test_studies_over_whatever_data_share_one_limit(
 
 
 def test_what_two_studies_ask_for_is_trained_once_and_counted_once(
-    design: tuple[Design, Manifest], tmp_path: Path
+    design_and_manifest: tuple[Design, Manifest], tmp_path: Path
 ) -> None:
     store, one, other = Store(tmp_path), *(
-        TunedStudy(*design, Store(tmp_path), (), rerun=False) for _ in range(2)
+        TunedStudy(*design_and_manifest, Store(tmp_path), (), rerun=False) for _ in range(2)
     )  # fmt: skip
     search = SourceSearcher([one, other], store, lambda *_: None, 2)
     trained: list[str] = []
@@ -477,11 +480,11 @@ def test_what_two_studies_ask_for_is_trained_once_and_counted_once(
 
 
 def test_a_search_is_exported_and_looked_over_with_its_study(
-    design: tuple[Design, Manifest], tmp_path: Path
+    design_and_manifest: tuple[Design, Manifest], tmp_path: Path
 ) -> None:
     results, copy = tmp_path / "results", tmp_path / "copy"
-    without_ray(*design, results, kill_at=0)
-    TunedStudy(*design, Store(results), (), rerun=False)
+    without_ray(*design_and_manifest, results, kill_at=0)
+    TunedStudy(*design_and_manifest, Store(results), (), rerun=False)
     assert export(Store(results), copy) == 4
     (study,) = Store(copy).studies()
     assert {a: s.complete for a, s in study_searches(copy, study).items()} == {

@@ -8,27 +8,21 @@ import pytest
 
 from bench.engine.trial_batches import MOST_TRIALS, trial_batches
 from bench.store.plan import PlannedTrial
-from bench.study.overlays import base_overlays, put, stacked
-from bench.study.trial import TrialSpec
+from tests.specs import spec_of
 
 
 def trials(seeds: int, *arms: dict[str, Any], profile: str = "laptop") -> list[PlannedTrial]:
     """Trials as a study plans them, seeds outermost."""
-    design = []
+    planned = []
     for seed in range(seeds):
         for number, arm in enumerate(arms):
-            plain = stacked(base_overlays(arm.get("preset", "ropanet"), profile, None))
-            put(plain, "seed", seed)
-            for path, value in arm.items():
-                if path != "preset":
-                    put(plain, path, value)
-            spec = TrialSpec.model_validate(plain)
-            design.append(PlannedTrial(f"{number}/{seed}", str(number), seed, spec, stored=False))
-    return design
+            spec = spec_of(**{"preset": "ropanet", "profile": profile, "seed": seed} | arm)
+            planned.append(PlannedTrial(f"{number}/{seed}", str(number), seed, spec, stored=False))
+    return planned
 
 
-def names(design: list[PlannedTrial], workers: int = 2, reuse: bool = True) -> list[list[str]]:
-    batches = trial_batches(design, workers, reuse_compiled=reuse)
+def names(planned: list[PlannedTrial], workers: int = 2, reuse: bool = True) -> list[list[str]]:
+    batches = trial_batches(planned, workers, reuse_compiled=reuse)
     return [[trial.id for trial in batch] for batch in batches]
 
 
@@ -56,11 +50,11 @@ def test_learning_rates_and_sizes_of_data_go_together() -> None:
 @pytest.mark.parametrize(
     "alone",
     [
-        {"design": trials(12, *GATES), "reuse": False},
+        {"planned": trials(12, *GATES), "reuse": False},
         # The paper's size: hours a trial, and nothing to be gained.
-        {"design": trials(12, *GATES, profile="paper")},
+        {"planned": trials(12, *GATES, profile="paper")},
         # As many trials as workers.
-        {"design": trials(2, *GATES), "workers": 4},
+        {"planned": trials(2, *GATES), "workers": 4},
     ],
 )
 def test_trials_go_alone_where_a_batch_does_not_pay(alone: dict[str, Any]) -> None:

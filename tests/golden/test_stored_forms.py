@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,10 @@ import pytest
 from bench.store.features import FeatureKey, FeatureStore
 from bench.store.searches import read_search, search_path
 from bench.store.trials import Store
+from tests.command import BENCH
 
 HERE = Path(__file__).parent
 KEYS: dict[str, list[str]] = json.loads((HERE / "json_keys.json").read_text())
-BENCH = [sys.executable, "-c", "from bench.cli import main; main()"]
 GOLDEN = """
 base: {preset: ropanet, train.epochs: 1, data.train_size: 48, data.validation_size: 8,
        data.test_size: 24}

@@ -11,7 +11,6 @@ import bench
 from bench.analysis.load import load_arms
 from bench.errors import BenchError
 from bench.metrics.catalogue import LANDMARK_ERROR, METRICS, Metric, scores
-from bench.report.page import write_report
 from bench.report.tables.arms import arms_table, effects_table
 from bench.store.outcomes import stored_outcomes, stored_score
 from bench.store.trials import Store
@@ -74,12 +73,6 @@ def test_a_registered_metric_is_measured_and_compared(registered: None, store: S
     (row,) = (row for row in effects.rows if row["metric"] == "MRR (points)")
     assert row["arm"] == "better" and row["verdict"] == "better"
     assert 0 < row["difference"].estimate.low < row["difference"].estimate.high
-
-
-def test_the_report_has_a_registered_metric(registered: None, store: Store, tmp_path: Path) -> None:
-    write_report(store, tmp_path / "report", formats=["markdown"])
-    page = (tmp_path / "report" / "report.md").read_text()
-    assert "| reciprocal rank % |" in page.replace("  ", "") and "MRR (points)" in page
 
 
 def test_a_registered_metric_judges_proposals_also_trials_of_before(

@@ -1,4 +1,4 @@
-"""The optimizer optimiser against a hand-written loop."""
+"""The grouped optimizer against a hand-written loop."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_a_shadow_gives_its_variable_a_second_step_and_stays_equal_to_it() -> No
     assert int(optimizer._parts[0].iterations) == 2
 
 
-def with_optimizer(model_class: type) -> Any:
+def compiled(model_class: type) -> Any:
     plain, fast, slow = two_branches()
     model = model_class(plain.inputs, plain.outputs)
     groups = [Group(fast), Group(slow, period=2)]
@@ -155,17 +155,17 @@ def with_optimizer(model_class: type) -> Any:
     return model
 
 
-def test_a_optimizer_model_takes_the_steps_of_a_plain_one() -> None:
+def test_a_grouped_model_takes_the_steps_of_a_plain_one() -> None:
     x, y = batches()
     logs, weights = [], []
     for model_class in (keras.Model, GroupedModel):
-        model = with_optimizer(model_class)
+        model = compiled(model_class)
         fitted = model.fit(x, y, batch_size=4, epochs=2, shuffle=False, verbose=0)
         logs.append(fitted.history)
         weights.append(model.get_weights())
     assert logs[0] == logs[1]
-    for plain, optimizer in zip(*weights, strict=True):
-        np.testing.assert_array_equal(plain, optimizer)
+    for plain, grouped in zip(*weights, strict=True):
+        np.testing.assert_array_equal(plain, grouped)
 
 
 def test_only_the_gradients_of_groups_that_are_due_are_asked_for() -> None:

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,9 +17,9 @@ from typing import Any
 import pytest
 
 from bench.store.trials import Store
+from tests.command import BENCH
 from tests.robustness.kills import differences, stored
 
-BENCH = [sys.executable, "-c", "from bench.cli import main; main()"]
 STUDY = "base: {preset: ropanet, train.epochs: 2}\nseeds: 3\naxes: {model.gate: [sigmoid, none]}\n"
 
 
@@ -49,8 +47,9 @@ def run(workspace: Path, *words: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.timeout(600)
-def test_a_study_survives_the_loss_of_a_machine(tmp_path: Path, cache: Path, cluster: Any) -> None:
-    shutil.copytree(cache, tmp_path / ".cache")
+def test_a_study_survives_the_loss_of_a_machine(
+    tmp_path: Path, own_cache: Path, cluster: Any
+) -> None:
     (tmp_path / "study.yaml").write_text(STUDY)
     running = run(tmp_path, "--address", cluster.address)
     away, deadline = tmp_path / "away", time.monotonic() + 240
@@ -70,8 +69,7 @@ def test_a_study_survives_the_loss_of_a_machine(tmp_path: Path, cache: Path, clu
     assert differences(stored(tmp_path / "alone"), stored(tmp_path / "results")) == []
 
 
-def test_a_cluster_that_does_not_answer_is_one_message(tmp_path: Path, cache: Path) -> None:
-    shutil.copytree(cache, tmp_path / ".cache")
+def test_a_cluster_that_does_not_answer_is_one_message(tmp_path: Path, own_cache: Path) -> None:
     (tmp_path / "study.yaml").write_text(STUDY)
     running = run(tmp_path, "--address", "127.0.0.1:1")
     _, errors = running.communicate(timeout=120)

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -26,9 +25,9 @@ from bench.store.plan import PlannedTrial, data_label
 from bench.store.status import StudyStatus, TrialFailure
 from bench.store.studies import STUDY_RECORD
 from bench.store.trials import Store
-from bench.study.overlays import base_overlays, stacked
-from bench.study.trial import TrialSpec
 from bench.train.status import TrialStatus
+from tests.command import BENCH
+from tests.specs import spec_of
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b31m\r\b\u202e[red]x[/] [link=file:///etc/passwd]y[/link]"
 OWN_STYLE = re.compile(r"\x1b\[[0-9;?]*[mKAhl]")
@@ -77,7 +76,7 @@ def test_a_live_display_shows_no_strangers_escapes(console: SafeConsole) -> None
     with phase_bar(console) as say:
         say(escape(HOSTILE), 1, 2)
         say(escape(HOSTILE), 2, 2)
-    spec = TrialSpec.model_validate(stacked(base_overlays("prior", "smoke", None)))
+    spec = spec_of("prior")
     trial = PlannedTrial("0", f"{HOSTILE}[/x]", 0, spec, stored=False)
     with TrialDisplay(console, 1, 0) as display:
         display.event(trial, TrialStatus.STARTED)
@@ -88,9 +87,6 @@ def test_a_live_display_shows_no_strangers_escapes(console: SafeConsole) -> None
 def test_an_error_quotes_nothing_that_acts() -> None:
     error = BenchError(HOSTILE, where=HOSTILE, fix=HOSTILE)
     assert str(error).replace("\n", "").isprintable()
-
-
-BENCH = [sys.executable, "-c", "from bench.cli import main; main()"]
 
 
 def test_a_folder_of_hostile_names_is_checked_counted_and_shown(tmp_path: Path) -> None:

@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 from bench.store.trials import Store
-
-BENCH = [sys.executable, "-c", "from bench.cli import main; main()"]
+from tests.command import BENCH
 
 BAD_GATES = '''
 """Gates that hang, that take their process down, and that find the disk full."""
@@ -51,8 +50,8 @@ GATES["crash"] = Gate("bad_gates:crash", True, True)
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, cache: Path) -> Path:
-    shutil.copytree(cache, tmp_path / ".cache")
+def workspace(tmp_path: Path, own_cache: Path) -> Path:
+    """A folder with a cache in it that holds the smoke phantom."""
     return tmp_path
 
 
@@ -156,6 +155,7 @@ from pathlib import Path
 import numpy as np
 from bench.store.record import Predictions, TrialRecord
 from bench.store.trials import Store
+from tests.command import BENCH
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 store = Store(Path("results"))
 images = np.array([str(number) for number in range(2000)])

@@ -24,6 +24,7 @@ from bench.store.trials import Store
 from bench.store.weights import write_checksum
 from bench.study.trial import SEMANTICS
 from bench.systems.settings import BackboneSettings
+from tests.command import BENCH
 from tests.store.recorded import recorded
 
 ONE, TWO, GONE = "1" * 16, "2" * 16, "3" * 16
@@ -400,7 +401,7 @@ def test_the_command_names_what_it_found_and_exits_with_1(workspace: Workspace) 
 
     def bench(*words: str) -> tuple[int, str]:
         done = subprocess.run(
-            [sys.executable, "-c", "from bench.cli import main; main()", "fsck", *folders, *words],
+            [*BENCH, "fsck", *folders, *words],
             capture_output=True, text=True, check=False, timeout=60,
         )  # fmt: skip
         assert "Traceback" not in done.stderr

@@ -7,18 +7,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from bench.study.overlays import base_overlays, put, stacked
-from bench.study.trial import TrialSpec, canonical, trial_id
+from bench.study.trial import canonical, trial_id
 from bench.systems.fashionnet.settings import FashionNet
 from bench.systems.ropanet.settings import RopaNet
 from bench.systems.settings import ADDED
-
-
-def spec(preset: str, profile: str, **settings: Any) -> TrialSpec:
-    plain = stacked(base_overlays(preset, profile, None))
-    for path, value in settings.items():
-        put(plain, path.replace("__", "."), value)
-    return TrialSpec.model_validate(plain)
+from tests.specs import spec_of
 
 
 @pytest.mark.parametrize(
@@ -30,17 +23,17 @@ def test_what_was_trained_before_a_setting_came_is_still_known(
     preset: str, profile: str, known: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bench.study.trial.SEMANTICS", 2)  # when they were written down
-    assert trial_id(spec(preset, profile), "f") == known
+    assert trial_id(spec_of(preset, profile), "f") == known
 
 
 def test_a_later_setting_counts_once_it_is_not_at_its_default() -> None:
     added = [name for name, info in RopaNet.model_fields.items() if ADDED in info.metadata]
     assert "local" in added
-    plain = spec("ropanet", "laptop")
+    plain = spec_of("ropanet", "laptop")
     assert not set(added) & set(canonical(plain)["model"]) and "pose" not in canonical(plain)
-    assert trial_id(spec("ropanet", "laptop", model__local="gate"), "f") == trial_id(plain, "f")
+    assert trial_id(spec_of("ropanet", "laptop", model__local="gate"), "f") == trial_id(plain, "f")
     pooling = {"model__local": "landmark_pooling"}
-    ids = [trial_id(spec("ropanet", "laptop", **pooling, **more), "f")
+    ids = [trial_id(spec_of("ropanet", "laptop", **pooling, **more), "f")
            for more in ({}, {"model__local_window": 5})]  # fmt: skip
     assert len({*ids, trial_id(plain, "f")}) == 3
 
@@ -64,13 +57,13 @@ def test_a_setting_that_would_have_no_effect_is_an_error(
     preset: str, settings: dict[str, Any], at_fault: str
 ) -> None:
     with pytest.raises(ValidationError) as caught:
-        spec(preset, "laptop", **settings)
+        spec_of(preset, "laptop", **settings)
     assert caught.value.errors()[0]["ctx"]["path"] == at_fault
 
 
 def test_the_laptops_fashionnet_is_the_small_one() -> None:
-    laptop = spec("fashionnet", "laptop")
-    small = spec("fashionnet_small", "paper")
+    laptop = spec_of("fashionnet", "laptop")
+    small = spec_of("fashionnet_small", "paper")
     assert laptop.model == small.model and laptop.pose == small.pose
-    whole = spec("fashionnet", "paper").model
+    whole = spec_of("fashionnet", "paper").model
     assert whole == FashionNet() and whole.backbone.name == "vgg16_conv4"  # type: ignore[union-attr]

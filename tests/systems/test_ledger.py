@@ -14,23 +14,18 @@ from bench.data.split import split_of
 from bench.files.yaml import Located
 from bench.models.network import ModelInputs
 from bench.study.config_errors import known_settings
-from bench.study.overlays import base_overlays, flatten, stacked
+from bench.study.overlays import flatten
 from bench.study.resolve import resolve_study
 from bench.study.study import Study
-from bench.study.trial import TrialSpec
 from bench.systems.ledger import as_released, ledger
 from bench.systems.registry import load
 from bench.systems.ropanet.settings import RopaNet
 from bench.train.extract import scaling_of
-
-
-def spec(preset: str, profile: str, **overrides: Any) -> TrialSpec:
-    plain = stacked(base_overlays(preset, profile, None))
-    return TrialSpec.model_validate(plain | overrides)
+from tests.specs import spec_of
 
 
 def settings(preset: str, profile: str) -> dict[str, Any]:
-    return flatten(spec(preset, profile).model_dump(mode="json"))
+    return flatten(spec_of(preset, profile).model_dump(mode="json"))
 
 
 def test_the_ledger_holds_the_22_decisions() -> None:
@@ -58,7 +53,7 @@ def test_the_two_presets_differ_in_exactly_the_ledgers_rows() -> None:
 
 
 def test_as_released_does_what_the_released_code_did() -> None:
-    done = spec("as_released", "paper")
+    done = spec_of("as_released", "paper")
     assert done.train is not None and done.landmarks is not None
     assert (done.train.batch_size, done.train.epochs, done.train.patience) == (4, 1, None)
     assert done.landmarks.model_dump() == {
@@ -74,7 +69,7 @@ def test_as_released_does_what_the_released_code_did() -> None:
 
 
 def test_as_published_is_the_paper_and_the_ledgers_defaults() -> None:
-    assert spec("as_published", "paper") == spec("ropanet", "paper")
+    assert spec_of("as_published", "paper") == spec_of("ropanet", "paper")
 
 
 @pytest.mark.parametrize("profile", ["smoke", "laptop", "paper"])
@@ -85,7 +80,7 @@ def test_a_ledger_study_goes_one_row_at_a_time_in_both_directions(profile: str) 
     released = {row.row: row for row in ledger() if row.released}
     published = flatten(arms["as published"].spec.model_dump(mode="json"))
     whole = flatten(arms["as released"].spec.model_dump(mode="json"))
-    assert arms["as released"].spec == spec("as_released", profile)
+    assert arms["as released"].spec == spec_of("as_released", profile)
     for row in released.values():
         alone = flatten(arms[row.name].spec.model_dump(mode="json"))
         changed = {path for path in alone if alone[path] != published[path]}
@@ -101,7 +96,7 @@ def test_a_ledger_study_goes_one_row_at_a_time_in_both_directions(profile: str) 
 
 
 def test_rows_1_and_2_the_backbone_is_frozen_and_fed_with_unit_scaled_images() -> None:
-    backbone = spec("as_released", "paper").model.backbone  # type: ignore[union-attr]
+    backbone = spec_of("as_released", "paper").model.backbone  # type: ignore[union-attr]
     assert backbone.frozen and (backbone.name, backbone.weights) == ("inception_v3", "imagenet")
     images = np.array([0.0, 0.25, 1.0], np.float32).reshape(1, 1, 3, 1) * np.ones(3, np.float32)
     np.testing.assert_array_equal(scaling_of(backbone)(images), images)
@@ -111,7 +106,7 @@ def test_rows_1_and_2_the_backbone_is_frozen_and_fed_with_unit_scaled_images() -
 
 def test_rows_5_and_7_the_upsampling_path_and_the_wide_convolution() -> None:
     for preset in ("as_published", "as_released"):
-        trial = spec(preset, "paper")
+        trial = spec_of(preset, "paper")
         model = trial.model
         assert isinstance(model, RopaNet)
         assert [stage.filters for stage in model.upsampling] == [256, 128, 64, 32, 16, 8]
@@ -125,7 +120,7 @@ def test_rows_5_and_7_the_upsampling_path_and_the_wide_convolution() -> None:
 
 def test_row_18_by_image_one_products_photographs_fall_on_both_sides(phantom: Path) -> None:
     manifest = open_source(phantom)
-    trial = spec("as_published", "smoke")
+    trial = spec_of("as_published", "smoke")
 
     def shared_products(split: str) -> int:
         data = trial.data.model_copy(update={"split": split})

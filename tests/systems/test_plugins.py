@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
@@ -18,20 +16,19 @@ from bench.errors import BenchError
 from bench.store.trials import Store
 from bench.study.cost import head_flops
 from bench.systems.settings import SystemSettings
+from tests.command import BENCH
 
 GUIDE = Path(__file__).parents[2] / "docs" / "extending.md"
-BENCH = [sys.executable, "-c", "from bench.cli import main; main()"]
 PLUGINS = "hard_gate,tiny_backbone,tempered,coordinate_net,reciprocal_rank"
 
 Bench = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def bench(tmp_path: Path, cache: Path) -> Bench:
+def bench(tmp_path: Path, own_cache: Path) -> Bench:
     """Runs a command in a folder with the files of docs/extending.md, as they stand there."""
     files = dict(re.findall(r"```(?:python|yaml)\n# (\S+)\n(.*?)```", GUIDE.read_text(), re.DOTALL))
     assert {"hard_gate.py", "coordinate_net/network.py", "extended.yaml"} <= files.keys()
-    shutil.copytree(cache, tmp_path / ".cache")
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
@@ -41,7 +38,7 @@ def bench(tmp_path: Path, cache: Path) -> Bench:
         environment = os.environ | {
             "PYTHONPATH": os.pathsep.join(paths),
             "ROPANET_BENCH_PLUGINS": plugins,
-            "BENCH_CACHE": str(tmp_path / ".cache"),
+            "BENCH_CACHE": str(own_cache),
         }
         return subprocess.run(
             [*BENCH, *words], cwd=tmp_path, env=environment, capture_output=True, text=True,

@@ -13,16 +13,14 @@ from bench.data.attributes import Attributes, data_identity, load_attributes
 from bench.data.ground_truth import GroundTruth
 from bench.data.phantom_attributes import PHANTOM_ATTRIBUTES
 from bench.data.sources import open_source
-from bench.data.split import split_of
 from bench.models.losses import NO_PLACE, NO_STATE
 from bench.store.record import TrialRecord
 from bench.store.trials import Store
-from bench.study.overlays import base_overlays, put, stacked
-from bench.study.trial import TrialSpec
 from bench.systems.fashionnet.settings import Phase, PoseSpec
 from bench.systems.fashionnet.supervision import attribute_weights, pose_targets
-from bench.train.extract import extract
 from bench.train.loop import TrialContext, run_trial
+from tests.specs import spec_of
+from tests.train.smoke import prepare
 
 
 @pytest.fixture(scope="module")
@@ -31,13 +29,8 @@ def context(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> TrialCon
 
 
 def trained(context: TrialContext, preset: str, **settings: Any) -> TrialRecord:
-    plain = stacked(base_overlays(preset, "smoke", None))
-    for path, value in settings.items():
-        put(plain, path.replace("__", "."), value)
-    spec = TrialSpec.model_validate(plain)
-    split = split_of(spec, context.manifest)
-    rows = np.concatenate([split.train, split.val, split.test])
-    extract(context.manifest, rows, spec.model.backbone, context.cache)  # type: ignore[union-attr]
+    spec = spec_of(preset, **settings)
+    prepare(context, spec)
     return run_trial(spec, context)
 
 
@@ -116,10 +109,7 @@ def test_a_model_without_attributes_is_the_same_trial_whatever_attributes_there_
     manifest = context.manifest
 
     def identity(preset: str, **settings: Any) -> str:
-        plain = stacked(base_overlays(preset, "smoke", None))
-        for path, value in settings.items():
-            put(plain, path.replace("__", "."), value)
-        return data_identity(TrialSpec.model_validate(plain), manifest)
+        return data_identity(spec_of(preset, **settings), manifest)
 
     assert identity("ropanet") == identity("prior") == manifest.fingerprint
     assert identity("fashionnet", model__attributes="none") == manifest.fingerprint

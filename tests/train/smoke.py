@@ -8,19 +8,15 @@ import numpy as np
 
 from bench.data.split import split_of
 from bench.store.record import TrialRecord
-from bench.study.overlays import base_overlays, put, stacked
 from bench.study.trial import TrialSpec
 from bench.train.extract import extract
 from bench.train.loop import TrialContext
+from tests.specs import spec_of
 
 
 def smoke_spec(preset: str, *, epochs: int, **settings: Any) -> TrialSpec:
-    """A preset under the smoke profile; `a__b=value` sets `a.b`."""
-    plain = stacked(base_overlays(preset, "smoke", None))
-    put(plain, "train.epochs", epochs)
-    for path, value in settings.items():
-        put(plain, path.replace("__", "."), value)
-    return TrialSpec.model_validate(plain)
+    """A preset under the smoke profile, of so many epochs; `a__b=value` sets `a.b`."""
+    return spec_of(preset, **{"train__epochs": epochs} | settings)
 
 
 def prepare(context: TrialContext, *trials: TrialSpec) -> None:

@@ -32,10 +32,10 @@ def trained(preset: str, context: TrialContext, **settings: Any) -> TrialRecord:
     if preset == "prior":
         sizes["data.validation_size"] = 0
     source = {"data.source": {"kind": "phantom", "images": 1600, "seed": 0}}
-    laid = resolve_study(
+    design = resolve_study(
         study, Located({}, {}, "x"), profile="laptop", settings=sizes | source | settings
     )
-    spec = laid.control.trial(0)
+    spec = design.control.trial(0)
     if spec.train is not None:
         split = split_of(spec, context.manifest)
         rows = np.concatenate([split.train, split.val, split.test])

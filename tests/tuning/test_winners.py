@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench.store.trials import Store
+from tests.command import BENCH
 
-BENCH = [sys.executable, "-c", "from bench.cli import main; main()"]
 STUDY = """
 base: {preset: ropanet_baseline, train.epochs: 1}
 seeds: 1
@@ -24,9 +22,8 @@ tuning:
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, cache: Path) -> Path:
+def workspace(tmp_path: Path, own_cache: Path) -> Path:
     """A folder with a tuned study in it and a cache that holds the smoke phantom."""
-    shutil.copytree(cache, tmp_path / ".cache")
     (tmp_path / "study.yaml").write_text(STUDY)
     return tmp_path
 
