@@ -175,7 +175,13 @@ def by_the_bench(
 ) -> list[float]:
     """Images a second of the bench's extraction, of each whole shard but the first."""
     done = [(0, time.perf_counter())]
-    extract(manifest, rows, settings, cache, lambda n, _: done.append((n, time.perf_counter())))
+    extract(
+        manifest,
+        rows,
+        settings,
+        cache,
+        progress=lambda n, _: done.append((n, time.perf_counter())),
+    )
     steps = [(n - m, end - begin) for (m, begin), (n, end) in pairwise(done[1:])]
     return [n / seconds for n, seconds in steps if n == SHARD_ROWS]
 
@@ -185,7 +191,7 @@ def differing(
 ) -> list[Reading]:
     """How far apart the maps of two precisions are."""
     one, two = (
-        FeatureStore(cache, feature_key(s, cache, manifest.fingerprint)).reader().gather(rows)
+        FeatureStore(cache, feature_key(s, manifest.fingerprint, "native")).reader().gather(rows)
         for s in settings
     )
     one, two = one.reshape(len(rows), -1), two.reshape(len(rows), -1)
@@ -296,12 +302,12 @@ def main() -> None:
     cache, report = asked.cache.resolve(), Report()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        small = {"name": "small", "weights": "phantom"}
+        small = {"name": "efficientnet_lite0_stage5", "scaling": "native", "input_size": 128}
         by_precision = {}
         for precision in PRECISIONS:
             study = study_of(folder, _of_precision(small, precision), {})
             manifest, by_precision[precision] = with_features(study, cache, "laptop")
-        report.precision("the small backbone, laptop profile", by_precision, manifest, cache)
+        report.precision("EfficientNet-Lite0, laptop profile", by_precision, manifest, cache)
 
         train = asked.images * 5 // 8
         sizes = {"train_size": train, "validation_size": 0, "test_size": asked.images - train}

@@ -208,14 +208,14 @@ def _ropanet(size: Size, precision: str) -> tuple[Any, float]:
         side, channels = 8, 2048
     else:
         stages = (UpsamplingStage(filters=32), UpsamplingStage(filters=8))
-        small = BackboneSettings(name="small", weights="none")
-        model = RopaNet(backbone=small, upsampling=stages, global_filters=32)
-        side, channels = 6, 128
+        lite = BackboneSettings(name="efficientnet_lite0_stage5", weights="none", input_size=128)
+        model = RopaNet(backbone=lite, upsampling=stages, global_filters=32)
+        side, channels = 8, 112
     maps = keras.Input((side, side, channels))
     network = _of_precision(
         precision, lambda: build(model, LandmarkSpec(), ModelInputs(maps, maps, CLASSES))
     )
-    seed_layers(network.model.layers, 0)
+    seed_layers(network.model.layers, 1)
     network.model.compile(
         GroupedOptimizer(lambda: keras.optimizers.Adam(5e-4), network.groups),
         loss={

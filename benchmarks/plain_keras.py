@@ -96,7 +96,7 @@ def build(spec: TrialSpec, manifest: Manifest, trained_on: np.ndarray, cache: Pa
     from bench.train.fitting import compile_network
 
     keras.utils.set_random_seed(RANDOM_SEED)
-    backbone = open_backbone(spec.model.backbone, cache)
+    backbone = open_backbone(spec.model.backbone)
     keras.utils.set_random_seed(spec.seed)
     classes = len(manifest.class_names)
     counts = np.bincount(manifest.category[trained_on], minlength=classes)

@@ -28,7 +28,7 @@ from bench.systems.settings import BackboneSettings
 
 CLASSES, TEST = 50, 100
 SHAPE = (6, 6, 128)
-BACKBONE = BackboneSettings(name="small", weights="none")
+BACKBONE = BackboneSettings(name="efficientnet_lite0_stage5", weights="none")
 
 
 def manifest_of(images: int) -> Manifest:
@@ -56,7 +56,7 @@ def manifest_of(images: int) -> Manifest:
 def fill(cache: Path, images: int) -> None:
     """Write the maps of the images: noise, and a pattern by which a class is told."""
     manifest = manifest_of(images)
-    store = FeatureStore(cache, feature_key(BACKBONE, cache, manifest.fingerprint))
+    store = FeatureStore(cache, feature_key(BACKBONE, manifest.fingerprint, "native"))
     draw = np.random.default_rng(1)
     patterns = draw.normal(0, 1, (CLASSES, SHAPE[-1])).astype(np.float32)
     noise = draw.normal(0, 1, (SHARD_ROWS, *SHAPE)).astype(np.float32)

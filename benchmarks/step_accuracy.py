@@ -60,7 +60,7 @@ def main() -> None:
             spec: TrialSpec = arm.trial(seed)
             split = split_of(spec, resolved.manifest)
             rows = np.concatenate([split.train, split.val, split.test])
-            extract(resolved.manifest, rows, spec.model.backbone, asked.cache)
+            extract(resolved.manifest, rows, spec.model.backbone, asked.cache, spec.arithmetic)
             context = TrialContext(resolved.manifest, asked.cache, compiled=compiled)
             metrics = run_trial(spec, context).metrics
             key = (arm.levels["system"], arm.levels["precision"])

@@ -79,7 +79,9 @@ def write_maps(spec: TrialSpec, manifest: Manifest, cache: Path) -> None:
         manifest: The data.
         cache: A cache of this measurement's own.
     """
-    store = FeatureStore(cache, feature_key(spec.model.backbone, cache, manifest.fingerprint))
+    store = FeatureStore(
+        cache, feature_key(spec.model.backbone, manifest.fingerprint, spec.arithmetic)
+    )
     split = split_of(spec, manifest)
     rows = store.missing(np.sort(np.concatenate([split.train, split.test])))
     if rows:
@@ -103,7 +105,7 @@ def train_plain(spec: TrialSpec, manifest: Manifest, cache: Path) -> dict[str, A
     rows = split_of(spec, manifest).train
     with keras_own():
         network = network_of(spec, len(manifest.class_names))
-    key = feature_key(spec.model.backbone, cache, manifest.fingerprint)
+    key = feature_key(spec.model.backbone, manifest.fingerprint, spec.arithmetic)
     maps = FeatureStore(cache, key).reader().gather(rows)
     side = network.supervision.side
     pixels = pixel_targets(ground_truth(manifest, rows), side, spec.landmarks)
@@ -135,7 +137,7 @@ def train_released(spec: TrialSpec, manifest: Manifest, cache: Path) -> dict[str
     rows = np.arange(RELEASED_BATCH * 2 * (1 + TIMED_EPOCHS))
     paths = [str(path) for path in manifest.paths[rows]]
     images, _ = decode_batch(manifest.root, paths, spec.model.backbone.side)
-    backbone = open_backbone(spec.model.backbone, cache)
+    backbone = open_backbone(spec.model.backbone)
     with keras_own():
         training = released_training(spec, backbone, len(manifest.class_names))
     side = training.network.supervision.side

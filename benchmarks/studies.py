@@ -29,12 +29,11 @@ def trials_of(study: Path, cache: Path, profile: str) -> tuple[Manifest, list[Pl
 
 def with_features(study: Path, cache: Path, profile: str) -> tuple[Manifest, list[PlannedTrial]]:
     """The same, with the features of every trial on disk."""
-    from bench.train.extract import ensure_weights, extract
+    from bench.train.extract import extract
 
     manifest, trials = trials_of(study, cache, profile)
     for need in feature_needs([trial.spec for trial in trials], manifest, cache):
-        ensure_weights(need.backbone, cache)
-        extract(manifest, need.rows, need.backbone, cache)
+        extract(manifest, need.rows, need.backbone, cache, need.arithmetic)
     return manifest, trials
 
 

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, GetCoreSchemaHandler, model_validator
 from pydantic_core import core_schema
 
 from bench.study.settings.data import DataSpec
-from bench.study.settings.training import EvalSpec, TrainSpec
+from bench.study.settings.training import NOT_PORTABLE, EvalSpec, TrainSpec
 from bench.systems.fashionnet.settings import PoseSpec
 from bench.systems.registry import SYSTEMS, load, load_plugins
 from bench.systems.ropanet.settings import LandmarkSpec
@@ -124,6 +124,12 @@ class TrialSpec(Settings):
             raise unused_setting(
                 "train", f"the model {self.model.kind} is trained: `train` must not be null"
             )
+        if (
+            train.arithmetic == "portable"
+            and backbone is not None
+            and backbone.precision != "float32"
+        ):
+            raise unused_setting("model.backbone.precision", f"{backbone.precision} {NOT_PORTABLE}")
         for name in ("patience", "selection"):
             watched = getattr(train, name) not in (None, "last")
             if watched and self.data.validation_size == 0:

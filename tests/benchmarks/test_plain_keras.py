@@ -27,7 +27,7 @@ SPEC = TrialSpec(
         source=PhantomSource(images=300, seed=0), train_size=96, validation_size=16, test_size=64
     ),
     model=RopaNet(
-        backbone=BackboneSettings(name="small", weights="none", input_size=96),
+        backbone=BackboneSettings(name="efficientnet_lite0_stage5", weights="none", input_size=96),
         upsampling=(UpsamplingStage(filters=16), UpsamplingStage(filters=8)),
         global_filters=8,
         global_kernel=3,

@@ -53,7 +53,7 @@ def test_a_generated_trial_learns_and_both_ways_give_the_same_bytes(tmp_path: Pa
 def test_the_generated_maps_are_those_of_their_images(tmp_path: Path) -> None:
     scale_data.fill(tmp_path, 200)
     manifest = scale_data.manifest_of(200)
-    key = feature_key(scale_data.BACKBONE, tmp_path, manifest.fingerprint)
+    key = feature_key(scale_data.BACKBONE, manifest.fingerprint, "native")
 
     reader = FeatureStore(tmp_path, key).reader()
 

@@ -7,7 +7,7 @@ import layer_profile
 import numpy as np
 import released_step
 
-from bench.models.backbones import small
+from bench.models.efficientnet_lite import efficientnet_lite0_stage5
 from bench.models.network import ModelInputs
 from bench.study.cost import head_flops
 from bench.study.settings.training import TrainSpec
@@ -19,7 +19,7 @@ from bench.systems.settings import BackboneSettings
 CLASSES = 50
 SPEC = TrialSpec(
     model=RopaNet(
-        backbone=BackboneSettings(name="small", weights="none", input_size=64),
+        backbone=BackboneSettings(name="efficientnet_lite0_stage5", weights="none", input_size=64),
         upsampling=(UpsamplingStage(filters=16), UpsamplingStage(filters=8)),
         global_filters=8,
     ),
@@ -30,7 +30,7 @@ SPEC = TrialSpec(
 
 def test_the_released_step_trains_the_landmark_branch_on_each_batch_and_the_rest_on_each_second():
     keras.utils.set_random_seed(0)
-    training = released_step.released_training(SPEC, small(64, None), CLASSES)
+    training = released_step.released_training(SPEC, efficientnet_lite0_stage5(64, None), CLASSES)
     rng = np.random.default_rng(0)
     images = rng.random((4, 64, 64, 3), dtype=np.float32)
     batch = (images, np.arange(4), rng.integers(0, 16 * 16, (4, 8)))
@@ -48,7 +48,7 @@ def test_the_released_step_trains_the_landmark_branch_on_each_batch_and_the_rest
 
 
 def test_layers_are_counted_as_the_plan_counts_them():
-    features = keras.Input((4, 4, 128))
+    features = keras.Input((4, 4, 112))
     inputs = ModelInputs(features, features, CLASSES)
     network = load(SPEC.model.network)(SPEC.model, SPEC.supervision, inputs)
 

@@ -16,8 +16,7 @@ from PIL import Image
 from bench.data.categories import categories
 from bench.data.garment import render_photograph, sample_cloth
 from bench.data.manifest import ABSENT, CHANNELS_OF_TYPE, VISIBLE
-from bench.data.pattern import ATTRIBUTES
-from bench.data.phantom import contact_sheet, generate_phantom, is_generated, pretext_set
+from bench.data.phantom import contact_sheet, generate_phantom, is_generated
 from bench.data.sources import open_source
 from bench.errors import BenchError
 
@@ -76,13 +75,6 @@ def test_visible_landmarks_lie_on_the_garment() -> None:
         places = photograph.landmarks[photograph.visibility == VISIBLE]
         inside += list(((places > [x1 - 6, y1 - 6]) & (places < [x2 + 6, y2 + 6])).all(axis=1))
     assert np.mean(inside) > 0.98
-
-
-def test_the_pretext_set_is_drawn_apart_and_is_the_same_again() -> None:
-    one, other = (pretext_set(8, 48, 5, workers=1) for _ in range(2))
-    assert one.images.shape == (8, 48, 48, 3) and one.attributes.shape == (8, len(ATTRIBUTES))
-    np.testing.assert_array_equal(one.images, other.images)
-    assert np.nanmax(one.landmarks) <= 1
 
 
 def test_pixels_alone_tell_little(phantom: Path) -> None:

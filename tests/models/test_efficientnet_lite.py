@@ -8,10 +8,10 @@ import keras
 import numpy as np
 import pytest
 
-from bench.models.efficientnet_lite import SCALINGS, STAGES, from_torch, scaling, stages_of
+from bench.models.efficientnet_lite import SCALINGS, STAGES, load_torch, scaling, stages_of
 from bench.store.torch_file import read_torch_file
 from bench.store.weights import packaged_file
-from bench.systems.registry import BACKBONES, load
+from bench.systems.registry import BACKBONES, PackagedWeights, load
 
 NAMES = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
 
@@ -38,8 +38,8 @@ MAP_TOLERANCE, LOGIT_TOLERANCE = 2e-5, 1e-4
 
 
 def arrays_of(name: str) -> dict[str, np.ndarray]:
-    packaged = BACKBONES[name].packaged
-    assert packaged is not None
+    packaged = BACKBONES[name].imagenet
+    assert isinstance(packaged, PackagedWeights)
     return read_torch_file(packaged_file(packaged), packaged.sha256, "")
 
 
@@ -66,7 +66,7 @@ def test_its_maps_and_logits_are_those_of_the_published_network(name: str) -> No
     assert sum(array.size for array in trained) == PARAMETERS[name]
 
     model = load(BACKBONES[name].build)(side, None)
-    model.set_weights(from_torch(name, arrays).get_weights())
+    load_torch(model, arrays)
     maps = computed(at_stages(model), pattern(side))
     found = [(m.mean(dtype=np.float64), m.std(dtype=np.float64)) for m in maps]
     np.testing.assert_allclose(found, MAPS[name], rtol=0, atol=MAP_TOLERANCE)
@@ -80,7 +80,7 @@ def test_its_maps_and_logits_are_those_of_the_published_network(name: str) -> No
 
     for stage, index in ((3, 0), (5, 1)):
         early = load(BACKBONES[f"{name}_stage{stage}"].build)(side, None)
-        early.set_weights(model.get_weights()[: len(early.weights)])
+        load_torch(early, arrays)
         (map_,) = computed(early, pattern(side))
         assert map_.std(dtype=np.float64) == pytest.approx(1.0, abs=1e-5)
         np.testing.assert_allclose(map_ * SCALINGS[name].deviations[stage], maps[index], atol=1e-3)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from bench.errors import BenchError
-from bench.models.backbones import small
+from bench.models.efficientnet_lite import efficientnet_lite0_stage3 as build
 from bench.systems.settings import BackboneSettings
 from bench.train.extract import open_backbone
 
@@ -24,9 +24,9 @@ SIDE = 32
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Weights of the small backbone, as Keras writes them."""
+    """Weights of a backbone, as Keras writes them."""
     path = tmp_path_factory.mktemp("weights") / "sound.weights.h5"
-    small(SIDE, None).save_weights(path)
+    build(SIDE, None).save_weights(path)
     return path
 
 
@@ -35,9 +35,11 @@ def copy(sound: Path, tmp_path: Path) -> Path:
     return Path(shutil.copy(sound, tmp_path / "given.weights.h5"))
 
 
-def load(path: Path, tmp_path: Path) -> Any:
-    settings = BackboneSettings(name="small", weights=str(path), input_size=SIDE)
-    return open_backbone(settings, tmp_path / "cache")
+def load(path: Path) -> Any:
+    settings = BackboneSettings(
+        name="efficientnet_lite0_stage3", weights=str(path), input_size=SIDE
+    )
+    return open_backbone(settings)
 
 
 def first(file: h5py.File) -> str:
@@ -117,8 +119,8 @@ def a_type(file: h5py.File, secret: Path) -> None:
         (words, "not numbers"),
         (a_type, "not numbers"),
         (not_a_number, "NaN or infinity"),
-        (other_shape, "do not fit the backbone small"),
-        (one_short, "do not fit the backbone small"),
+        (other_shape, "do not fit the backbone efficientnet_lite0_stage3"),
+        (one_short, "do not fit the backbone efficientnet_lite0_stage3"),
     ],
 )
 def test_hdf5_that_is_not_these_weights_is_refused_by_name(
@@ -129,14 +131,14 @@ def test_hdf5_that_is_not_these_weights_is_refused_by_name(
     with h5py.File(copy, "r+") as file:
         change(file, secret)
     with pytest.raises(BenchError, match=said) as error:
-        load(copy, tmp_path)
+        load(copy)
     assert error.value.where == str(copy) and error.value.fix
 
 
 def test_a_group_that_holds_itself_is_walked_once(copy: Path, tmp_path: Path) -> None:
     with h5py.File(copy, "r+") as file:
         file["layers/again"] = file["/"]
-    assert len(load(copy, tmp_path).weights) == 30
+    assert len(load(copy).weights) == 30
 
 
 @pytest.mark.parametrize("ending", [".keras", ".weights.h5", ".h5"])
@@ -149,7 +151,7 @@ def test_an_archive_with_code_in_it_is_refused_and_runs_nothing(
     sprung.unlink(missing_ok=True)
     given = Path(shutil.copy(tmp_path / "model.keras", tmp_path / f"given{ending}"))
     with pytest.raises(BenchError, match="is no weights file that can be trusted"):
-        load(given, tmp_path)
+        load(given)
     assert not sprung.exists()
 
 
@@ -157,7 +159,7 @@ def test_an_archive_with_code_in_it_is_refused_and_runs_nothing(
 def test_a_file_that_lies_about_its_type_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"cos\nsystem\n(S'echo'\ntR.")
     with pytest.raises(BenchError, match="is no weights file that can be trusted"):
-        load(tmp_path / name, tmp_path)
+        load(tmp_path / name)
 
 
 def test_damaged_hdf5_is_loaded_or_refused_and_nothing_else(sound: Path, tmp_path: Path) -> None:
@@ -172,7 +174,7 @@ def test_damaged_hdf5_is_loaded_or_refused_and_nothing_else(sound: Path, tmp_pat
         given = tmp_path / f"{number}.weights.h5"
         given.write_bytes(bytes(damaged))
         try:
-            load(given, tmp_path)
+            load(given)
         except BenchError as error:
             assert error.where == str(given)
             refused += 1

@@ -66,7 +66,7 @@ def trap(tmp_path: Path) -> Trap:
     return Trap(tmp_path / "sprung")
 
 
-KEY = FeatureKey("small", "sha256:0", 96, "unit", "fingerprint")
+KEY = FeatureKey("backbone", "sha256:0", 96, "unit", "fingerprint")
 
 
 @pytest.mark.parametrize("form", ["object array", "bare pickle"])

@@ -17,19 +17,16 @@ import numpy as np
 import pytest
 
 from bench.errors import BenchError
-from bench.store.features import FeatureKey, FeatureStore, weights_digest
+from bench.store.features import FeatureKey, FeatureStore
 from bench.store.fsck.check import FsckReport, fsck
 from bench.store.record import GateRecord, Landmarks, Predictions, TrialRecord
 from bench.store.trials import Store
-from bench.store.weights import write_checksum
-from bench.study.trial import SEMANTICS
-from bench.systems.settings import BackboneSettings
 from tests.command import BENCH
 from tests.store.recorded import recorded
 
 ONE, TWO, GONE = "1" * 16, "2" * 16, "3" * 16
 DATA, WEIGHTS = "d" * 64, "sha256:" + "e" * 64
-KEY = FeatureKey("small", WEIGHTS, 96, "unit", DATA)
+KEY = FeatureKey("backbone", WEIGHTS, 96, "unit", DATA)
 
 
 def trial(identity: str) -> TrialRecord:
@@ -75,10 +72,6 @@ class Workspace:
         self.features = FeatureStore(self.cache, KEY)
         self.features.write([3, 1], np.zeros((2, 2, 2, 1), "f4"), {1: "truncated"})
         self.features.write([7], np.ones((1, 2, 2, 1), "f4"), {})
-        self.weights = self.cache / "weights" / f"small-phantom-v{SEMANTICS}.weights.h5"
-        self.weights.parent.mkdir()
-        self.weights.write_bytes(b"weights")
-        write_checksum(self.weights)
 
     def fsck(self, *, repair: bool = False) -> FsckReport:
         return fsck(self.results, self.cache, repair=repair, say=lambda *told: None)
@@ -219,27 +212,24 @@ def damage_about(workspace: Workspace) -> None:
     flip(workspace.features.folder / "about.json", 30)
 
 
-def damage_weights(workspace: Workspace) -> None:
-    flip(workspace.weights, 2)
-
-
 def other_data(workspace: Workspace) -> None:
-    key = FeatureKey("small", WEIGHTS, 96, "unit", "0" * 64)
+    key = FeatureKey("backbone", WEIGHTS, 96, "unit", "0" * 64)
     FeatureStore(workspace.cache, key).write([1], np.zeros((1, 2, 2, 1), "f4"), {})
 
 
 def other_weights(workspace: Workspace) -> None:
-    key = FeatureKey("small", "sha256:" + "0" * 64, 96, "unit", DATA)
+    key = FeatureKey("backbone", "sha256:" + "0" * 64, 96, "unit", DATA)
     FeatureStore(workspace.cache, key).write([1], np.zeros((1, 2, 2, 1), "f4"), {})
 
 
 def other_format(workspace: Workspace) -> None:
-    key = FeatureKey("small", WEIGHTS, 96, "unit", DATA, format=0)
+    key = FeatureKey("backbone", WEIGHTS, 96, "unit", DATA, format=0)
     FeatureStore(workspace.cache, key).write([1], np.zeros((1, 2, 2, 1), "f4"), {})
 
 
 def old_weights(workspace: Workspace) -> None:
-    (workspace.weights.parent / "small-phantom-v0.weights.h5").write_bytes(b"old")
+    (workspace.cache / "weights").mkdir()
+    (workspace.cache / "weights" / "small-phantom-v4.weights.h5").write_bytes(b"old")
 
 
 def old_phantom(workspace: Workspace) -> None:
@@ -271,7 +261,6 @@ def draft_left(workspace: Workspace) -> None:
         (forget_description, "leftover"),
         (rename_rows, "damaged features"),
         (damage_about, "damaged features"),
-        (damage_weights, "damaged weights"),
         (other_data, "stale features"),
         (other_weights, "stale features"),
         (other_format, "stale features"),
@@ -310,7 +299,6 @@ def test_foreign_files_are_named_and_never_touched(workspace: Workspace) -> None
         workspace.results / "studies" / "notes.txt",
         workspace.features.folder / "notes.txt",
         workspace.cache / "features" / "notes.txt",
-        workspace.cache / "weights" / "mine.weights.h5",
     ]
     for path in strangers:
         path.write_text("mine")
@@ -348,7 +336,7 @@ results, cache, one, gone = Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:]
 with ExitStack() as stack:
     for file in (
         results / "studies" / "asked.json", results / "failures" / gone / "2.json",
-        cache / "image-sizes-0.npz", cache / "weights" / "x.weights.h5",
+        cache / "image-sizes-0.npz",
         next(cache.glob("features/*")) / "x.npy",
     ):
         stack.enter_context(new_file(file)).write_text("half")
@@ -368,7 +356,7 @@ def test_whatever_a_killed_process_left_is_found_and_removed(workspace: Workspac
     age(workspace.results)
     age(workspace.cache)
     found = workspace.fsck(repair=True).found
-    assert [one.kind for one in found] == ["leftover"] * 9
+    assert [one.kind for one in found] == ["leftover"] * 8
     assert {path for path in workspace.results.parent.rglob("*") if path.is_file()} == before
 
 
@@ -385,14 +373,6 @@ def test_features_of_a_description_for_other_images_are_not_used(workspace: Work
     rename_rows(workspace)
     missing = workspace.features.missing([1, 2, 3, 4, 7, 8])
     assert rows & set(missing) and {2, 4, 8} <= set(missing)
-
-
-def test_damaged_weights_are_not_used(workspace: Workspace) -> None:
-    settings = BackboneSettings(name="small", weights="phantom")
-    assert weights_digest(settings, workspace.cache).startswith("sha256:")
-    workspace.weights.write_bytes(b"wEights, longer")
-    with pytest.raises(BenchError, match="checksum differs"):
-        weights_digest(settings, workspace.cache)
 
 
 def test_the_command_names_what_it_found_and_exits_with_1(workspace: Workspace) -> None:

@@ -17,7 +17,7 @@ import pytest
 from bench.errors import BenchError
 from bench.store.torch_file import read_torch_file
 from bench.store.weights import packaged_file
-from bench.systems.registry import BACKBONES
+from bench.systems.registry import BACKBONES, PackagedWeights
 
 START, STOP = b"\x80\x02", b"."
 MAGIC = START + b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19" + STOP
@@ -252,8 +252,8 @@ def spoiled(data: bytes, draw: random.Random, attack: bytes) -> bytes:
 def test_spoiled_files_are_read_or_refused_and_run_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    packaged = BACKBONES["efficientnet_lite0"].packaged
-    assert packaged is not None
+    packaged = BACKBONES["efficientnet_lite0"].imagenet
+    assert isinstance(packaged, PackagedWeights)
     head = packaged_file(packaged).read_bytes()[:60_000]
     draw, path, sprung = random.Random(0), tmp_path / "spoiled.pth", tmp_path / "sprung"
     attacks = [

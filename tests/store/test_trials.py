@@ -15,7 +15,7 @@ from bench.store.features import FeatureKey, FeatureStore
 from bench.store.record import Landmarks, Predictions, TrialRecord
 from bench.store.trials import Store
 
-KEY = FeatureKey("small", "sha256:0", 96, "unit", "fingerprint")
+KEY = FeatureKey("backbone", "sha256:0", 96, "unit", "fingerprint")
 
 
 def record(accuracy: float = 0.5) -> TrialRecord:

@@ -18,7 +18,7 @@ from bench.systems.registry import load
 from bench.systems.ropanet.settings import LandmarkSpec, RopaNet, UpsamplingStage
 from bench.systems.settings import BackboneSettings
 
-SMALL = BackboneSettings(name="small", weights="none", input_size=64)
+SMALL = BackboneSettings(name="efficientnet_lite0_stage5", weights="none", input_size=64)
 STAGES = (UpsamplingStage(filters=6, kernel=3, stride=1), UpsamplingStage(filters=8))
 
 
@@ -30,7 +30,7 @@ def spec(model: Any) -> TrialSpec:
 
 def counted(model: Any, classes: int) -> int:
     """Operations of every layer with a kernel, from the shapes of the network built."""
-    features = keras.Input((4, 4, 128))
+    features = keras.Input((4, 4, 112))
     supervision = spec(model).supervision
     network = load(model.network)(model, supervision, ModelInputs(features, features, classes))
     total = 0

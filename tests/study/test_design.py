@@ -115,7 +115,8 @@ FAULTS = {
     "training of the prior": (
         "base: prior\naxes: {train.epochs: [1]}\n", "2:23", "not trained", "train"),
     "weights that a backbone lacks": (
-        "axes: {model.backbone.weights: [imagenet]}\n", "1:33", "no imagenet weights", "phantom"),
+        "base: {preset: ropanet, model.backbone: {name: mobilenet_v2, weights: none}}\n"
+        "axes: {model.backbone.weights: [imagenet]}\n", "2:33", "no imagenet weights", "a file"),
     "seed as a setting": ("axes: {seed: [1, 2]}\n", "1:15", "`seed`", "seeds:"),
     "python tag": ("title: !!python/object:os.system x\n", "1:8", "not YAML", "tag"),
     "duplicate key": ("seeds: 1\nseeds: 2\n", "2:1", "`seeds` occurs twice", ""),
@@ -156,7 +157,7 @@ def test_a_trial_is_identified_by_its_content_alone(tmp_path: Path) -> None:
     other = spec_of(
         tmp_path,
         "name: another\nseeds: 9\nbase:\n  train: {batch_size: 0x4}\n  train.epochs: 3\n"
-        "  preset: ropanet\n  train.learning_rate: 0.5e-2\n",
+        "  preset: ropanet\n  train.learning_rate: 0.2e-2\n",
     )
     assert trial_id(one, "data") == trial_id(other, "data")
     again = TrialSpec.model_validate(json.loads(json.dumps(one.model_dump(mode="json"))))

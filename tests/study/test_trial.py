@@ -14,18 +14,6 @@ from bench.systems.settings import ADDED
 from tests.specs import spec_of
 
 
-@pytest.mark.parametrize(
-    ("preset", "profile", "known"),
-    [("ropanet", "laptop", "666926e3df6fc160"), ("as_released", "laptop", "9de533ef401917e1"),
-     ("prior", "smoke", "398f2266404bcfc2")],
-)  # fmt: skip
-def test_what_was_trained_before_a_setting_came_is_still_known(
-    preset: str, profile: str, known: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("bench.study.trial.SEMANTICS", 2)  # when they were written down
-    assert trial_id(spec_of(preset, profile), "f") == known
-
-
 def test_a_later_setting_counts_once_it_is_not_at_its_default() -> None:
     added = [name for name, info in RopaNet.model_fields.items() if ADDED in info.metadata]
     assert "local" in added

@@ -24,7 +24,9 @@ def prepare(context: TrialContext, *trials: TrialSpec) -> None:
     for trial in trials:
         split = split_of(trial, context.manifest)
         rows = np.concatenate([split.train, split.val, split.test])
-        extract(context.manifest, rows, trial.model.backbone, context.cache)  # type: ignore[union-attr]
+        backbone, arithmetic = trial.model.feature_extractor, trial.arithmetic
+        assert backbone is not None and arithmetic is not None
+        extract(context.manifest, rows, backbone, context.cache, arithmetic)
 
 
 def same(one: TrialRecord, other: TrialRecord) -> None:

@@ -15,7 +15,9 @@ from bench.systems.settings import BackboneSettings
 from bench.train.extract import ensure_weights, extract, open_backbone
 
 
-@pytest.mark.parametrize(("name", "side"), [("small", 64), ("inception_v3", 96)])
+@pytest.mark.parametrize(
+    ("name", "side"), [("efficientnet_lite0_stage3", 64), ("inception_v3", 96)]
+)
 def test_a_weights_file_is_what_the_backbone_computes_with(
     name: str, side: int, tmp_path: Path
 ) -> None:
@@ -23,14 +25,14 @@ def test_a_weights_file_is_what_the_backbone_computes_with(
     file = tmp_path / "mine.weights.h5"
     made.save_weights(file)
     settings = BackboneSettings(name=name, weights=str(file), input_size=side)
-    read = open_backbone(settings, tmp_path)
+    read = open_backbone(settings)
     images = np.random.default_rng(0).random((2, side, side, 3)).astype("f4")
     np.testing.assert_array_equal(made.predict_on_batch(images), read.predict_on_batch(images))
     assert not read.trainable_variables
-    other = "inception_v3" if name == "small" else "small"
+    other = "vgg16" if name == "inception_v3" else "inception_v3"
     wrong = BackboneSettings(name=other, weights=str(file), input_size=96)
     with pytest.raises(BenchError, match="do not fit"):
-        open_backbone(wrong, tmp_path)
+        open_backbone(wrong)
 
 
 def test_weights_that_are_not_there_say_which_file_to_place_where(
@@ -39,9 +41,9 @@ def test_weights_that_are_not_there_say_which_file_to_place_where(
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.setattr("keras.applications.InceptionV3", _no_network)
     with pytest.raises(BenchError, match=r"place the file inception_v3_weights\S+\.h5 in"):
-        ensure_weights(BackboneSettings(), tmp_path)
+        ensure_weights(BackboneSettings())
     with pytest.raises(BenchError, match="no weights file at"):
-        ensure_weights(BackboneSettings(weights=str(tmp_path / "none.h5")), tmp_path)
+        ensure_weights(BackboneSettings(weights=str(tmp_path / "none.h5")))
 
 
 def _no_network(**options: object) -> None:
@@ -52,15 +54,15 @@ def test_maps_are_extracted_once_and_pixels_are_kept_for_a_trained_backbone(
     phantom: Path, tmp_path: Path
 ) -> None:
     manifest = open_source(phantom)
-    frozen = BackboneSettings(name="small", weights="none", input_size=64)
+    frozen = BackboneSettings(name="efficientnet_lite0_stage5", weights="none", input_size=64)
     trained = frozen.model_copy(update={"trainable": "all"})
     asked: list[int] = []
     for settings in (frozen, frozen, trained):
-        extract(manifest, range(40), settings, tmp_path, lambda done, total: asked.append(total))
+        extract(manifest, range(40), settings, tmp_path, progress=lambda _, n: asked.append(n))
     assert asked == [40, 40]  # the second time, nothing was missing
-    maps = FeatureStore(tmp_path, feature_key(frozen, tmp_path, manifest.fingerprint)).reader()
-    pixels = FeatureStore(tmp_path, feature_key(trained, tmp_path, manifest.fingerprint)).reader()
-    assert maps.shape == (4, 4, 128) and pixels.shape == (64, 64, 3)
+    maps = FeatureStore(tmp_path, feature_key(frozen, manifest.fingerprint, "native")).reader()
+    pixels = FeatureStore(tmp_path, feature_key(trained, manifest.fingerprint, "native")).reader()
+    assert maps.shape == (4, 4, 112) and pixels.shape == (64, 64, 3)
     assert pixels.gather(np.array([3])).max() > 50  # 0 to 255
-    extract(manifest, range(60), frozen, tmp_path, lambda done, total: asked.append(total))
+    extract(manifest, range(60), frozen, tmp_path, progress=lambda _, n: asked.append(n))
     assert asked[-1] == 20

@@ -31,6 +31,8 @@ def trained(preset: str, context: TrialContext, **settings: Any) -> TrialRecord:
     sizes = {"data.train_size": 900, "data.validation_size": 60, "data.test_size": 440}
     if preset == "prior":
         sizes["data.validation_size"] = 0
+    else:
+        settings["train.arithmetic"] = "native"
     source = {"data.source": {"kind": "phantom", "images": 1600, "seed": 0}}
     design = resolve_study(
         study, Located({}, {}, "x"), profile="laptop", settings=sizes | source | settings
@@ -39,7 +41,9 @@ def trained(preset: str, context: TrialContext, **settings: Any) -> TrialRecord:
     if spec.train is not None:
         split = split_of(spec, context.manifest)
         rows = np.concatenate([split.train, split.val, split.test])
-        extract(context.manifest, rows, spec.model.backbone, context.cache)  # type: ignore[union-attr]
+        backbone = spec.model.feature_extractor
+        assert backbone is not None
+        extract(context.manifest, rows, backbone, context.cache, spec.train.arithmetic)
     return run_trial(spec, context)
 
 

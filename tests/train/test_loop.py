@@ -104,7 +104,9 @@ def balanced_id(rule: str) -> str:
 def batches_of(context: TrialContext, trial: TrialSpec) -> TrainingBatches:
     prepare(context, trial)
     assert trial.train is not None and trial.landmarks is not None
-    key = feature_key(trial.model.backbone, context.cache, context.manifest.fingerprint)  # type: ignore[union-attr]
+    backbone, arithmetic = trial.model.feature_extractor, trial.train.arithmetic
+    assert backbone is not None
+    key = feature_key(backbone, context.manifest.fingerprint, arithmetic)
     rows = split_of(trial, context.manifest).train
     counts = np.bincount(context.manifest.category[rows], minlength=50)
     balance = load(BALANCING[trial.train.balancing].build)(counts, trial.train.strength)

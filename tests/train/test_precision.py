@@ -18,6 +18,8 @@ from bench.train.loop import TrialContext, run_trial
 from bench.train.precision import computing_in
 from tests.train.smoke import prepare, smoke_spec
 
+LITE = "efficientnet_lite0_stage3"
+
 
 def spec(preset: str, **settings: Any) -> TrialSpec:
     return smoke_spec(preset, epochs=1, **settings)
@@ -50,7 +52,7 @@ def test_bfloat16_trains_another_trial_that_is_near_the_one_in_float32(
 def test_maps_in_bfloat16_are_near_and_kept_apart(context: TrialContext) -> None:
     maps = []
     for precision in ("float32", "bfloat16"):
-        backbone = BackboneSettings(name="small", weights="none", precision=precision)  # type: ignore[arg-type]
+        backbone = BackboneSettings(name=LITE, weights="none", precision=precision)  # type: ignore[arg-type]
         store = extract(context.manifest, range(4), backbone, context.cache)
         maps.append(store.reader().gather(np.arange(4)))
     assert maps[1].dtype == np.float32 and not np.array_equal(maps[0], maps[1])
@@ -59,7 +61,7 @@ def test_maps_in_bfloat16_are_near_and_kept_apart(context: TrialContext) -> None
 
 def test_a_backbone_that_is_trained_has_no_precision_of_its_own() -> None:
     with pytest.raises(ValidationError, match="computes in train"):
-        BackboneSettings(name="small", weights="none", trainable="all", precision="bfloat16")
+        BackboneSettings(name=LITE, weights="none", trainable="all", precision="bfloat16")
 
 
 def test_the_precision_before_comes_back_after_an_error() -> None:

@@ -23,6 +23,12 @@ class Augmentation(Settings):
     crop: float = Field(default=0.1, ge=0, le=0.5, allow_inf_nan=False)
 
 
+NOT_PORTABLE = (
+    "needs instructions that not every processor has, and portable arithmetic computes in float32: "
+    "set train.arithmetic to native"
+)
+
+
 class TrainSpec(Settings):
     """How a model is trained.
 
@@ -58,6 +64,12 @@ class TrainSpec(Settings):
     augmentation: Augmentation | None = None
     arithmetic: Literal["portable", "native"] = "native"
     precision: Annotated[Precision, ADDED] = "float32"
+
+    @model_validator(mode="after")
+    def _computable(self) -> TrainSpec:
+        if self.arithmetic == "portable" and self.precision != "float32":
+            raise unused_setting("train.precision", f"{self.precision} {NOT_PORTABLE}")
+        return self
 
     @model_validator(mode="after")
     def _nothing_ignored(self) -> TrainSpec:
