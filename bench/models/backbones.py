@@ -9,6 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from bench.models.normalization import with_exact_normalisation
+
 
 def inception_v3(input_size: int, weights: Path | None) -> Any:
     """InceptionV3 up to its last module (§4.3): 8 x 8 x 2048 at 299 pixels.
@@ -64,7 +66,7 @@ def efficientnet_scaling(images: Any) -> Any:
 
 def _application(network: Callable[..., Any], input_size: int, weights: Path | None) -> Any:
     model = network(include_top=False, weights=None, input_shape=(input_size, input_size, 3))
-    return ready(model, weights)
+    return ready(with_exact_normalisation(model), weights)
 
 
 def train_last(model: Any, layers_trained: int | str) -> None:
