@@ -12,8 +12,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
     """`keras.layers.BatchNormalization` over the last axis, without an approximate root.
 
     Keras' own takes TensorFlow's reciprocal root, an approximation in which processors differ;
-    here it is a root and a division, which are exact. The root stands above the division: TensorFlow
-    would make a reciprocal root of one below it. Takes the same arguments, has the same weights.
+    here it is a root and a division, which are exact. The root stands above the division: of one
+    below it TensorFlow would make a reciprocal root. Same arguments, same weights.
     """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:

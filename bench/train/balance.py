@@ -6,6 +6,7 @@ it changes: the weight of an image's loss, how often a class is sampled, or the 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,10 @@ import keras
 import numpy as np
 
 from bench.models.losses import AdjustedCrossEntropy, FocalLoss
+
+# The C library's, the same on every processor: NumPy's with AVX-512 round otherwise.
+_power = np.vectorize(math.pow, otypes=[np.float64])
+_log = np.vectorize(math.log, otypes=[np.float64])
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ def class_weights(counts: np.ndarray, strength: float) -> Balance:
     """
     occurs = counts > 0
     weights = np.zeros(len(counts))
-    weights[occurs] = (counts.sum() / (occurs.sum() * counts[occurs])) ** strength
+    weights[occurs] = _power(counts.sum() / (occurs.sum() * counts[occurs]), strength)
     return Balance(class_weights=weights)
 
 
@@ -56,7 +61,7 @@ def effective_number(counts: np.ndarray, strength: float) -> Balance:
     """
     occurs = counts > 0
     weights = np.zeros(len(counts))
-    weights[occurs] = (1 - strength) / (1 - strength ** counts[occurs].astype(np.float64))
+    weights[occurs] = (1 - strength) / (1 - _power(strength, counts[occurs]))
     return Balance(class_weights=weights * occurs.sum() / weights.sum())
 
 
@@ -66,7 +71,7 @@ def over_sampling(counts: np.ndarray, strength: float) -> Balance:
     A class is sampled with a share proportional to n_c ^ (1 - strength): 0 samples by frequency, 1
     all classes alike, 1/2 by the square root. An epoch keeps its number of images.
     """
-    shares = np.where(counts > 0, np.maximum(counts, 1.0) ** (1 - strength), 0.0)
+    shares = np.where(counts > 0, _power(np.maximum(counts, 1.0), 1 - strength), 0.0)
     return Balance(sampling_shares=shares / shares.sum())
 
 
@@ -83,7 +88,7 @@ def logit_adjustment(counts: np.ndarray, strength: float) -> Balance:
     half an image, for its logarithm's sake.
     """
     frequency = np.maximum(counts, 0.5) / counts.sum()
-    return Balance(loss=AdjustedCrossEntropy(strength * np.log(frequency)))
+    return Balance(loss=AdjustedCrossEntropy(strength * _log(frequency)))
 
 
 def cross_entropy() -> Any:
