@@ -55,7 +55,7 @@ from keras import layers, ops
 
 from bench.data.images import decode
 from bench.data.manifest import Manifest
-from bench.data.phantom import generate_phantom, pretext_set
+from bench.data.phantom import generate_phantom
 from bench.data.sources import open_source
 from bench.data.split import split_of
 from bench.metrics.classification import cross_entropy as cross_entropy_of
@@ -64,16 +64,14 @@ from bench.models.convolutions import same_convolution, upsampling_convolution
 from bench.models.landmark_pooling import LandmarkPooling, soft_arg_max
 from bench.models.optimizers.adam import OnePassAdam
 from bench.store.features import FeatureStore, feature_key
-from bench.store.weights import weights_path
 from bench.study.overlays import base_overlays, put, stacked
 from bench.study.trial import TrialSpec
 from bench.systems.registry import BALANCING, GATES, POOLINGS, load
 from bench.systems.settings import BackboneSettings
-from bench.train import pretext
 from bench.train.balance import cross_entropy
 from bench.train.compiled import Compiled
 from bench.train.evaluate import evaluate
-from bench.train.extract import extract
+from bench.train.extract import extract, open_backbone
 from bench.train.loop import TrialContext, run_trial
 
 Found = Iterator[tuple[str, Any]]
@@ -159,7 +157,7 @@ def numpy_functions() -> Found:
 
 
 def images(root: Path) -> Found:
-    """The phantom's files, decoded and resized; and a backbone's pretext images."""
+    """The phantom's files, decoded and resized."""
     files = sorted(path for path in root.rglob("*") if path.is_file())
     for path in files:
         if path.suffix != ".jpg":
@@ -170,8 +168,6 @@ def images(root: Path) -> Found:
         yield f"phantom photograph {number}", path.read_bytes()
         for side in (32, 64, 224):
             yield f"decoded photograph {number} at {side}", decode(path, side)
-    data = pretext_set(2, 96, 0, 1)
-    yield "pretext images", (data.images, data.landmarks, data.attributes)
 
 
 BACKBONES = {
@@ -180,8 +176,7 @@ BACKBONES = {
         "name": "efficientnet_lite0_stage5", "input_size": 128, "scaling": "native",
     },
     "EfficientNet-Lite0 stage 5 at 224": {"name": "efficientnet_lite0_stage5"},
-    "small at 64": {"name": "small", "weights": "none", "input_size": 64},
-    "small_early at 64": {"name": "small_early", "weights": "none", "input_size": 64},
+    "EfficientNet-Lite0 stage 3 at 64": {"name": "efficientnet_lite0_stage3", "input_size": 64},
 }  # fmt: skip
 
 
@@ -190,12 +185,9 @@ def feature_maps(manifest: Manifest, cache: Path) -> Found:
     for name, settings in BACKBONES.items():
         backbone = BackboneSettings(**settings)
         rows = np.arange(MAPPED)
-        extract(manifest, rows, backbone, cache)
-        weights = weights_path(backbone, cache)
-        if weights is not None and backbone.scaling == "native":
-            model = load("bench.models.efficientnet_lite:efficientnet_lite0")(32, weights)
-            yield f"{name}, weights", model.get_weights()
-        reader = FeatureStore(cache, feature_key(backbone, cache, manifest.fingerprint)).reader()
+        extract(manifest, rows, backbone, cache, "native")
+        yield f"{name}, weights", open_backbone(backbone).get_weights()
+        reader = FeatureStore(cache, feature_key(backbone, manifest.fingerprint, "native")).reader()
         yield f"{name}, maps", reader.gather(rows)
 
 
@@ -364,14 +356,6 @@ def _apply(optimizer: Any, weight: Any, gradient: Any) -> None:
     optimizer.apply([gradient], [weight])
 
 
-def pretext_steps() -> Found:
-    """The small backbone after four steps of its pretext task."""
-    with patch.multiple("bench.train.pretext", EPOCHS=1, BATCH=2):
-        backbone = pretext._train(pretext_set(8, pretext.SIDE, 0, 1), lambda done: None)
-    for variable in backbone.weights:
-        yield f"pretext/{variable.path}", variable.value
-
-
 SYSTEMS: dict[str, tuple[str, dict[str, Any]]] = {
     "baseline": ("ropanet_baseline", {}),
     "ropanet": ("ropanet", {}),
@@ -439,8 +423,8 @@ def trial(name: str, context: TrialContext) -> Found:
     split, backbone = split_of(spec, context.manifest), spec.model.feature_extractor
     assert backbone is not None, "they are all trained"
     rows = np.concatenate([split.train, split.val, split.test])
-    extract(context.manifest, rows, backbone, context.cache)
-    key = feature_key(backbone, context.cache, context.manifest.fingerprint)
+    extract(context.manifest, rows, backbone, context.cache, spec.arithmetic)
+    key = feature_key(backbone, context.manifest.fingerprint, spec.arithmetic)
     yield f"{name}/features", FeatureStore(context.cache, key).reader().gather(rows)
 
     networks: list[Any] = []
@@ -480,7 +464,6 @@ def sections(folder: Path) -> Iterator[tuple[str, Callable[[], Found]]]:
     for name in SYSTEMS:
         context = TrialContext(manifest, cache, compiled=Compiled())
         yield f"trial {name}", partial(trial, name, context)
-    yield "pretext", pretext_steps
 
 
 def processor() -> str:
