@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from bench.analysis.intervals import (
     over_seeds,
     over_seeds_and_images,
     over_seeds_and_other_images,
+    seeds_for_equivalence,
     seeds_wanted,
 )
 from bench.metrics.catalogue import METRICS, lower_is_better
@@ -26,6 +28,7 @@ from bench.store.searches import Search
 FEWEST_SEEDS = 3
 """Below this many paired seeds no verdict is given."""
 ALPHA = 0.05
+EQUIVALENT = "equivalent"
 
 
 @dataclass(frozen=True)
@@ -192,9 +195,10 @@ class Effect:
         arm: The arm.
         metric: The metric.
         difference: Arm minus control.
-        p_holm: p-value, corrected for the number of arms.
-        verdict: `better`, `worse`, or why it cannot be told.
-        settled: Whether the verdict is `better` or `worse`.
+        p_holm: p-value of no difference, corrected for the number of arms.
+        verdict: `better`, `worse`, `equivalent`, or why it cannot be told.
+        settled: Whether the verdict is one of the first three.
+        margin: Largest difference that does not matter; None where none is known.
     """
 
     arm: str
@@ -203,6 +207,12 @@ class Effect:
     p_holm: float
     verdict: str
     settled: bool
+    margin: float | None = None
+
+    @property
+    def equivalent(self) -> bool:
+        """Whether the difference is shown not to matter."""
+        return self.verdict == EQUIVALENT
 
 
 def controls(arms: list[Arm]) -> list[str]:
@@ -210,13 +220,19 @@ def controls(arms: list[Arm]) -> list[str]:
     return list(dict.fromkeys(arm.against for arm in arms if arm.against is not None))
 
 
-def effects(arms: list[Arm], control: str, metric: str) -> list[Effect]:
+def effects(
+    arms: list[Arm], control: str, metric: str, margin: float | None = None
+) -> list[Effect]:
     """Each arm against its control in a metric, paired by seed, Holm-corrected over the arms.
+
+    Of an arm, no difference and one beyond the margin cannot both be true, so each of the two
+    questions has Holm's correction over the arms alone, and the two together keep to 5 %.
 
     Args:
         arms: All arms of a study.
         control: Name of the study's control; only arms that are compared with it are.
         metric: Metric name.
+        margin: Largest difference that does not matter; without one nothing is equivalent.
 
     Returns:
         One effect for each other arm that shares a finished seed with the control and has the
@@ -230,10 +246,20 @@ def effects(arms: list[Arm], control: str, metric: str) -> list[Effect]:
         difference = arm.against_control(baseline, metric) if arm.against == control else None
         if difference is not None and np.isfinite(difference.mean):
             found.append((arm.name, difference))
-    corrected = holm([difference.p for _, difference in found])
+    differs = holm([difference.p for _, difference in found])
+    matters = [math.nan] * len(found)
+    if margin is not None:
+        matters = holm([difference.beyond(margin) for _, difference in found])
     return [
-        Effect(name, metric, difference, p, *_verdict(metric, difference, p, len(found)))
-        for (name, difference), p in zip(found, corrected, strict=True)
+        Effect(
+            name,
+            metric,
+            difference,
+            p,
+            *_verdict(metric, difference, p, beyond, margin, len(found)),
+            margin,
+        )
+        for (name, difference), p, beyond in zip(found, differs, matters, strict=True)
     ]
 
 
@@ -264,13 +290,32 @@ def _images(arm: Arm) -> tuple[str, ...]:
     return next(iter(arm.trials.values())).images
 
 
-def _verdict(metric: str, difference: Estimate, p: float, comparisons: int) -> tuple[str, bool]:
+def _verdict(
+    metric: str,
+    difference: Estimate,
+    differs: float,
+    matters: float,
+    margin: float | None,
+    comparisons: int,
+) -> tuple[str, bool]:
+    """A verdict in words, and whether it is settled.
+
+    Args:
+        metric: Metric name.
+        difference: Arm minus control.
+        differs: Corrected p-value of no difference.
+        matters: Corrected p-value of a difference beyond the margin; NaN without a margin.
+        margin: Largest difference that does not matter, if known.
+        comparisons: Arms that are compared.
+    """
     seeds = difference.seeds
     if seeds < FEWEST_SEEDS:
         return f"too few seeds to tell ({seeds} of at least {FEWEST_SEEDS})", False
-    if np.isfinite(p) and p < ALPHA:
+    if matters < ALPHA:  # NaN is not
+        return EQUIVALENT, True
+    if differs < ALPHA:
         return direction(metric, difference.mean), True
-    return f"cannot tell at {seeds} seeds; {_advice(difference, comparisons)}", False
+    return f"cannot tell at {seeds} seeds; {_advice(difference, margin, comparisons)}", False
 
 
 def direction(metric: str, difference: float) -> str:
@@ -278,13 +323,14 @@ def direction(metric: str, difference: float) -> str:
     return "worse" if (difference > 0) == lower_is_better(metric) else "better"
 
 
-def _advice(difference: Estimate, comparisons: int) -> str:
-    """What would settle a difference of the size seen."""
-    if difference.mean == 0:
-        return "no difference was seen"
+def _advice(difference: Estimate, margin: float | None, comparisons: int) -> str:
+    """What would settle a difference of the size seen, as one that is there or does not matter."""
     wanted = seeds_wanted(difference, comparisons)
     if np.isnan(wanted):
-        return "no spread between seeds or images to judge by"
+        same = difference.mean == 0
+        return "no difference was seen" if same else "no spread between seeds or images to judge by"
+    if margin is not None:
+        wanted = min(wanted, seeds_for_equivalence(difference, margin, comparisons))
     if np.isinf(wanted):
         return "more test images are needed, not more seeds"
     if wanted > MOST_SEEDS:

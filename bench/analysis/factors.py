@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.analysis.arms import ALPHA, FEWEST_SEEDS, Arm, direction
+from bench.analysis.arms import ALPHA, EQUIVALENT, FEWEST_SEEDS, Arm, direction
 from bench.analysis.intervals import Estimate, holm, over_seeds_and_images
 
 MOST_TERMS = 60
@@ -31,7 +31,7 @@ class Contrast:
         difference: Its size: for an interaction, how much the second factor's effect changes
             with the first factor's level.
         p_holm: p-value, corrected over the contrasts of its order.
-        verdict: `better`, `worse`, `cannot tell`, or why it cannot be estimated.
+        verdict: `better`, `worse`, `equivalent`, `cannot tell`, or why it cannot be estimated.
     """
 
     name: str
@@ -70,6 +70,7 @@ def factor_effects(
     axes: Mapping[str, Sequence[str]],
     control: Mapping[str, str],
     metric: str,
+    margin: float | None = None,
 ) -> list[Contrast]:
     """Main effects and two-way interactions of a crossed design.
 
@@ -78,6 +79,7 @@ def factor_effects(
         axes: Axis -> labels of its levels.
         control: Axis -> the level that the others are set against.
         metric: Metric name.
+        margin: Largest effect that does not matter; without one none is equivalent.
 
     Returns:
         Main effects, then interactions; empty for fewer than two axes, or where the arms share
@@ -104,7 +106,7 @@ def factor_effects(
     found = _estimated(mains, [], arms, results)
     if len(mains) + len(pairs) <= MOST_TERMS:
         found += _estimated(pairs, mains, arms, results)
-    return [_judged(found, term, estimate, metric) for term, estimate in found]
+    return [_judged(found, term, estimate, metric, margin) for term, estimate in found]
 
 
 def _estimated(
@@ -153,16 +155,19 @@ def _judged(
     term: _Term,
     estimate: Estimate | None,
     metric: str,
+    margin: float | None,
 ) -> Contrast:
     factors = tuple(axis for axis, _, _ in term.parts)
     family = [e for t, e in found if len(t.parts) == len(factors) and e is not None]
     if estimate is None:
         verdict = "confounded with others in the cells that were run"
         return Contrast(term.name, factors, None, float("nan"), verdict)
-    corrected = holm([e.p for e in family])
-    p = corrected[[e is estimate for e in family].index(True)]
+    place = [e is estimate for e in family].index(True)
+    p = holm([e.p for e in family])[place]
     if estimate.seeds < FEWEST_SEEDS:
         verdict = f"too few seeds to tell ({estimate.seeds} of at least {FEWEST_SEEDS})"
+    elif margin is not None and holm([e.beyond(margin) for e in family])[place] < ALPHA:
+        verdict = EQUIVALENT
     elif np.isfinite(p) and p < ALPHA:
         verdict = direction(metric, estimate.mean)
     else:

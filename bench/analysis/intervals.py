@@ -63,6 +63,19 @@ class Estimate:
         """Half the interval's width."""
         return (self.high - self.low) / 2
 
+    def beyond(self, margin: float) -> float:
+        """p-value of the mean being at least `margin` from 0, on either side.
+
+        The level at which the interval just lies within the margin: two one-sided tests, each at
+        half of it (Schuirmann 1987), so that "equivalent" at 5 % is a 95 % interval within. NaN
+        where there is no spread to judge by.
+        """
+        if not np.isfinite(self.half_width):
+            return float("nan")
+        room = margin - abs(self.mean)
+        of_seeds = self.seed_variance / self.seeds
+        return _least_level(room, self.seeds, of_seeds, self.image_variance) if room > 0 else 1.0
+
 
 def over_seeds(values: Sequence[float] | np.ndarray) -> Estimate:
     """Mean and 95 % t-interval over seeds alone, for metrics that are not means over images.
@@ -210,6 +223,32 @@ def wilson(hits: int, images: int) -> tuple[float, float]:
     """
     found = stats.binomtest(hits, images).proportion_ci(LEVEL, method="wilson")
     return float(found.low), float(found.high)
+
+
+@cache
+def seeds_for_equivalence(estimate: Estimate, margin: float, comparisons: int = 1) -> float:
+    """Seeds at which 80 of 100 studies like this one would end within the margin.
+
+    As `seeds_wanted`, by a normal approximation of where the mean then lies; NaN where there is no
+    spread to go by.
+
+    Args:
+        estimate: A paired difference over at least two seeds.
+        margin: Largest difference that does not matter.
+        comparisons: How many comparisons the p-value is corrected for.
+    """
+    noise, of_images = estimate.seed_variance, estimate.image_variance
+    if not np.isfinite(noise) or noise + of_images < DUST**2:
+        return float("nan")
+    level, moves = (1 - LEVEL) / comparisons, float(stats.norm.ppf((1 + POWER) / 2))
+    room = margin - abs(estimate.mean)
+    seeds = np.arange(2, MOST_SEEDS + 1)
+    error = np.sqrt(noise / seeds + of_images)
+    enough = seeds[reach(level, seeds, noise / seeds, of_images) + moves * error <= room]
+    if len(enough):
+        return float(enough[0])
+    least = (float(stats.norm.isf(level / 2)) + moves) * np.sqrt(of_images)
+    return float("inf") if room <= least else MOST_SEEDS + 1.0
 
 
 @cache

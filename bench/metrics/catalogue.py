@@ -45,6 +45,8 @@ class Metric:
         for_tuning: Whether the proposals of a tuning can be judged by it.
         requires: What a trial must have for it: a landmark branch, or an evaluation that averages
             over classes (`eval.precision_recall: both`).
+        matters: Smallest difference of interest, where a study does not say another; None for 2
+            points of a metric that is shown in percent, and for none of any other.
         depth: k, for the share of images whose true class is among the first k.
         per_image: Gives `(images,)` values whose mean is the metric (a ratio: `ratios`), which
             makes intervals count the test images; None where the outcomes lack what it takes.
@@ -62,6 +64,7 @@ class Metric:
     compared: bool = False
     for_tuning: bool = False
     requires: Literal["landmarks", "macro averages"] | None = None
+    matters: float | None = None
     depth: int | None = None
     per_image: Callable[[Outcomes], np.ndarray | None] | None = None
     value: Callable[[Outcomes], float | None] | None = None
@@ -70,6 +73,11 @@ class Metric:
     def percent(self) -> bool:
         """Whether it is shown in percent."""
         return self.unit == "share"
+
+    @property
+    def margin(self) -> float | None:
+        """Largest difference that does not matter, unless a study says another."""
+        return 0.02 if self.matters is None and self.percent else self.matters
 
     @property
     def scale(self) -> float:
@@ -141,6 +149,7 @@ LANDMARK_ERROR = Metric(
     compared=True,
     for_tuning=True,
     requires="landmarks",
+    matters=0.005,
     # By image, each weighing the same; the stored value weighs each landmark the same.
     per_image=lambda outcomes: outcomes.landmark_errors,
     value=_landmark_error,

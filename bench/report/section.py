@@ -129,6 +129,7 @@ def _comparisons(study: StudyRecord, arms: list[Arm]) -> Iterator[Table | None]:
         suffix = "effects" if number == 1 else f"effects_{number}"
         yield effects_table(
             f"{name}.{suffix}",
+            study,
             arms,
             control,
             ranked=ranked,
@@ -224,7 +225,7 @@ def _summary(study: StudyRecord, arms: list[Arm]) -> list[str]:
     """The comparison with the control in plain words."""
     sentences = []
     for control in controls(arms):
-        found = effects(arms, control, ACCURACY.name)
+        found = effects(arms, control, ACCURACY.name, study.margin_in(ACCURACY))
         many = len(arms) > MOST_SENTENCES
         for effect in by_size(found) if study.design in RANKED or many else found:
             shown = Measured(effect.difference, True, signed=True)

@@ -27,6 +27,9 @@ from bench.study.trial import SEMANTICS, TrialSpec, trial_id
 from bench.systems.registry import BACKBONES
 from bench.systems.settings import BackboneSettings
 
+USUAL_MARGIN = 2.0
+"""Points that do not matter where a study names margins of single metrics."""
+
 MEASURED_TRIALS = 500
 """At most so many finished trials are read for their time."""
 
@@ -186,7 +189,8 @@ def study_record(
         control=design.control.name,
         seeds=tuple(design.seeds),
         reproduces=tuple(study.reproduces),
-        margin=study.margin,
+        margin=USUAL_MARGIN if isinstance(study.margin, dict) else study.margin,
+        margins=study.margin if isinstance(study.margin, dict) else {},
         arms=tuple(
             RecordedArm(arm.name, arm.levels, identities[arm.name], arm.against) for arm in arms
         ),

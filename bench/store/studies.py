@@ -6,13 +6,14 @@ The fields of these classes are the keys of a file of `results/studies/`.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, TypeAdapter, ValidationError
 
+from bench.metrics.catalogue import Metric
 from bench.store.searches import Search, read_search, search_path
 from bench.study.budget import Budget
 from bench.study.study import DesignKind
@@ -126,7 +127,9 @@ class StudyRecord:
         control: Name of the arm that the others are compared with.
         seeds: Its seeds.
         reproduces: Published tables whose rows its arms are compared with.
-        margin: Largest difference from a published figure, in points, that counts as the same.
+        margin: Largest difference, in points, that does not matter, from a published figure and
+            between arms, in every metric that is shown in percent and is not among `margins`.
+        margins: Metric -> the same, as the metric is shown.
         arms: Its arms.
         bench_version: Version of the bench that wrote it.
         semantics: `bench.study.trial.SEMANTICS` of that version.
@@ -149,6 +152,13 @@ class StudyRecord:
     bench_version: str
     semantics: int
     tuning: RecordedTuning | None = None
+    margins: dict[str, float] = field(default_factory=dict)
+
+    def margin_in(self, metric: Metric) -> float | None:
+        """Largest difference in a metric that does not matter, as the metric is stored."""
+        if metric.name in self.margins:
+            return self.margins[metric.name] / metric.scale
+        return self.margin / metric.scale if metric.percent else metric.margin
 
     @classmethod
     def from_json(cls, plain: dict[str, Any]) -> StudyRecord:
@@ -175,6 +185,8 @@ class StudyRecord:
         plain["data"] = {key: value for key, value in plain["data"].items() if value is not None}
         if self.tuning is None:
             del plain["tuning"]
+        if not self.margins:
+            del plain["margins"]
         return plain
 
     def trial_names(self) -> dict[str, str]:

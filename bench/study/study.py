@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from bench.errors import BenchError
 from bench.files.yaml import Located, load_yaml, nearest
+from bench.metrics.catalogue import COMPARED
 from bench.study.tuning import Choice, FloatRange, IntRange, Tuning, TuningOverlay
 from bench.systems.registry import load_plugins
 from bench.systems.settings import Settings
@@ -105,6 +106,20 @@ class ProfileOverlay(Settings):
     tuning: TuningOverlay | None = None
 
 
+Margin = Annotated[float, Field(gt=0, le=50, allow_inf_nan=False)]
+
+
+def _compared(margins: dict[str, float]) -> dict[str, float]:
+    for name in margins:
+        if name not in COMPARED:
+            raise PydanticCustomError(
+                "margin",
+                "arms are not compared in {name}; the metrics are {known}",
+                {"name": name, "known": ", ".join(COMPARED)},
+            )
+    return margins
+
+
 class Study(Settings):
     """A base model and a declarative grid around it.
 
@@ -127,7 +142,10 @@ class Study(Settings):
             every axis that it leaves out.
         seeds: How many (0, 1, ...), or a list.
         reproduces: Published tables whose rows the arms of the same names are to be held against.
-        margin: Largest difference from a published figure, in points, that counts as the same.
+        margin: Largest difference that does not matter, between arms and from a published figure:
+            a number of points, for every metric that is shown in percent, or metric -> difference
+            as the metric is shown, such as `{accuracy: 1.5, landmark_ne: 0.01}`. Left out: 2
+            points, and 0.005 of the landmark error.
         tuning: How each arm is tuned before it is compared; left out, arms are taken as they are.
         profiles: Profile -> what it changes.
     """
@@ -142,7 +160,7 @@ class Study(Settings):
     control: dict[str, Any] = {}
     seeds: Seeds
     reproduces: list[Literal["table_1", "table_2"]] = []
-    margin: float = Field(default=2.0, gt=0, le=50, allow_inf_nan=False)
+    margin: Margin | Annotated[dict[str, Margin], AfterValidator(_compared)] = 2.0
     tuning: Tuning | None = None
     profiles: dict[Literal["smoke", "laptop", "paper"], ProfileOverlay] = {}
 

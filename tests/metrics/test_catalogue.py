@@ -68,7 +68,7 @@ def test_a_registered_metric_is_measured_and_compared(registered: None, store: S
     assert cell["reciprocal rank % mean"] == pytest.approx(100 * by_hand)
     assert cell["reciprocal rank % images"] == 80 and cell["reciprocal rank % seeds"] == 4
 
-    effects = effects_table("effects", arms, "worse")
+    effects = effects_table("effects", ranks, arms, "worse")
     assert effects is not None
     (row,) = (row for row in effects.rows if row["metric"] == "MRR (points)")
     assert row["arm"] == "better" and row["verdict"] == "better"

@@ -60,7 +60,10 @@ def accuracy(study: StudyRecord, arms: Sequence[Arm]) -> Figure | None:
 def differences(study: StudyRecord, arms: Sequence[Arm]) -> Iterator[Figure]:
     """A forest plot for each control: every arm's difference from it, with its interval."""
     for number, control in enumerate(controls(list(arms)), start=1):
-        panels = {metric: effects(list(arms), control, metric.name) for metric in _panel_metrics()}
+        panels = {
+            metric: effects(list(arms), control, metric.name, study.margin_in(metric))
+            for metric in _panel_metrics()
+        }
         found = panels[ACCURACY]
         if found:
             suffix = "effects" if number == 1 else f"effects_{number}"
@@ -96,8 +99,14 @@ def _forest(
     places = {arm: place for place, arm in enumerate(reversed(names))}
     for axis, (metric, found) in zip(axes[0], shown.items(), strict=True):
         for effect in found:
-            colour = "tab:blue" if effect.settled else "0.45"
+            colour = "0.45"
+            if effect.settled:
+                colour = "tab:green" if effect.equivalent else "tab:blue"
             _draw_interval(axis, places[effect.arm], effect.difference, metric.scale, colour)
+        margin = study.margin_in(metric)
+        if margin is not None:
+            ends = (-margin * metric.scale, margin * metric.scale)
+            axis.axvspan(*ends, color="tab:green", alpha=0.08, lw=0)
         axis.axvline(0, color="0.3", lw=1)
         axis.locator_params(axis="x", nbins=5)
         unit = " (points)" if metric.percent else ""
@@ -109,8 +118,9 @@ def _forest(
         name,
         f"Against {control}",
         "Arm minus control, paired by seed, with 95 % intervals over seeds and test images, not "
-        "corrected for the number of arms; blue where the Holm-corrected verdict is settled, grey "
-        "where it cannot be told."
+        "corrected for the number of arms. The band is the margin within which a difference does "
+        "not matter. By the Holm-corrected verdict blue is better or worse, green equivalent, grey "
+        "cannot be told."
         + (" Ranked by the size of the difference in accuracy." if study.design in RANKED else "")
         + f" {left_out(len(names), len(ordered))}",
         figure,

@@ -34,7 +34,9 @@ def interactions(study: StudyRecord, arms: Sequence[Arm]) -> Figure | None:
     if not study.design.crossed:
         return None
     axes = study.control_axes()
-    pairs = _strongest(factor_effects(arms, axes, study.control_levels(), ACCURACY.name))
+    pairs = _strongest(
+        factor_effects(arms, axes, study.control_levels(), ACCURACY.name, study.margin_in(ACCURACY))
+    )
     rows = [row for pair in pairs for row in _means(pair, axes, arms)]
     if not rows:
         return None

@@ -60,6 +60,7 @@ def measured(arm: Arm, metric: Metric) -> Measured:
 
 def effects_table(
     name: str,
+    study: StudyRecord,
     arms: Sequence[Arm],
     control: str,
     *,
@@ -70,20 +71,23 @@ def effects_table(
 
     Args:
         name: File name without ending.
-        arms: Arms of the study.
+        study: Its record.
+        arms: Its arms.
         control: The arm that others are compared with.
         ranked: Whether arms are in the order of the size of their difference.
         unchanged: What has no arm because it would be the control itself; named at the end.
     """
     rows: list[dict[str, Any]] = []
     for metric in COMPARED.values():
-        found = effects(list(arms), control, metric.name)
+        margin = study.margin_in(metric)
+        found = effects(list(arms), control, metric.name, margin)
         rows += [
             {
                 "arm": effect.arm,
                 "metric": metric.difference,
                 "difference": Measured(effect.difference, metric.percent, signed=True),
                 "p (Holm)": effect.p_holm,
+                "margin": None if margin is None else f"± {margin * metric.scale:g}",
                 "paired seeds": effect.difference.seeds,
                 "verdict": effect.verdict,
             }
@@ -97,9 +101,11 @@ def effects_table(
         f"Against {control}",
         "Arm minus control at the same seeds on the same test images, with 95 % intervals that "
         "count the variance of seeds and of test images both. p-values are corrected by Holm's "
-        f"method over the arms of a metric; a verdict needs at least {FEWEST_SEEDS} seeds."
+        f"method over the arms of a metric; a verdict needs at least {FEWEST_SEEDS} seeds. "
+        "Equivalent: the interval, corrected likewise, lies within the margin, the smallest "
+        "difference that matters; better and worse: it lies on one side of 0."
         + (" Ranked by the size of the difference." if ranked else ""),
-        ("arm", "metric", "difference", "p (Holm)", "paired seeds", "verdict"),
+        ("arm", "metric", "difference", "p (Holm)", "margin", "paired seeds", "verdict"),
         tuple(rows),
     )
 
@@ -123,7 +129,11 @@ def factors_table(study: StudyRecord, arms: Sequence[Arm]) -> Table | None:
         }
         for metric in COMPARED.values()
         for contrast in factor_effects(
-            arms, study.control_axes(), study.control_levels(), metric.name
+            arms,
+            study.control_axes(),
+            study.control_levels(),
+            metric.name,
+            study.margin_in(metric),
         )
     ]
     if not rows:
@@ -134,7 +144,7 @@ def factors_table(study: StudyRecord, arms: Sequence[Arm]) -> Table | None:
         "A main effect is the difference that a level makes on average over the other factors; an "
         "interaction is how much the second factor's effect changes with the first factor's level. "
         "By least squares on the arms, with 95 % intervals over seeds and test images; p-values "
-        "corrected by Holm's method within each kind.",
+        "corrected by Holm's method within each kind. Equivalent: within the study's margin.",
         ("contrast", "kind", "metric", "difference", "p (Holm)", "verdict"),
         tuple(rows),
     )

@@ -25,7 +25,7 @@ def backbones_table(name: str, arms: Sequence[Arm]) -> Table | None:
         arms: Its arms as measured.
     """
     measured = [(arm, trial) for arm in arms for trial in list(arm.trials.values())[:1]]
-    found = [(arm, trial, trial.spec["model"].get("backbone")) for arm, trial in measured]
+    found = [(arm, trial, trial.spec.get("model", {}).get("backbone")) for arm, trial in measured]
     found = [(arm, trial, backbone) for arm, trial, backbone in found if backbone]
     if len({tuple(sorted(backbone.items())) for _, _, backbone in found}) < 2:
         return None

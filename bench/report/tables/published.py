@@ -156,7 +156,7 @@ def _verdict(arm: Arm, metric: str, printed: PublishedRow, study: StudyRecord) -
     if arm.sizes["test"] != printed.size:
         return f"not comparable ({arm.sizes['test']:,} test images)"
     variance = share_variance(printed.values[metric], _published_images(metric, printed))
-    margin = study.margin / 100
+    margin = study.margin_in(METRICS[metric]) or 0.0
     found = judge(arm.estimate(metric), printed.values[metric], variance, margin, cells())
     shown = f"{100 * found.difference:+.1f}"
     if np.isfinite(found.low):
