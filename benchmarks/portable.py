@@ -3,7 +3,7 @@
 Writes the SHA-256 of what each step gives, as JSON: the phantom's images, decoding, NumPy's
 functions, feature maps, every operation that a shipped system trains with (eagerly and compiled,
 with its gradients), and the weights and records of tiny trials. Natively, and against that as other
-processors (`apt-get install qemu-user`; TensorFlow then takes minutes to start):
+processors (`apt-get install qemu-user`; that takes half an hour, against one minute):
 
     python benchmarks/portable.py --out here.json
     PYTHONPATH=.venv/lib/python3.11/site-packages qemu-x86_64 -cpu EPYC-Rome \\
