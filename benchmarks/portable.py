@@ -9,7 +9,7 @@ processors (`apt-get install qemu-user`; that takes half an hour, against one mi
     PYTHONPATH=.venv/lib/python3.11/site-packages qemu-x86_64 -cpu EPYC-Rome \\
         $(readlink -f .venv/bin/python) benchmarks/portable.py --out rome.json --against here.json
 
-`-cpu Haswell` is an Intel. `--widest` is without this script's `FLAGS`. bfloat16 is left out: with
+`-cpu Haswell` is an Intel. `--widest` is without portable arithmetic. bfloat16 is left out: with
 the cap TensorFlow still asks oneDNN for it where the processor has it, and fails. Exits with 1
 where anything differs.
 """
@@ -33,12 +33,10 @@ from unittest.mock import patch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-FLAGS = {
-    "TF_ENABLE_ONEDNN_OPTS": "1",
-    "ONEDNN_MAX_CPU_ISA": "AVX2",
-}
-if "--widest" not in sys.argv:
-    os.environ |= FLAGS
+from bench.train.arithmetic import ONEDNN, compute_in
+
+ARITHMETIC = "native" if "--widest" in sys.argv else "portable"
+compute_in(ARITHMETIC)
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from bench.engine.process import limit_threads
@@ -185,9 +183,9 @@ def feature_maps(manifest: Manifest, cache: Path) -> Found:
     for name, settings in BACKBONES.items():
         backbone = BackboneSettings(**settings)
         rows = np.arange(MAPPED)
-        extract(manifest, rows, backbone, cache, "native")
+        extract(manifest, rows, backbone, cache, ARITHMETIC)
         yield f"{name}, weights", open_backbone(backbone).get_weights()
-        reader = FeatureStore(cache, feature_key(backbone, manifest.fingerprint, "native")).reader()
+        reader = FeatureStore(cache, feature_key(backbone, manifest.fingerprint, ARITHMETIC)).reader()
         yield f"{name}, maps", reader.gather(rows)
 
 
@@ -407,6 +405,7 @@ SYSTEMS: dict[str, tuple[str, dict[str, Any]]] = {
 """Trials: name -> preset and settings over the smoke profile's."""
 
 TINY = {
+    "train.arithmetic": ARITHMETIC,
     "train.epochs": 1, "train.batch_size": 8,
     "data.train_size": 24, "data.validation_size": 4, "data.test_size": 8,
 }  # fmt: skip
@@ -492,7 +491,7 @@ def main() -> int:
     other = json.loads(asked.against.read_text())["digests"] if asked.against else {}
     about = {
         "processor": asked.name,
-        "flags": {name: os.environ.get(name, "") for name in FLAGS},
+        "flags": {name: os.environ.get(name, "") for name in ONEDNN},
         "versions": {name: version(name) for name in ("tensorflow", "keras", "numpy", "pillow")},
     }
     with tempfile.TemporaryDirectory() as folder:
