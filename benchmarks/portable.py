@@ -185,7 +185,9 @@ def feature_maps(manifest: Manifest, cache: Path) -> Found:
         rows = np.arange(MAPPED)
         extract(manifest, rows, backbone, cache, ARITHMETIC)
         yield f"{name}, weights", open_backbone(backbone).get_weights()
-        reader = FeatureStore(cache, feature_key(backbone, manifest.fingerprint, ARITHMETIC)).reader()
+        reader = FeatureStore(
+            cache, feature_key(backbone, manifest.fingerprint, ARITHMETIC)
+        ).reader()
         yield f"{name}, maps", reader.gather(rows)
 
 

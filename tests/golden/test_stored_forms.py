@@ -78,7 +78,9 @@ def test_a_search_and_features_are_read_back() -> None:
     search = read_search(search_path(HERE / "store", path.stem))
     assert search is not None and search.complete and len(search.proposals) == 2
     assert search.best() is not None
-    features = FeatureStore(HERE / "cache", FeatureKey("small", "random:0", 64, "unit", "f"))
+    features = FeatureStore(
+        HERE / "cache", FeatureKey("small", "random:0", 64, "unit", "f", format=1)
+    )
     assert features.stored() == {2, 5, 7} and features.verify() == []
     reader = features.reader()
     assert reader.unreadable == {5: "no image"}
