@@ -1,6 +1,6 @@
 """What identifies a trial, its features and a search: these must not change by moving code.
 
-An identity in `identities.json` changes on purpose only, and with `SEMANTICS`; it is of SEMANTICS 5.
+Those in `identities.json` change on purpose only, with `SEMANTICS`; they are of SEMANTICS 5.
 """
 
 from __future__ import annotations
