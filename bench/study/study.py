@@ -106,18 +106,26 @@ class ProfileOverlay(Settings):
     tuning: TuningOverlay | None = None
 
 
-Margin = Annotated[float, Field(gt=0, le=50, allow_inf_nan=False)]
-
-
-def _compared(margins: dict[str, float]) -> dict[str, float]:
-    for name in margins:
+def _margin(value: float | dict[str, float]) -> float | dict[str, float]:
+    """A margin that is a size, of metrics that arms are compared in."""
+    for name in value if isinstance(value, dict) else ():
         if name not in COMPARED:
             raise PydanticCustomError(
                 "margin",
                 "arms are not compared in {name}; the metrics are {known}",
                 {"name": name, "known": ", ".join(COMPARED)},
             )
-    return margins
+    for size in value.values() if isinstance(value, dict) else (value,):
+        if not 0 < size <= MOST_MARGIN:
+            raise PydanticCustomError(
+                "margin",
+                "a margin is above 0 and at most {most}",
+                {"most": MOST_MARGIN},
+            )
+    return value
+
+
+MOST_MARGIN = 50.0
 
 
 class Study(Settings):
@@ -160,7 +168,7 @@ class Study(Settings):
     control: dict[str, Any] = {}
     seeds: Seeds
     reproduces: list[Literal["table_1", "table_2"]] = []
-    margin: Margin | Annotated[dict[str, Margin], AfterValidator(_compared)] = 2.0
+    margin: Annotated[float | dict[str, float], AfterValidator(_margin)] = 2.0
     tuning: Tuning | None = None
     profiles: dict[Literal["smoke", "laptop", "paper"], ProfileOverlay] = {}
 

@@ -7,6 +7,7 @@ import subprocess
 import tomllib
 from pathlib import Path
 
+import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -15,8 +16,12 @@ from bench.cli import commands
 from bench.cli.app import COMMANDS, app
 from bench.engine.request import StudyRequest
 from bench.engine.study_plan import plan_study
+from bench.errors import BenchError
 from bench.files.yaml import load_yaml
+from bench.metrics.catalogue import METRICS
+from bench.store.plan import study_record
 from bench.store.status import study_status
+from bench.store.studies import StudyRecord
 from bench.store.trials import Store
 from tests.command import BENCH
 
@@ -78,3 +83,41 @@ def test_the_citation_states_the_packages_version_and_license() -> None:
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     assert citation["version"] == __version__
     assert citation["license"] == project["license"] == "Apache-2.0"
+
+
+def test_sizes_of_a_profile_that_the_data_lacks_are_all_there_is_and_a_studys_own_are_an_error(
+    tmp_path: Path, own_cache: Path
+) -> None:
+    data, results = own_cache / "phantom" / "300-images-seed-0", tmp_path / "results"
+    study = tmp_path / "small.yaml"
+    study.write_text("base: {preset: ropanet_baseline, data.test_size: 40}\nseeds: 1\n")
+    plan = plan_study(StudyRequest(study, data, "laptop"), results, own_cache)
+    spec = plan.design.control.spec.data
+    assert (spec.train_size, spec.validation_size, spec.test_size) == ("all", "all", 40)
+    notes = plan.resolved.notes
+    assert len(notes) == 2 and notes[0].startswith("the profile's 2,000 training images are more")
+    assert notes[0] in " ".join(invoke("plan", str(study), "--data", str(data), "--profile",
+        "laptop", "--cache", str(own_cache), "--results", str(results)).split())  # fmt: skip
+    study.write_text("base: {preset: ropanet_baseline, data.test_size: 4000}\nseeds: 1\n")
+    with pytest.raises(BenchError, match="4000 images asked for"):
+        plan_study(StudyRequest(study, data, "laptop"), results, own_cache)
+
+
+def test_a_margin_is_of_a_metric_that_arms_are_compared_in(tmp_path: Path, own_cache: Path) -> None:
+    study = tmp_path / "study.yaml"
+    study.write_text("base: ropanet\nmargin: {accuracy: 1.5, landmark_ne: 0.01}\n")
+    plan = plan_study(StudyRequest(study, profile="smoke"), tmp_path / "results", own_cache)
+    assert plan.resolved.manifest is not None
+    record = study_record(plan.design, [], plan.resolved.manifest, "0")
+    again = StudyRecord.from_json(record.to_json())
+    margins = [again.margin_in(METRICS[name]) for name in ("accuracy", "landmark_ne", "top_3")]
+    assert (
+        margins == pytest.approx([0.015, 0.01, 0.02]) and again.margin_in(METRICS["loss"]) is None
+    )
+    study.write_text("base: ropanet\nmargin:\n  accuracy: 1.5\n  loss: 0.1\n")
+    with pytest.raises(BenchError, match=r"arms are not compared in loss.*top_3") as error:
+        plan_study(StudyRequest(study, profile="smoke"), tmp_path / "results", own_cache)
+    assert str(error.value.where).endswith("study.yaml:2:1")
+    study.write_text("base: ropanet\nmargin: -1\n")
+    with pytest.raises(BenchError, match="above 0 and at most 50"):
+        plan_study(StudyRequest(study, profile="smoke"), tmp_path / "results", own_cache)

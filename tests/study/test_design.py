@@ -157,7 +157,7 @@ def test_a_trial_is_identified_by_its_content_alone(tmp_path: Path) -> None:
     other = spec_of(
         tmp_path,
         "name: another\nseeds: 9\nbase:\n  train: {batch_size: 0x4}\n  train.epochs: 3\n"
-        "  preset: ropanet\n  train.learning_rate: 0.2e-2\n",
+        "  preset: ropanet\n  train.learning_rate: 0.5e-2\n",
     )
     assert trial_id(one, "data") == trial_id(other, "data")
     again = TrialSpec.model_validate(json.loads(json.dumps(one.model_dump(mode="json"))))
