@@ -74,7 +74,7 @@ def test_what_is_stored_is_never_trained_again_in_whatever_study_it_turns_up(
     bench(workspace, "report", "--out", "report")
     assert "gate=spatial" in (workspace / "report" / "index.html").read_text()
 
-    shard = next(workspace.glob(".cache/features/small-*/*.npy"))
+    shard = next(workspace.glob(".cache/features/efficientnet_lite0_stage5-*/*.npy"))
     flipped = bytearray(shard.read_bytes())
     flipped[-7] ^= 1
     shard.write_bytes(flipped)

@@ -103,7 +103,7 @@ def keys_of(plain: Any, before: str = "") -> set[str]:
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        ("run", ["run", "golden.yaml", "--profile", "smoke", "--limit", "0"]),
+        ("run", ["run", "golden.yaml", "--profile", "smoke", "--limit", "0", "--results", "new"]),
         ("plan", ["plan", "golden.yaml", "--profile", "smoke"]),
         ("plan_tuned", ["plan", "tuned.yaml", "--profile", "smoke"]),
         ("status", ["status"]),

@@ -75,7 +75,8 @@ def test_as_published_is_the_paper_and_the_ledgers_defaults() -> None:
 @pytest.mark.parametrize("profile", ["smoke", "laptop", "paper"])
 def test_a_ledger_study_goes_one_row_at_a_time_in_both_directions(profile: str) -> None:
     study = Study(name="ledger", base="as_published", design="ledger", seeds=1)
-    design = resolve_study(study, Located({}, {}, "x"), profile=profile)
+    native = {"train.arithmetic": "native"}  # as `spec_of` has it
+    design = resolve_study(study, Located({}, {}, "x"), profile=profile, settings=native)
     arms = {arm.name: arm for arm in design.arms()}
     released = {row.row: row for row in ledger() if row.released}
     published = flatten(arms["as published"].spec.model_dump(mode="json"))
