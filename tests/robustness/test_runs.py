@@ -155,7 +155,6 @@ from pathlib import Path
 import numpy as np
 from bench.store.record import Predictions, TrialRecord
 from bench.store.trials import Store
-from tests.command import BENCH
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 store = Store(Path("results"))
 images = np.array([str(number) for number in range(2000)])
