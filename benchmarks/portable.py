@@ -56,6 +56,7 @@ from bench.data.manifest import Manifest
 from bench.data.phantom import generate_phantom
 from bench.data.sources import open_source
 from bench.data.split import split_of
+from bench.files.processor import processor
 from bench.metrics.classification import cross_entropy as cross_entropy_of
 from bench.models import losses
 from bench.models.convolutions import same_convolution, upsampling_convolution
@@ -465,12 +466,6 @@ def sections(folder: Path) -> Iterator[tuple[str, Callable[[], Found]]]:
     for name in SYSTEMS:
         context = TrialContext(manifest, cache, compiled=Compiled())
         yield f"trial {name}", partial(trial, name, context)
-
-
-def processor() -> str:
-    """What the processor calls itself, and whether it is emulated."""
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "")
 
 
 def differences(found: dict[str, str], other: dict[str, str]) -> Iterable[str]:

@@ -198,7 +198,6 @@ class Effect:
         p_holm: p-value of no difference, corrected for the number of arms.
         verdict: `better`, `worse`, `equivalent`, or why it cannot be told.
         settled: Whether the verdict is one of the first three.
-        margin: Largest difference that does not matter; None where none is known.
     """
 
     arm: str
@@ -207,7 +206,6 @@ class Effect:
     p_holm: float
     verdict: str
     settled: bool
-    margin: float | None = None
 
     @property
     def equivalent(self) -> bool:
@@ -257,7 +255,6 @@ def effects(
             difference,
             p,
             *_verdict(metric, difference, p, beyond, margin, len(found)),
-            margin,
         )
         for (name, difference), p, beyond in zip(found, differs, matters, strict=True)
     ]

@@ -21,7 +21,7 @@ from bench.data.sources import open_source
 from bench.errors import BenchError
 from bench.files.yaml import nearest
 from bench.study.design import Design
-from bench.study.overlays import base_overlays, flatten, stacked, too_large
+from bench.study.overlays import base_overlays, too_large
 from bench.study.resolve import resolve_study
 from bench.study.settings.data import PhantomSource
 from bench.study.study import load_study
@@ -66,12 +66,13 @@ class ResolvedStudy:
     def notes(self) -> tuple[str, ...]:
         """What a user should know of how the study met its data."""
         design, there = self.design, self.design.there or {}
-        named = stacked(base_overlays(design.preset, design.profile, None))["data"]
+        below = base_overlays(design.preset, design.profile, None)
+        named = {path: size for overlay in below for path, size in overlay.settings.items()}
         spec = design.control.spec.data
         return tuple(
             f"the profile's {size:,} {SIZES[path]} images are more than the {there[path]:,} there: "
             "all are used"
-            for path, size in too_large(flatten({"data": named}), there).items()
+            for path, size in too_large(named, there).items()
             if getattr(spec, path.removeprefix("data.")) == "all"
         )
 

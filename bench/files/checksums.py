@@ -13,42 +13,30 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from bench.errors import BenchError
-
 CHECKSUM_KEY = "own_sha256"
 """The key of a record that holds the checksum of all the others."""
 
 
-def file_checksum(path: Path) -> str:
-    """SHA-256 of a file's bytes, as hexadecimal digits."""
+def file_checksum(path: Path, algorithm: str = "sha256") -> str:
+    """Digest of a file's bytes by one of `hashlib`'s algorithms, as hexadecimal digits."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, algorithm).hexdigest()
 
 
-def file_digest(path: Path) -> str:
+def file_digest(path: Path, algorithm: str = "sha256") -> str:
     """The same, of a file that is asked for again and again: read once while it does not change.
 
     Raises:
-        BenchError: There is no such file.
+        OSError: It is not there, or cannot be read.
     """
-    if not path.is_file():
-        raise no_weights_file(path)
     stat = path.stat()
-    return _digest(path.resolve(), stat.st_size, stat.st_mtime_ns)
-
-
-def no_weights_file(path: Path) -> BenchError:
-    """The error of a weights file that is not there."""
-    return BenchError(
-        f"no weights file at {path}",
-        fix="give the path of a Keras weights file (.weights.h5 or .h5), `imagenet` or `none`",
-    )
+    return _digest(path.resolve(), algorithm, stat.st_size, stat.st_mtime_ns)
 
 
 @lru_cache(maxsize=64)
-def _digest(path: Path, size: int, mtime_ns: int) -> str:
+def _digest(path: Path, algorithm: str, size: int, mtime_ns: int) -> str:
     del size, mtime_ns  # they tell a changed file from the one that was read
-    return file_checksum(path)
+    return file_checksum(path, algorithm)
 
 
 def folder_checksums(folder: Path) -> dict[str, str]:

@@ -45,8 +45,8 @@ class Metric:
         for_tuning: Whether the proposals of a tuning can be judged by it.
         requires: What a trial must have for it: a landmark branch, or an evaluation that averages
             over classes (`eval.precision_recall: both`).
-        matters: Smallest difference of interest, where a study does not say another; None for 2
-            points of a metric that is shown in percent, and for none of any other.
+        matters: Smallest difference of interest in a metric that is not shown in percent, where a
+            study does not say another; None where none is known.
         depth: k, for the share of images whose true class is among the first k.
         per_image: Gives `(images,)` values whose mean is the metric (a ratio: `ratios`), which
             makes intervals count the test images; None where the outcomes lack what it takes.
@@ -73,11 +73,6 @@ class Metric:
     def percent(self) -> bool:
         """Whether it is shown in percent."""
         return self.unit == "share"
-
-    @property
-    def margin(self) -> float | None:
-        """Largest difference that does not matter, unless a study says another."""
-        return 0.02 if self.matters is None and self.percent else self.matters
 
     @property
     def scale(self) -> float:

@@ -22,6 +22,7 @@ import pandas as pd
 import seaborn as sns
 
 from bench.analysis.arms import Arm, by_size, controls, effects
+from bench.analysis.intervals import Estimate
 from bench.metrics.catalogue import ACCURACY
 from bench.store.studies import StudyRecord
 from bench.study.study import DesignKind
@@ -155,6 +156,13 @@ def span(numbers: Sequence[int]) -> str:
 def seeds_an_arm(arms: Sequence[Arm]) -> str:
     """`n = 5 an arm`, or `n = 3 to 5 an arm` where they differ."""
     return f"n = {span([len(arm.trials) for arm in arms])} an arm"
+
+
+def draw_interval(axis: Any, place: float, estimate: Estimate, scale: float, colour: Any) -> None:
+    """A mean as a diamond on its 95 % interval, in a row of a figure."""
+    if np.isfinite(estimate.half_width):
+        axis.plot([scale * estimate.low, scale * estimate.high], [place] * 2, color=colour, lw=2)
+    axis.plot([scale * estimate.mean], [place], "D", color=colour, ms=7, mec="white")
 
 
 def lowest_seed(arm: Arm) -> int | None:

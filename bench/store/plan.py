@@ -23,12 +23,10 @@ from bench.study.cost import backbone_flops, trial_bytes, trial_flops
 from bench.study.design import Design
 from bench.study.presets import profile_settings
 from bench.study.settings.data import DataSpec
+from bench.study.study import USUAL_MARGIN
 from bench.study.trial import SEMANTICS, TrialSpec, trial_id
 from bench.systems.registry import BACKBONES
 from bench.systems.settings import BackboneSettings
-
-USUAL_MARGIN = 2.0
-"""Points that do not matter where a study names margins of single metrics."""
 
 MEASURED_TRIALS = 500
 """At most so many finished trials are read for their time."""

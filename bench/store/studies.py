@@ -158,7 +158,7 @@ class StudyRecord:
         """Largest difference in a metric that does not matter, as the metric is stored."""
         if metric.name in self.margins:
             return self.margins[metric.name] / metric.scale
-        return self.margin / metric.scale if metric.percent else metric.margin
+        return self.margin / metric.scale if metric.percent else metric.matters
 
     @classmethod
     def from_json(cls, plain: dict[str, Any]) -> StudyRecord:

@@ -5,14 +5,14 @@ Light: loads nothing.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from bench.errors import BenchError
-from bench.systems.registry import BACKBONES, PackagedWeights
+from bench.files.checksums import file_digest
+from bench.systems.registry import PackagedWeights
 from bench.systems.settings import BackboneSettings
 
 
@@ -24,8 +24,8 @@ def weights_path(settings: BackboneSettings) -> Path | None:
     """
     if settings.weights == "none":
         return None
-    named = BACKBONES[settings.name].imagenet
-    if settings.weights != "imagenet" or named is None:
+    named = settings.named_weights
+    if named is None:
         return Path(settings.weights)
     if isinstance(named, PackagedWeights):
         return packaged_file(named)
@@ -68,8 +68,7 @@ def check_digest(path: Path, expected: str, fix: str) -> None:
     """
     algorithm, _, digest = expected.partition(":")
     try:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, algorithm).hexdigest()
+        found = file_digest(path, algorithm)
     except OSError as error:
         raise BenchError(
             f"the weights cannot be read: {error.strerror}", where=str(path), fix=fix

@@ -100,7 +100,8 @@ def base_overlays(
     """What lies below a study's own settings.
 
     A size that the preset or the profile names and the data does not have becomes `all`; one that
-    the study names itself is an error later on.
+    the study names itself is an error later on. A profile's portable arithmetic is native on a
+    processor that cannot do it: those are other trials, as they are other numbers.
 
     Args:
         preset: Name of the base.
@@ -108,9 +109,6 @@ def base_overlays(
         data_source: Settings of the data source given on the command line, None without one.
         there: Setting of a size, such as `data.train_size` -> images that the data has for it;
             None where it is not known yet, or has no official partition.
-
-    A profile's portable arithmetic is native on a processor that cannot do it: those are then other
-    trials, as they are other numbers.
     """
     known, chain = presets(), [preset]
     while "extends" in known[chain[-1]]:

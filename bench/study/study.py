@@ -119,13 +119,14 @@ def _margin(value: float | dict[str, float]) -> float | dict[str, float]:
         if not 0 < size <= MOST_MARGIN:
             raise PydanticCustomError(
                 "margin",
-                "a margin is above 0 and at most {most}",
+                "a margin is a finite number above 0 and at most {most}",
                 {"most": MOST_MARGIN},
             )
     return value
 
 
-MOST_MARGIN = 50.0
+USUAL_MARGIN, MOST_MARGIN = 2.0, 50.0
+"""Points of a metric that is shown in percent."""
 
 
 class Study(Settings):
@@ -168,7 +169,7 @@ class Study(Settings):
     control: dict[str, Any] = {}
     seeds: Seeds
     reproduces: list[Literal["table_1", "table_2"]] = []
-    margin: Annotated[float | dict[str, float], AfterValidator(_margin)] = 2.0
+    margin: Annotated[float | dict[str, float], AfterValidator(_margin)] = USUAL_MARGIN
     tuning: Tuning | None = None
     profiles: dict[Literal["smoke", "laptop", "paper"], ProfileOverlay] = {}
 

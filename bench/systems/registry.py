@@ -99,11 +99,6 @@ class Backbone:
     imagenet: DownloadedWeights | PackagedWeights | None = None
     native_scaling: str | None = None
 
-    @property
-    def weights(self) -> tuple[str, ...]:
-        """The names that `weights:` may take beside a file."""
-        return ("none",) if self.imagenet is None else ("imagenet", "none")
-
 
 @dataclass(frozen=True)
 class Gate:

@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from bench.errors import BenchError
 from bench.files.checksums import file_digest
-from bench.systems.registry import BACKBONES
+from bench.systems.registry import BACKBONES, DownloadedWeights, PackagedWeights
 
 
 class Settings(BaseModel):
@@ -141,6 +141,11 @@ class BackboneSettings(Settings):
         return self.trainable == "frozen"
 
     @property
+    def named_weights(self) -> DownloadedWeights | PackagedWeights | None:
+        """The set that it names; None for random ones, or a file."""
+        return BACKBONES[self.name].imagenet if self.weights == "imagenet" else None
+
+    @property
     def weights_digest(self) -> str:
         """What its weights are, wherever they lie: `sha256:...` or `md5:...` of their file.
 
@@ -151,10 +156,16 @@ class BackboneSettings(Settings):
         """
         if self.weights == "none":
             return "none"
-        named = BACKBONES[self.name].imagenet
-        if self.weights == "imagenet" and named is not None:
-            return named.digest
-        return f"sha256:{file_digest(Path(self.weights))}"
+        if self.named_weights is not None:
+            return self.named_weights.digest
+        try:
+            return f"sha256:{file_digest(Path(self.weights))}"
+        except (OSError, ValueError):  # ValueError: a path that no file can have
+            raise BenchError(
+                f"no weights file at {self.weights}",
+                fix="give the path of a Keras weights file (.weights.h5 or .h5), `imagenet` or "
+                "`none`",
+            ) from None
 
 
 class SystemSettings(Settings):

@@ -13,7 +13,6 @@ import numpy as np
 from bench.data.images import decode_batch
 from bench.data.manifest import Manifest
 from bench.errors import BenchError
-from bench.files.checksums import no_weights_file
 from bench.models.weights_file import check_weights_file
 from bench.store.features import RANDOM_SEED, SHARD_ROWS, FeatureStore, feature_key
 from bench.store.torch_file import read_torch_file
@@ -25,8 +24,12 @@ from bench.train.arithmetic import check_arithmetic
 BATCH = 32
 
 
-def ensure_weights(settings: BackboneSettings) -> Path | None:
+def ensure_weights(settings: BackboneSettings, digest: str | None = None) -> Path | None:
     """Make sure that a backbone's weights are on this machine, and are those that trials name.
+
+    Args:
+        settings: The backbone.
+        digest: Of the weights that a run was planned with; None for those that are named here.
 
     Returns:
         Their file; None for random ones.
@@ -39,18 +42,17 @@ def ensure_weights(settings: BackboneSettings) -> Path | None:
     path = weights_path(settings)
     if path is None:
         return None
-    named = BACKBONES[settings.name].imagenet
-    if settings.weights == "imagenet" and named is not None:
-        if isinstance(named, DownloadedWeights) and not path.is_file():
-            _download(settings.name, named, path)
-        check_digest(path, named.digest, _right_file(named))
-    elif not path.is_file():
-        raise no_weights_file(path)
+    named = settings.named_weights
+    if isinstance(named, DownloadedWeights) and not path.is_file():
+        _download(settings.name, named, path)
+    check_digest(path, digest or settings.weights_digest, _right_file(named))
     return path
 
 
-def _right_file(named: DownloadedWeights | PackagedWeights) -> str:
-    """How to come by the file of a named set."""
+def _right_file(named: DownloadedWeights | PackagedWeights | None) -> str:
+    """How to come by the file of a named set, or by one's own."""
+    if named is None:
+        return "put the same file at the same path on every machine"
     if isinstance(named, DownloadedWeights):
         return f"remove it, and Keras downloads it again, or place the right {named.file} there"
     return (
@@ -168,10 +170,10 @@ def open_backbone(settings: BackboneSettings) -> Any:
     Raises:
         BenchError: The weights are not to be had, or do not fit.
     """
-    file, backbone = ensure_weights(settings), BACKBONES[settings.name]
-    build, named = load(backbone.build), backbone.imagenet
+    file, named = ensure_weights(settings), settings.named_weights
+    build = load(BACKBONES[settings.name].build)
     try:
-        if settings.weights == "imagenet" and isinstance(named, PackagedWeights):
+        if isinstance(named, PackagedWeights):
             assert file is not None, "only random weights have none"
             model = build(settings.side, None)
             load(named.load)(model, read_torch_file(file, named.sha256, _right_file(named)))

@@ -86,8 +86,6 @@ def run_trial(
     split = split_of(spec, manifest)
     unreadable: list[dict[str, str]] = []
     if spec.model.trained:
-        assert spec.arithmetic is not None, "the spec admits no trained model without training"
-        check_arithmetic(spec.arithmetic)
         data, unreadable = _opened(spec, split, context)
         split = data.split
         outcome = _train(identity, spec, data, context, progress)
@@ -164,8 +162,9 @@ def _opened(
 
     manifest, backbone = context.manifest, _backbone(spec)
     attributes = load_attributes(manifest) if spec.model.reads_attributes else None
-    assert spec.train is not None, "the spec admits no trained model without training"
-    key = feature_key(backbone, manifest.fingerprint, spec.train.arithmetic)
+    assert spec.arithmetic is not None, "the spec admits no trained model without training"
+    check_arithmetic(spec.arithmetic)
+    key = feature_key(backbone, manifest.fingerprint, spec.arithmetic)
     reader = FeatureStore(context.cache, key).reader()
     split, unreadable = _readable(split, reader, manifest)
     source = Source(reader, None if backbone.frozen else scaling_of(backbone))

@@ -17,6 +17,7 @@ from bench.report.drawing import (
     RANKED,
     Figure,
     colours_of,
+    draw_interval,
     foremost,
     left_out,
     literal,
@@ -39,7 +40,7 @@ def accuracy(study: StudyRecord, arms: Sequence[Arm]) -> Figure | None:
             values = [metric.scale * trial.metrics[metric.name] for trial in arm.trials.values()]
             axis.plot(values, [place] * len(values), "o", color=colours[arm.name], alpha=0.4, ms=5)
             estimate = arm.estimate(metric.name)
-            _draw_interval(axis, place, estimate, metric.scale, colours[arm.name])
+            draw_interval(axis, place, estimate, metric.scale, colours[arm.name])
         axis.set(xlabel=f"{metric.in_words} (%)")
     figure.tight_layout()
     images = ", ".join(sorted({f"{arm.sizes['test']:,}" for arm in shown}))
@@ -102,7 +103,7 @@ def _forest(
             colour = "0.45"
             if effect.settled:
                 colour = "tab:green" if effect.equivalent else "tab:blue"
-            _draw_interval(axis, places[effect.arm], effect.difference, metric.scale, colour)
+            draw_interval(axis, places[effect.arm], effect.difference, metric.scale, colour)
         margin = study.margin_in(metric)
         if margin is not None:
             ends = (-margin * metric.scale, margin * metric.scale)
@@ -174,9 +175,3 @@ def _rows_of_arms(arms: Sequence[Arm], panels: int, width: float) -> tuple[Any, 
 
 def _ends(estimate: Estimate) -> dict[str, float]:
     return {"mean": estimate.mean, "low": estimate.low, "high": estimate.high}
-
-
-def _draw_interval(axis: Any, place: float, estimate: Estimate, scale: float, colour: Any) -> None:
-    if np.isfinite(estimate.half_width):
-        axis.plot([scale * estimate.low, scale * estimate.high], [place] * 2, color=colour, lw=2)
-    axis.plot([scale * estimate.mean], [place], "D", color=colour, ms=7, mec="white")

@@ -10,7 +10,15 @@ import pandas as pd
 
 from bench.analysis.arms import Arm
 from bench.analysis.stability import stability
-from bench.report.drawing import MOST_DRAWN, Figure, colours_of, foremost, left_out, literal
+from bench.report.drawing import (
+    MOST_DRAWN,
+    Figure,
+    colours_of,
+    draw_interval,
+    foremost,
+    left_out,
+    literal,
+)
 from bench.store.studies import StudyRecord
 
 
@@ -29,9 +37,7 @@ def seed_stability(study: StudyRecord, arms: Sequence[Arm]) -> Figure | None:
         for seed, value in one.values.items():
             mark = "X" if seed in one.collapsed else "o"
             seeds.plot([100 * value], [place], mark, color=colours[one.arm], alpha=0.6, ms=7)
-        mean, *ends = (100 * v for v in (one.spread.mean, one.spread.low, one.spread.high))
-        spread.plot(ends, [place, place], color=colours[one.arm], lw=2)
-        spread.plot([mean], [place], "D", color=colours[one.arm], ms=7, mec="white")
+        draw_interval(spread, place, one.spread, 100, colours[one.arm])
     commonest = 100 * found[0].commonest
     seeds.axvline(commonest, color="0.3", lw=1, ls="--")
     seeds.set_yticks(places, [literal(one.arm, 60) for one in found])
