@@ -58,7 +58,7 @@ def stability(arm: Arm) -> Stability:
 
 
 def _largest_share(classes: np.ndarray) -> float:
-    return float(np.bincount(classes).max() / len(classes))
+    return float(np.max(np.bincount(classes))) / len(classes)
 
 
 def _spread(values: list[float]) -> Estimate:
