@@ -20,13 +20,13 @@ from bench.analysis.intervals import (
     seeds_for_equivalence,
     seeds_wanted,
 )
+from bench.analysis.sequential import Looks
 from bench.metrics.catalogue import METRICS, lower_is_better
 from bench.metrics.outcomes import Outcomes
 from bench.store.record import TrialRecord
 from bench.store.searches import Search
+from bench.study.study import FEWEST_SEEDS
 
-FEWEST_SEEDS = 3
-"""Below this many paired seeds no verdict is given."""
 ALPHA = 0.05
 EQUIVALENT = "equivalent"
 
@@ -88,6 +88,21 @@ class Failure(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Looked:
+    """How far an arm of a study that goes on until it is settled was looked at.
+
+    Args:
+        looks: The study's looks.
+        seeds: Seeds at the last look at this arm; what it has beyond them is not compared yet.
+        verdicts: Metric -> the verdict that it stopped with.
+    """
+
+    looks: Looks
+    seeds: int
+    verdicts: dict[str, str]
+
+
+@dataclass(frozen=True)
 class Arm:
     """An arm as measured.
 
@@ -99,6 +114,7 @@ class Arm:
         planned: Trials planned.
         failed: How the trials that have no result ended, by seed.
         search: How it was tuned; None where it was not, or no proposal was made yet.
+        looked: How far it was looked at; None in a study of fixed seeds.
     """
 
     name: str
@@ -108,6 +124,7 @@ class Arm:
     planned: int
     failed: dict[int, Failure]
     search: Search | None = None
+    looked: Looked | None = None
     _known: dict[Any, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
     """What was estimated before: tables and figures ask for the same again and again."""
 
@@ -223,8 +240,13 @@ def effects(
 ) -> list[Effect]:
     """Each arm against its control in a metric, paired by seed, Holm-corrected over the arms.
 
-    Of an arm, no difference and one beyond the margin cannot both be true, so each of the two
-    questions has Holm's correction over the arms alone, and the two together keep to 5 %.
+    Whether arms differ and whether they are equivalent are two questions, and each has Holm's
+    correction over the arms alone: of an arm, no difference and one beyond the margin cannot both
+    be true. Each question so keeps to 5 %; where some arms truly differ by the margin and others
+    not at all, one or the other answer is false in 7.5 % at the very most, as equivalence errs on
+    one side only. Of a study that goes on until it is settled, p-values are those over all looks,
+    so that Holm's correction gives an arm that is told to the others at once (Maurer and Bretz
+    2013), and an arm that has stopped keeps the verdict that it stopped with.
 
     Args:
         arms: All arms of a study.
@@ -248,8 +270,11 @@ def effects(
     matters = [math.nan] * len(found)
     if margin is not None:
         matters = holm([difference.beyond(margin) for _, difference in found])
+    stopped = {arm.name: arm.looked.verdicts.get(metric) for arm in arms if arm.looked}
     return [
-        Effect(
+        Effect(name, metric, difference, p, verdict, True)
+        if (verdict := stopped.get(name)) is not None
+        else Effect(
             name,
             metric,
             difference,
@@ -265,21 +290,29 @@ def by_size(found: Iterable[Effect]) -> list[Effect]:
     return sorted(found, key=lambda effect: -abs(effect.difference.mean))
 
 
+def shared_seeds(arm: Arm, control: Arm) -> list[int]:
+    """The seeds that both arms finished, ascending, as far as they were looked at."""
+    shared = sorted(arm.trials.keys() & control.trials.keys())
+    return [seed for seed in shared if arm.looked is None or seed < arm.looked.seeds]
+
+
 def _paired(arm: Arm, control: Arm, metric: str) -> Estimate | None:
-    seeds = sorted(arm.trials.keys() & control.trials.keys())
+    seeds = shared_seeds(arm, control)
+    looks = arm.looked.looks if arm.looked else None
     if not seeds:
         return None
     mine, theirs = arm.matrix(metric, seeds), control.matrix(metric, seeds)
     if mine is not None and theirs is not None:
         if _images(arm) == _images(control):
-            return over_seeds_and_images(mine - theirs)
-        return over_seeds_and_other_images(mine, theirs)
+            return over_seeds_and_images(mine - theirs, looks)
+        return over_seeds_and_other_images(mine, theirs, looks)
     nan = float("nan")
     return over_seeds(
         [
             arm.trials[s].metrics.get(metric, nan) - control.trials[s].metrics.get(metric, nan)
             for s in seeds
-        ]
+        ],
+        looks,
     )
 
 
@@ -312,6 +345,10 @@ def _verdict(
         return EQUIVALENT, True
     if differs < ALPHA:
         return direction(metric, difference.mean), True
+    if difference.looks is not None and np.isfinite(
+        seeds_to_settle(difference, margin, comparisons)
+    ):
+        return f"cannot tell at {seeds} seeds, of {difference.looks.most} at most", False
     return f"cannot tell at {seeds} seeds; {_advice(difference, margin, comparisons)}", False
 
 
@@ -320,14 +357,29 @@ def direction(metric: str, difference: float) -> str:
     return "worse" if (difference > 0) == lower_is_better(metric) else "better"
 
 
-def _advice(difference: Estimate, margin: float | None, comparisons: int) -> str:
-    """What would settle a difference of the size seen, as one that is there or does not matter."""
+def seeds_to_settle(difference: Estimate, margin: float | None, comparisons: int) -> float:
+    """Seeds that would settle a difference of the size seen, as one that is there or not.
+
+    Args:
+        difference: A paired difference.
+        margin: Largest difference that does not matter, if known.
+        comparisons: Arms that are compared.
+
+    Returns:
+        As `bench.analysis.intervals.seeds_wanted` does.
+    """
     wanted = seeds_wanted(difference, comparisons)
+    if margin is None or np.isnan(wanted):
+        return wanted
+    return min(wanted, seeds_for_equivalence(difference, margin, comparisons))
+
+
+def _advice(difference: Estimate, margin: float | None, comparisons: int) -> str:
+    """What would settle a difference, in words."""
+    wanted = seeds_to_settle(difference, margin, comparisons)
     if np.isnan(wanted):
         same = difference.mean == 0
         return "no difference was seen" if same else "no spread between seeds or images to judge by"
-    if margin is not None:
-        wanted = min(wanted, seeds_for_equivalence(difference, margin, comparisons))
     if np.isinf(wanted):
         return "more test images are needed, not more seeds"
     if wanted > MOST_SEEDS:

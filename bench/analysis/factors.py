@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.analysis.arms import ALPHA, EQUIVALENT, FEWEST_SEEDS, Arm, direction
+from bench.analysis.arms import ALPHA, EQUIVALENT, Arm, direction
 from bench.analysis.intervals import Estimate, holm, over_seeds_and_images
+from bench.study.study import FEWEST_SEEDS
 
 MOST_TERMS = 60
 """Interactions are left out where there would be more contrasts than this."""

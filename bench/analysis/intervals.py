@@ -23,6 +23,8 @@ from typing import Any
 import numpy as np
 from scipy import optimize, special, stats
 
+from bench.analysis.sequential import Looks
+
 LEVEL = 0.95
 POWER = 0.8
 DUST = 1e-12
@@ -47,6 +49,8 @@ class Estimate:
         seed_variance: Variance of a single seed's mean.
         image_variance: Variance that the choice of test images adds to the mean, whatever the
             number of seeds.
+        looks: The looks of a study that goes on until it is settled: the interval and the p-value
+            then hold over all of them. None for a number of seeds that was fixed.
     """
 
     mean: float
@@ -57,6 +61,7 @@ class Estimate:
     p: float
     seed_variance: float
     image_variance: float
+    looks: Looks | None = None
 
     @property
     def half_width(self) -> float:
@@ -73,15 +78,20 @@ class Estimate:
         if not np.isfinite(self.half_width):
             return float("nan")
         room = margin - abs(self.mean)
+        if room <= 0:
+            return 1.0
         of_seeds = self.seed_variance / self.seeds
-        return _least_level(room, self.seeds, of_seeds, self.image_variance) if room > 0 else 1.0
+        return _over_looks(
+            self.looks, _least_level(room, self.seeds, of_seeds, self.image_variance), self.seeds
+        )
 
 
-def over_seeds(values: Sequence[float] | np.ndarray) -> Estimate:
+def over_seeds(values: Sequence[float] | np.ndarray, looks: Looks | None = None) -> Estimate:
     """Mean and 95 % t-interval over seeds alone, for metrics that are not means over images.
 
     Args:
         values: `(seeds,)`; NaN entries are left out.
+        looks: The looks that the interval is to hold over; None for one.
     """
     kept = np.asarray(values, np.float64)
     kept = kept[np.isfinite(kept)]
@@ -89,10 +99,10 @@ def over_seeds(values: Sequence[float] | np.ndarray) -> Estimate:
         nan = float("nan")
         return Estimate(nan, nan, nan, 0, 0, nan, nan, nan)
     seed_variance = float(kept.var(ddof=1)) if len(kept) > 1 else float("nan")
-    return _estimate(float(kept.mean()), len(kept), 0, seed_variance, 0.0)
+    return _estimate(float(kept.mean()), len(kept), 0, seed_variance, 0.0, looks)
 
 
-def over_seeds_and_images(matrix: np.ndarray) -> Estimate:
+def over_seeds_and_images(matrix: np.ndarray, looks: Looks | None = None) -> Estimate:
     """Mean and 95 % interval that counts seeds and test images both.
 
     For a paired comparison, pass the matrix of differences.
@@ -100,16 +110,19 @@ def over_seeds_and_images(matrix: np.ndarray) -> Estimate:
     Args:
         matrix: `(seeds, images)`, such as 1 where the model was right; columns that are NaN for
             every seed are left out.
+        looks: The looks that the interval is to hold over; None for one.
     """
     kept = matrix[:, np.isfinite(matrix).all(axis=0)].astype(np.float64)
     seeds, images = kept.shape
     if not images or not seeds:
         return over_seeds([])
     seed_variance = float(kept.mean(axis=1).var(ddof=1)) if seeds > 1 else float("nan")
-    return _estimate(float(kept.mean()), seeds, images, seed_variance, _of_images(kept))
+    return _estimate(float(kept.mean()), seeds, images, seed_variance, _of_images(kept), looks)
 
 
-def over_seeds_and_other_images(mine: np.ndarray, theirs: np.ndarray) -> Estimate:
+def over_seeds_and_other_images(
+    mine: np.ndarray, theirs: np.ndarray, looks: Looks | None = None
+) -> Estimate:
     """Difference of two arms at the same seeds that were tested on different images.
 
     The seeds are paired; the two sets of images count as drawn apart, each with a variance of its
@@ -118,6 +131,7 @@ def over_seeds_and_other_images(mine: np.ndarray, theirs: np.ndarray) -> Estimat
     Args:
         mine: `(seeds, images)`.
         theirs: `(seeds, other images)`.
+        looks: The looks that the interval is to hold over; None for one.
     """
     one, other = (m[:, np.isfinite(m).all(axis=0)].astype(np.float64) for m in (mine, theirs))
     images = min(one.shape[1], other.shape[1])
@@ -127,7 +141,7 @@ def over_seeds_and_other_images(mine: np.ndarray, theirs: np.ndarray) -> Estimat
     seeds = len(by_seed)
     seed_variance = float(by_seed.var(ddof=1)) if seeds > 1 else float("nan")
     of_images = _of_images(one) + _of_images(other)
-    return _estimate(float(by_seed.mean()), seeds, images, seed_variance, of_images)
+    return _estimate(float(by_seed.mean()), seeds, images, seed_variance, of_images, looks)
 
 
 def _of_images(matrix: np.ndarray) -> float:
@@ -144,23 +158,33 @@ def _of_images(matrix: np.ndarray) -> float:
 
 
 def _estimate(
-    mean: float, seeds: int, images: int, seed_variance: float, image_variance: float
+    mean: float,
+    seeds: int,
+    images: int,
+    seed_variance: float,
+    image_variance: float,
+    looks: Looks | None,
 ) -> Estimate:
     mean = 0.0 if abs(mean) < DUST else mean
     of_seeds = seed_variance / seeds
     error = float(np.sqrt(of_seeds + image_variance))
+    variances = (seed_variance, image_variance, looks)
     nan = float("nan")
     if not np.isfinite(error):
-        return Estimate(mean, nan, nan, seeds, images, nan, seed_variance, image_variance)
+        return Estimate(mean, nan, nan, seeds, images, nan, *variances)
     if error < DUST:
         # Every seed and image says the same: there is no spread to judge a difference by, and an
         # interval of no width would claim a certainty that nobody has.
-        p = 1.0 if mean == 0.0 else nan
-        return Estimate(mean, nan, nan, seeds, images, p, seed_variance, image_variance)
+        return Estimate(mean, nan, nan, seeds, images, 1.0 if mean == 0.0 else nan, *variances)
 
-    half = float(reach(1 - LEVEL, seeds, of_seeds, image_variance))
-    p = _least_level(abs(mean), seeds, of_seeds, image_variance)
-    return Estimate(mean, mean - half, mean + half, seeds, images, p, seed_variance, image_variance)
+    level = 1 - LEVEL if looks is None else looks.level(seeds, 1 - LEVEL)
+    half = float(reach(level, seeds, of_seeds, image_variance))
+    p = _over_looks(looks, _least_level(abs(mean), seeds, of_seeds, image_variance), seeds)
+    return Estimate(mean, mean - half, mean + half, seeds, images, p, *variances)
+
+
+def _over_looks(looks: Looks | None, p: float, seeds: int) -> float:
+    return p if looks is None else looks.overall(p, seeds)
 
 
 def reach(level: float, seeds: Any, of_seeds: Any, of_images: float) -> Any:

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.analysis.arms import Arm, Failure, Trial
+from bench.analysis.arms import Arm, Failure, Looked, Trial
+from bench.analysis.sequential import Looks
 from bench.metrics.catalogue import scores
 from bench.store.outcomes import light_outcomes, scored_images, stored_outcomes
 from bench.store.studies import StudyRecord, study_searches
@@ -53,9 +54,23 @@ def load_arms(store: Store, study: StudyRecord) -> list[Arm]:
                 planned=len(recorded.trials),
                 failed=failed,
                 search=searches.get(recorded.name),
+                looked=_looked(study, recorded.name),
             )
         )
     return arms
+
+
+def _looked(study: StudyRecord, arm: str) -> Looked | None:
+    """How far an arm was looked at, by the study's record; None in one of fixed seeds."""
+    if study.until is None:
+        return None
+    seeds, verdicts = 0, {}
+    for look in study.looks:
+        if arm in look.arms:
+            seeds = look.seeds
+            if look.arms[arm].settled:
+                verdicts = {study.until.metric: look.arms[arm].verdict}
+    return Looked(Looks(study.until.looks), seeds, verdicts)
 
 
 def _loaded(store: Store, trials: list[str]) -> Iterator[Trial]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.analysis.arms import Arm
+from bench.analysis.arms import Arm, shared_seeds
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,6 @@ def compared(arms: Sequence[Arm], control: str) -> list[tuple[Arm, Arm]]:
     if baseline is None:
         return []
     return [(arm, baseline) for arm in arms if arm.against == control]
-
-
-def shared_seeds(arm: Arm, control: Arm) -> list[int]:
-    """Seeds that both arms finished, ascending."""
-    return sorted(arm.trials.keys() & control.trials.keys())
 
 
 def paired_results(arm: Arm, control: Arm, metric: str) -> PairedResults | None:

@@ -19,9 +19,9 @@ from functools import cache
 import numpy as np
 from scipy import stats
 
-from bench.analysis.arms import Arm
+from bench.analysis.arms import Arm, shared_seeds
 from bench.analysis.intervals import LEVEL, Estimate
-from bench.analysis.paired import compared, shared_seeds
+from bench.analysis.paired import compared
 from bench.metrics.catalogue import lower_is_better
 
 

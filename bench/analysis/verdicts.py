@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.analysis.arms import FEWEST_SEEDS
 from bench.analysis.intervals import LEVEL, Estimate, reach
+from bench.study.study import FEWEST_SEEDS
 
 REPRODUCED, NOT_REPRODUCED, CANNOT_TELL = "reproduced", "not reproduced", "cannot tell"
 

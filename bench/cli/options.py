@@ -36,6 +36,14 @@ Set = Annotated[
 Workers = Annotated[
     int | None, typer.Option(min=1, help="Trials at the same time; as many as fit by default.")
 ]
+UntilSettled = Annotated[
+    bool,
+    typer.Option(
+        "--until-settled",
+        help="Go on after the study's fixed seeds, which are the first look, until every arm is "
+        "better, worse or equivalent; 60 seeds at most.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 RESULTS, CACHE = Path("results"), Path(".cache")
@@ -47,6 +55,7 @@ def study_request(
     profile: str | None,
     only: list[str] | None,
     settings: list[str] | None,
+    until_settled: bool,
 ) -> StudyRequest:
     """What the user asked for, from the options that `run` and `plan` share.
 
@@ -64,6 +73,7 @@ def study_request(
         profile=profile,
         only=tuple(only or ()),
         settings=_settings(settings or []),
+        until_settled=until_settled,
     )
 
 

@@ -24,6 +24,7 @@ from bench.train.status import ENDED, TrialStatus
 if TYPE_CHECKING:
     from bench.engine.resources import ResourceSplit
     from bench.store.plan import PlannedTrial
+    from bench.store.studies import StudyRecord
 
 PLAIN_SECONDS = 10.0
 """Off a terminal, a line at most this often."""
@@ -101,6 +102,15 @@ class TrialDisplay:
                 markup=False,
             )
         self._show()
+
+    def look(self, study: StudyRecord, trials: int) -> None:
+        """A study was looked at, and so many trials are to come before the next look."""
+        from bench.report.looks import look_line
+
+        self._total = self._counts.total() + len(self._running) + trials
+        self._console.print(f"  {look_line(study)}", markup=False, highlight=False)
+        if self._bar is not None:
+            self._bar.update(self._task, total=self._total)
 
     def _show(self) -> None:
         done = self._counts.total()

@@ -39,6 +39,7 @@ class StudyRequest:
         profile: `smoke`, `laptop` or `paper`; None for `paper` with data and `laptop` without.
         only: Names of the only arms to run; empty for all.
         settings: Dotted path -> value, above the study's own.
+        until_settled: Whether to go on after the study's fixed seeds until it is settled.
     """
 
     study: Path
@@ -46,6 +47,7 @@ class StudyRequest:
     profile: str | None = None
     only: tuple[str, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
+    until_settled: bool = False
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,7 @@ def resolve(request: StudyRequest, cache: Path, *, generate: Say | None = None) 
         data_source=data_source,
         there=there,
         settings=request.settings,
+        until_settled=request.until_settled,
     )
     if request.data is not None:
         assert manifest is not None

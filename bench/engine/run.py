@@ -13,18 +13,25 @@ from pathlib import Path
 from typing import Any
 
 import bench
+from bench.analysis.answers import answer
+from bench.analysis.load import load_arms
 from bench.data.manifest import Manifest
 from bench.engine.config import RunOptions
 from bench.engine.request import ResolvedStudy, StudyRequest, check_only, resolve
 from bench.engine.resources import Resources
-from bench.engine.training import Phases, TrialGroup, TrialsShown, train
+from bench.engine.training import GrowingStudy, Phases, TrialGroup, TrialsShown, train
+from bench.engine.until_settled import UntilSettledStudy
 from bench.errors import BenchError
 from bench.files.disk import report_disk_full
 from bench.store.plan import PlannedTrial, planned, study_record
 from bench.store.trials import Store
+from bench.study.design import Design
 from bench.train.status import IN_STORE, TrialStatus
 from bench.tuning.allowance import Allowance
 from bench.tuning.tuned_study import TunedStudy
+
+MOST_ANSWERED = 2000
+"""Trials of a study whose question a run answers at its end; `bench report` answers any."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,7 @@ class Result:
         repaired: Damaged feature shards that the run extracted anew, for all of its studies.
         seconds: How long the run took, all of its studies together.
         notes: What a user should know of how the study met its data.
+        answer: What the study's comparisons say, in sentences.
     """
 
     study: str
@@ -56,6 +64,7 @@ class Result:
     repaired: tuple[str, ...]
     seconds: float
     notes: tuple[str, ...] = ()
+    answer: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The result as `--json` prints it."""
@@ -70,6 +79,7 @@ class Result:
             "repaired": list(self.repaired),
             "seconds": self.seconds,
             "notes": list(self.notes),
+            "answer": list(self.answer),
         }
 
 
@@ -87,6 +97,7 @@ class StudyRun:
         held_back: Trials beyond `limit`.
         tuned: A tuned study whose searches are not complete; its trials are not counted above.
         fruitless: Arms whose search is complete and has no winner.
+        settling: A study that goes on until it is settled; its trials are not counted above.
     """
 
     resolved: ResolvedStudy
@@ -98,14 +109,19 @@ class StudyRun:
     held_back: int
     tuned: TunedStudy | None
     fruitless: list[str]
+    settling: UntilSettledStudy | None = None
 
     def result(
-        self, outcomes: dict[str, TrialStatus], repaired: tuple[str, ...], seconds: float
+        self,
+        outcomes: dict[str, TrialStatus],
+        repaired: tuple[str, ...],
+        seconds: float,
+        store: Store,
     ) -> Result:
         """What became of the study, given how the run's trials ended."""
         own = [outcomes.get(trial.id) for trial in self.pending]
         shared = [outcomes.get(trial.id) for trial in self.shared]
-        tuned = self.tuned
+        tuned, settling = self.tuned, self.settling
 
         def ended(status: TrialStatus) -> list[str]:
             every = (*self.pending, *self.shared)
@@ -118,22 +134,38 @@ class StudyRun:
             stored=self.stored
             + own.count(TrialStatus.STORED)
             + sum(status in IN_STORE for status in shared)
-            + (tuned.stored if tuned else 0),
-            finished=own.count(TrialStatus.FINISHED) + (tuned.finished if tuned else 0),
+            + (tuned.stored if tuned else 0)
+            + (settling.stored if settling else 0),
+            finished=own.count(TrialStatus.FINISHED)
+            + (tuned.finished if tuned else 0)
+            + (settling.finished if settling else 0),
             diverged=(
                 *(trial.name for trial in self.diverged),
                 *ended(TrialStatus.DIVERGED),
                 *(tuned.diverged if tuned else ()),
+                *(settling.diverged if settling else ()),
             ),
             failed=(
                 *ended(TrialStatus.FAILED),
                 *(tuned.failed if tuned else self.fruitless),
+                *(settling.failed if settling else ()),
             ),
-            held_back=self.held_back + (tuned.left if tuned else 0),
+            held_back=self.held_back
+            + (tuned.left if tuned else 0)
+            + (settling.left if settling else 0),
             repaired=repaired,
             seconds=seconds,
             notes=self.resolved.notes,
+            answer=_answer(store, self.resolved.design.study.name),
         )
+
+
+def _answer(store: Store, name: str) -> tuple[str, ...]:
+    """What a recorded study's comparisons say, unless it is too large to read in a moment."""
+    [study] = store.chosen([name])
+    if len(study.trial_names()) > MOST_ANSWERED:
+        return ()
+    return tuple(answer(study, load_arms(store, study)))
 
 
 def run(
@@ -174,17 +206,22 @@ def run(
         outcomes: dict[str, TrialStatus] = {}
         if groups:
             proposed = sum(study.tuned.left for study in studies if study.tuned)
+            proposed += sum(study.settling.left for study in studies if study.settling)
             outcomes = train(
                 groups,
                 resources,
                 sum(len(study.pending) for study in studies) + int(min(proposed, allowance.left)),
-                stored=sum(study.stored for study in studies),
+                stored=sum(
+                    study.stored + (study.settling.stored if study.settling else 0)
+                    for study in studies
+                ),
                 phases=phases,
                 trials_shown=trials_shown,
             )
     repaired = tuple(shard for group in groups for shard in group.dropped)
     seconds = time.monotonic() - begun
-    return [study.result(outcomes, repaired, seconds) for study in studies]
+    store = Store(options.results)
+    return [study.result(outcomes, repaired, seconds, store) for study in studies]
 
 
 def _refuse_namesakes(resolved: Sequence[ResolvedStudy], requests: Sequence[StudyRequest]) -> None:
@@ -220,8 +257,11 @@ def _study_run(
     design, manifest, store = resolved.design, resolved.manifest, Store(options.results)
     assert manifest is not None, "a run generates its phantom"
     check_only(design, request)
-    tuned = None
-    if design.tuning is not None:
+    tuned, settling = None, None
+    wanted: list[PlannedTrial] = []
+    if design.until is not None:
+        settling = _settling(design, request, manifest, store, options, allowance)
+    elif design.tuning is not None:
         tuned = TunedStudy(design, manifest, store, request.only, options.rerun, allowance)
         wanted = tuned.tested()
     else:
@@ -241,9 +281,35 @@ def _study_run(
         held_back=len(own) - len(pending),
         tuned=None if tuned and tuned.searched else tuned,
         fruitless=tuned.fruitless if tuned else [],
+        settling=settling,
     )
     taken.update(trial.id for trial in pending)
     return found
+
+
+def _settling(
+    design: Design,
+    request: StudyRequest,
+    manifest: Manifest,
+    store: Store,
+    options: RunOptions,
+    allowance: Allowance,
+) -> UntilSettledStudy:
+    """A study that goes on until it is settled, as far as the store has it."""
+    if request.only:
+        raise BenchError(
+            "a study that goes on until it is settled looks at all of its arms together",
+            where="--only",
+            fix="leave it out, or give the study fixed seeds",
+        )
+    return UntilSettledStudy(
+        design,
+        manifest,
+        store,
+        rerun=options.rerun,
+        reuse_compiled=options.reuse_compiled,
+        allowance=allowance,
+    )
 
 
 def _recorded(
@@ -252,7 +318,8 @@ def _recorded(
     """Record a study that is not tuned; returns the trials that were asked for, each once."""
     design = resolved.design
     trials = list(planned(design, manifest, store))
-    record = study_record(design, trials, manifest, bench.__version__)
+    looks = next((s.looks for s in store.studies() if s.name == design.study.name), ())
+    record = study_record(design, trials, manifest, bench.__version__, looks=looks)
     store.write_study(record)
     chosen: dict[str, PlannedTrial] = {}
     for trial in trials:
@@ -265,27 +332,29 @@ def _groups(studies: Sequence[StudyRun], options: RunOptions) -> list[TrialGroup
     """What is to be trained, by data and arithmetic; a group's workers are started once."""
     first = studies[0].resolved.design
     name = first.study.name if len(studies) == 1 else f"{len(studies)}-studies"
-    groups: dict[tuple[Path, str], tuple[StudyRun, list[PlannedTrial], list[TunedStudy]]] = {}
+    groups: dict[tuple[Path, str], tuple[StudyRun, list[PlannedTrial], list[GrowingStudy]]] = {}
     for study in studies:
         # A trial that trains nothing goes with the others.
         usual = study.resolved.design.control.spec.arithmetic or "native"
         asked = [(trial.spec.arithmetic or usual, trial) for trial in study.pending]
-        wanted = [arithmetic for arithmetic, _ in asked] + ([usual] if study.tuned else [])
+        growing: list[GrowingStudy] = [study.tuned] if study.tuned else []
+        growing += [study.settling] if study.settling and study.settling.left else []
+        wanted = [arithmetic for arithmetic, _ in asked] + ([usual] if growing else [])
         for arithmetic in dict.fromkeys(wanted):
             where = (study.resolved.data_root, arithmetic)
-            _, trials, tuned = groups.setdefault(where, (study, [], []))
+            _, trials, others = groups.setdefault(where, (study, [], []))
             trials += [trial for own, trial in asked if own == arithmetic]
-            tuned += [study.tuned] if study.tuned and arithmetic == usual else []
+            others += growing if arithmetic == usual else []
     return [
         TrialGroup.over(
             one.manifest,
             data_root,
             trials,
-            tuned,
+            growing,
             arithmetic=arithmetic,
             options=options,
             profile=one.resolved.design.profile,
             log=options.results / "logs" / f"{name}.{os.getpid()}.log",
         )
-        for (data_root, arithmetic), (one, trials, tuned) in groups.items()
+        for (data_root, arithmetic), (one, trials, growing) in groups.items()
     ]

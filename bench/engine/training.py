@@ -16,6 +16,7 @@ from bench.data.manifest import Manifest
 from bench.engine.config import RunOptions, WorkerConfig
 from bench.engine.resources import Resources, ResourceSplit
 from bench.engine.trial_batches import TrialList
+from bench.engine.until_settled import UntilSettledStudy
 from bench.errors import BenchError
 from bench.store.plan import PlannedTrial, drop_damaged, feature_needs, unprepared
 from bench.train.status import TrialStatus
@@ -24,9 +25,12 @@ from bench.tuning.tuned_study import TunedStudy, opened
 Phases = Callable[[], Any]
 """Makes a context manager that yields `say(phase, done, total)`."""
 
+GrowingStudy = TunedStudy | UntilSettledStudy
+"""A study whose next trials depend on how earlier ones ended."""
+
 TrialsShown = Callable[[int, int, ResourceSplit], Any]
 """Called with (trials to train, trials stored, resources of each); makes a context manager with
-`event(trial, status)`."""
+`event(trial, status)` and `look(study, trials)`, told of a look and the trials before the next."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +40,14 @@ class TrialGroup:
     Args:
         config: What their workers must know.
         trials: Trials that are known beforehand.
-        tuned: Tuned studies, which propose further trials.
+        growing: Studies whose further trials are not known yet.
         unprepared: Whether features or weights are still to be made.
         dropped: Damaged feature shards that were dropped, to be made anew.
     """
 
     config: WorkerConfig
     trials: Sequence[PlannedTrial]
-    tuned: Sequence[TunedStudy]
+    growing: Sequence[GrowingStudy]
     unprepared: bool
     dropped: list[str]
 
@@ -53,7 +57,7 @@ class TrialGroup:
         manifest: Manifest,
         data_root: Path,
         trials: Sequence[PlannedTrial],
-        tuned: Sequence[TunedStudy] = (),
+        growing: Sequence[GrowingStudy] = (),
         *,
         arithmetic: str,
         options: RunOptions,
@@ -69,7 +73,7 @@ class TrialGroup:
             manifest: The data.
             data_root: Its folder.
             trials: Trials that are known beforehand.
-            tuned: Tuned studies over the same data.
+            growing: Studies over the same data whose further trials are not known yet.
             arithmetic: How they all compute.
             options: The run's options.
             profile: Profile, for the record.
@@ -78,7 +82,7 @@ class TrialGroup:
         options = replace(options, results=options.results.resolve(), cache=options.cache.resolve())
         options.cache.mkdir(parents=True, exist_ok=True)
         specs = [trial.spec for trial in trials]
-        specs += [spec for study in tuned for spec in study.feature_specs()]
+        specs += [spec for study in growing for spec in study.feature_specs()]
         every = feature_needs(specs, manifest, options.cache)
         dropped, needs = drop_damaged(every, manifest, options.cache)
         config = WorkerConfig(
@@ -95,7 +99,7 @@ class TrialGroup:
             profile=profile,
             commit=_commit(),
         )
-        return cls(config, trials, tuned, bool(unprepared(needs)), dropped)
+        return cls(config, trials, growing, bool(unprepared(needs)), dropped)
 
 
 def train(
@@ -127,7 +131,8 @@ def train(
 
     outcomes: dict[str, TrialStatus] = {}
     first = groups[0].config
-    tuned = [study for group in groups for study in group.tuned]
+    growing = [study for group in groups for study in group.growing]
+    tuned = [study for study in growing if isinstance(study, TunedStudy)]
     with opened(tuned), session(resources, total, first.options.results, first.log) as ray:
         from bench.engine.extraction import extract_features
         from bench.engine.tune import train_sources
@@ -138,11 +143,14 @@ def train(
                     extract_features(group.config, ray, say)
         with trials_shown(total, stored, ray.split_of(first.arithmetic)) as shown:
             for group in groups:
-                for study in group.tuned:
-                    study.found = lambda trial: shown.event(trial, TrialStatus.STORED)
+                for study in group.growing:
+                    if isinstance(study, TunedStudy):
+                        study.found = lambda trial: shown.event(trial, TrialStatus.STORED)
+                    else:
+                        study.looked = shown.look
                 reuse = group.config.options.reuse_compiled
                 known = TrialList(group.trials, reuse_compiled=reuse)
-                outcomes |= train_sources([known, *group.tuned], group.config, ray, shown.event)
+                outcomes |= train_sources([known, *group.growing], group.config, ray, shown.event)
     return outcomes
 
 

@@ -16,7 +16,14 @@ from bench.data.issues import printable
 from bench.data.manifest import Manifest
 from bench.data.split import split_of
 from bench.store.features import FeatureStore, feature_key
-from bench.store.studies import RecordedArm, RecordedAxis, RecordedData, StudyRecord
+from bench.store.studies import (
+    RecordedArm,
+    RecordedAxis,
+    RecordedData,
+    RecordedLook,
+    RecordedUntil,
+    StudyRecord,
+)
 from bench.store.trials import Store
 from bench.store.weights import weights_path
 from bench.study.cost import backbone_flops, trial_bytes, trial_flops
@@ -156,9 +163,24 @@ def _need(
 
 
 def study_record(
-    design: Design, trials: Iterable[PlannedTrial], manifest: Manifest, bench_version: str
+    design: Design,
+    trials: Iterable[PlannedTrial],
+    manifest: Manifest,
+    bench_version: str,
+    *,
+    until: RecordedUntil | None = None,
+    looks: Sequence[RecordedLook] = (),
 ) -> StudyRecord:
-    """Which trials a study's arms are made of, as the store keeps it for the report."""
+    """Which trials a study's arms are made of, as the store keeps it for the report.
+
+    Args:
+        design: The study.
+        trials: Its trials so far.
+        manifest: Its data.
+        bench_version: Version of the bench.
+        until: How it goes on until it is settled.
+        looks: The looks at it so far.
+    """
     arms = list(design.arms())
     identities: dict[str, dict[int, str]] = {arm.name: {} for arm in arms}
     for trial in trials:
@@ -185,7 +207,11 @@ def study_record(
             for axis in design.axes
         ),
         control=design.control.name,
-        seeds=tuple(design.seeds),
+        seeds=(
+            tuple(design.seeds)
+            if until is None
+            else tuple(sorted({seed for arm in identities.values() for seed in arm}))
+        ),
         reproduces=tuple(study.reproduces),
         margin=USUAL_MARGIN if isinstance(study.margin, dict) else study.margin,
         margins=study.margin if isinstance(study.margin, dict) else {},
@@ -194,6 +220,13 @@ def study_record(
         ),
         bench_version=bench_version,
         semantics=SEMANTICS,
+        question=study.question.strip(),
+        answers={
+            arm: {str(verdict): meaning for verdict, meaning in meanings.items()}
+            for arm, meanings in study.answers.items()
+        },
+        until=until,
+        looks=tuple(looks),
     )
 
 

@@ -9,14 +9,14 @@ import re
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import AfterValidator, TypeAdapter, ValidationError
 
 from bench.metrics.catalogue import Metric
 from bench.store.searches import Search, read_search, search_path
 from bench.study.budget import Budget
-from bench.study.study import DesignKind
+from bench.study.study import DesignKind, Outcome
 
 STUDY_RECORD = 3
 """Version of a study's record; raised whenever its keys change."""
@@ -112,6 +112,59 @@ class RecordedTuning:
 
 
 @dataclass(frozen=True)
+class RecordedUntil:
+    """How a recorded study goes on until it is settled.
+
+    Args:
+        looks: Seeds of each arm at each look, ascending.
+        metric: The metric that decides.
+    """
+
+    looks: tuple[int, ...]
+    metric: str
+
+
+@dataclass(frozen=True)
+class RecordedComparison:
+    """What was known of an arm at a look, in the metric that decides.
+
+    Args:
+        seeds: Seeds that the arm shared with its control.
+        difference: Arm minus control, as the metric is stored; None without a shared seed.
+        low: Lower end of its interval, which holds over all looks; None where it cannot be told.
+        high: Upper end.
+        verdict: `better`, `worse`, `equivalent`, or why it cannot be told.
+        stopped: Whether the arm stopped here: with one of those three, without a finished trial, or
+            where the test images are too few for any number of seeds to tell.
+    """
+
+    seeds: int
+    difference: float | None
+    low: float | None
+    high: float | None
+    verdict: str
+    stopped: bool
+
+    @property
+    def settled(self) -> bool:
+        """Whether the verdict is one of the three."""
+        return self.verdict in get_args(Outcome)
+
+
+@dataclass(frozen=True)
+class RecordedLook:
+    """A look: what was known when.
+
+    Args:
+        seeds: Seeds of each arm that was open.
+        arms: Arm -> what was known of it, of the arms that were open.
+    """
+
+    seeds: int
+    arms: dict[str, RecordedComparison]
+
+
+@dataclass(frozen=True)
 class StudyRecord:
     """A study as the store keeps it.
 
@@ -134,6 +187,10 @@ class StudyRecord:
         bench_version: Version of the bench that wrote it.
         semantics: `bench.study.trial.SEMANTICS` of that version.
         tuning: How its arms were tuned; None where they were taken as they are.
+        question: What it asks, in a sentence.
+        answers: Arm -> verdict -> what it would mean.
+        until: How it goes on until it is settled; None for fixed seeds.
+        looks: The looks at it so far, first to last; kept where it is run with fixed seeds later.
     """
 
     name: FileName
@@ -153,6 +210,10 @@ class StudyRecord:
     semantics: int
     tuning: RecordedTuning | None = None
     margins: dict[str, float] = field(default_factory=dict)
+    question: str = ""
+    answers: dict[str, dict[str, str]] = field(default_factory=dict)
+    until: RecordedUntil | None = None
+    looks: tuple[RecordedLook, ...] = ()
 
     def margin_in(self, metric: Metric) -> float | None:
         """Largest difference in a metric that does not matter, as the metric is stored."""
@@ -183,10 +244,9 @@ class StudyRecord:
         """The record, without its checksum; what an older record's data lacks stays out."""
         plain: dict[str, Any] = {"record": STUDY_RECORD, **_form().dump_python(self, mode="json")}
         plain["data"] = {key: value for key, value in plain["data"].items() if value is not None}
-        if self.tuning is None:
-            del plain["tuning"]
-        if not self.margins:
-            del plain["margins"]
+        for key in ("tuning", "margins", "question", "answers", "until", "looks"):
+            if not plain[key]:
+                del plain[key]
         return plain
 
     def trial_names(self) -> dict[str, str]:

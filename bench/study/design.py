@@ -23,7 +23,14 @@ from bench.study.axes import Axis, Level
 from bench.study.conditions import Condition, Lookup
 from bench.study.config_errors import explain
 from bench.study.overlays import Overlay, base_overlays, stacked
-from bench.study.study import DesignChoice, DesignKind, Fractional, RandomCells, Study
+from bench.study.study import (
+    DesignChoice,
+    DesignKind,
+    Fractional,
+    RandomCells,
+    Study,
+    UntilSettled,
+)
 from bench.study.trial import TrialSpec
 from bench.study.tuning import Tuning
 from bench.systems.ledger import ledger
@@ -73,7 +80,7 @@ class Design:
         profile: Name of the profile.
         choice: The design under the profile.
         axes: Its axes under the profile.
-        seeds: Its seeds under the profile.
+        seeds: Its seeds under the profile; of one that goes on, those of the first look.
         source: The study's file, for positions.
         preset: Name of the base.
         overlays: What applies to every arm below its levels, first to last.
@@ -82,6 +89,7 @@ class Design:
         data_source: Settings of the data source given on the command line, None without one.
         there: Setting of a size -> images that the data has for it; None where it is not known.
         tuning: How each arm is tuned, under the profile; None where arms are taken as they are.
+        until: How many more seeds there may be until it is settled; None for fixed seeds.
     """
 
     study: Study
@@ -97,6 +105,7 @@ class Design:
     data_source: dict[str, Any] | None = None
     there: dict[str, int] | None = None
     tuning: Tuning | None = None
+    until: UntilSettled | None = None
     _control: dict[str, Level] = field(default_factory=dict)
 
     @property

@@ -11,12 +11,22 @@ from bench.errors import BenchError
 from bench.files.yaml import Located
 from bench.study import cells
 from bench.study.axes import Axis, check_preset, ledger_axes, parse_axis, parse_control
+from bench.study.check_question import check_question
 from bench.study.check_tuning import check_tuning
 from bench.study.conditions import parse_condition
 from bench.study.config_errors import known_settings
 from bench.study.design import Design
 from bench.study.overlays import Overlay, flatten
-from bench.study.study import DesignChoice, Fractional, Study, seed_list
+from bench.study.study import (
+    FEWEST_SEEDS,
+    FIRST_LOOK,
+    LAST_LOOK,
+    DesignChoice,
+    Fractional,
+    Study,
+    UntilSettled,
+    seed_list,
+)
 from bench.study.tuning import Tuning, overlaid
 
 
@@ -28,6 +38,7 @@ def resolve_study(
     data_source: dict[str, Any] | None = None,
     there: dict[str, int] | None = None,
     settings: Mapping[str, Any] | None = None,
+    until_settled: bool = False,
 ) -> Design:
     """Resolve a study under a profile and a data source.
 
@@ -38,6 +49,7 @@ def resolve_study(
         data_source: Settings of the source that `--data` points to; None for the study's own.
         there: Setting of a size -> images that the data has for it (`Design`).
         settings: Dotted path -> value, above everything else (the command line's `--set`).
+        until_settled: Go on after the study's fixed seeds until it is settled.
 
     Raises:
         BenchError: With file, line and column.
@@ -54,6 +66,8 @@ def resolve_study(
             axes, axes_from = overlay.axes, (*at, "axes")
         seeds = overlay.seeds if overlay.seeds is not None else seeds
         choice = overlay.design or choice
+    if until_settled:
+        seeds = _going_on(seeds, source)
     known = known_settings()
     parsed = tuple(parse_axis(name, axes[name], source, (*axes_from, name), known) for name in axes)
     if choice == "ledger":
@@ -76,11 +90,27 @@ def resolve_study(
         data_source=data_source,
         there=there,
         tuning=_tuning(study, profile, source),
+        until=seeds if isinstance(seeds, UntilSettled) else None,
         _control=parse_control(study, parsed, source),
     )
     design.check()
     check_tuning(design)
+    check_question(design)
     return design
+
+
+def _going_on(seeds: int | list[int] | UntilSettled, source: Located) -> UntilSettled:
+    """Fixed seeds as the first look of a study that goes on."""
+    if isinstance(seeds, UntilSettled):
+        return seeds
+    if isinstance(seeds, list) or seeds < FEWEST_SEEDS:
+        raise BenchError(
+            f"`--until-settled` goes on from a number of seeds, at least {FEWEST_SEEDS}; found "
+            f"{seeds!s:.80}",
+            where=str(source.where(("seeds",))),
+            fix=f"seeds: {{first: {FIRST_LOOK}, most: {LAST_LOOK}}}",
+        )
+    return UntilSettled(first=seeds, most=max(seeds, LAST_LOOK))
 
 
 def _tuning(study: Study, profile: str, source: Located) -> Tuning | None:

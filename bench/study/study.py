@@ -7,12 +7,21 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, StrictInt, StrictStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    Discriminator,
+    Field,
+    StrictInt,
+    StrictStr,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from bench.errors import BenchError
 from bench.files.yaml import Located, load_yaml, nearest
-from bench.metrics.catalogue import COMPARED
+from bench.metrics.catalogue import ACCURACY, COMPARED
 from bench.study.tuning import Choice, FloatRange, IntRange, Tuning, TuningOverlay
 from bench.systems.registry import load_plugins
 from bench.systems.settings import Settings
@@ -35,10 +44,60 @@ def _printable(value: str) -> str:
 
 
 Prose = Annotated[StrictStr, AfterValidator(_printable), Field(max_length=5000)]
-Seeds = (
-    Annotated[int, Field(ge=1, le=10_000)]
-    | Annotated[list[StrictInt], Field(min_length=1, max_length=10_000)]
-)
+Outcome = Literal["better", "worse", "equivalent"]
+MOST_SEEDS, FEWEST_SEEDS = 10_000, 3
+"""Most seeds of a study; fewest that a verdict is given at."""
+FIRST_LOOK, LAST_LOOK = 5, 60
+"""Seeds of a study that goes on, where it does not say."""
+
+
+class UntilSettled(Settings):
+    """Seeds that go on until the comparisons with the control are settled.
+
+    Each arm is looked at with growing numbers of seeds, and stops once it is better, worse or
+    equivalent; the control goes on while any arm does.
+
+    Args:
+        first: Seeds at the first look.
+        most: Seeds at the last one; what is open then is said to be open.
+        metric: The metric that decides.
+    """
+
+    first: int = Field(default=FIRST_LOOK, ge=FEWEST_SEEDS, le=MOST_SEEDS)
+    most: int = Field(default=LAST_LOOK, ge=FEWEST_SEEDS, le=MOST_SEEDS)
+    metric: StrictStr = ACCURACY.name
+
+    @model_validator(mode="after")
+    def _can_end(self) -> UntilSettled:
+        if self.most < self.first:
+            raise PydanticCustomError(
+                "looks",
+                "`most` is below `first`: a study cannot end before its first look",
+            )
+        if self.metric not in COMPARED:
+            raise PydanticCustomError(
+                "metric",
+                "arms are not compared in {name}; the metrics are {known}",
+                {"name": self.metric, "known": ", ".join(COMPARED)},
+            )
+        return self
+
+
+UNTIL = "seeds until settled"
+
+
+def _form_of_seeds(value: Any) -> str:
+    if isinstance(value, dict | UntilSettled):
+        return UNTIL
+    return "list of seeds" if isinstance(value, list) else "number of seeds"
+
+
+Seeds = Annotated[
+    Annotated[int, Field(ge=1, le=MOST_SEEDS), Tag("number of seeds")]
+    | Annotated[list[StrictInt], Field(min_length=1, max_length=MOST_SEEDS), Tag("list of seeds")]
+    | Annotated[UntilSettled, Tag(UNTIL)],
+    Discriminator(_form_of_seeds),
+]
 
 
 class DesignKind(StrEnum):
@@ -135,7 +194,9 @@ class Study(Settings):
     Args:
         name: Short name, the file's where left out; the report and the store file it under this.
         title: One line for the report.
-        description: What the study asks, in a few sentences.
+        description: What the study is, in a few sentences.
+        question: What it asks, in one sentence; a run answers it at its end.
+        answers: Arm -> what it would mean if that arm were `better`, `worse` or `equivalent`.
         base: A preset's name, or a mapping with `preset` and overrides on it.
         axes: Dotted path -> list of levels; or a name -> mapping of level names to overrides,
             where `base` in a level takes another preset; or a mapping of `when`, a condition on
@@ -149,7 +210,8 @@ class Study(Settings):
             residual]}` or `model.gate != 'none' or model.gate_bias == 0`.
         control: Axis -> level of the arm that the others are compared with; the first level of
             every axis that it leaves out.
-        seeds: How many (0, 1, ...), or a list.
+        seeds: How many (0, 1, ...), or a list; `{first: 5, most: 60}` for as many as it takes
+            until each arm is better, worse or equivalent.
         reproduces: Published tables whose rows the arms of the same names are to be held against.
         margin: Largest difference that does not matter, between arms and from a published figure:
             a number of points, for every metric that is shown in percent, or metric -> difference
@@ -162,6 +224,8 @@ class Study(Settings):
     name: Annotated[StrictStr, AfterValidator(_slug)]
     title: Prose = ""
     description: Prose = ""
+    question: Prose = ""
+    answers: dict[StrictStr, dict[Outcome, Prose]] = {}
     base: StrictStr | dict[str, Any] = "ropanet"
     axes: dict[str, Levels] = {}
     design: DesignChoice = "factorial"
@@ -201,20 +265,23 @@ def study_error(error: ValidationError, source: Located) -> BenchError:
     faults = error.errors()
     # A slip in a key says more than the key that is then missing.
     first = next((fault for fault in faults if fault["type"] == "extra_forbidden"), faults[0])
-    path = first["loc"]
+    forms = (UNTIL, "list of seeds", "number of seeds")
+    until, path = UNTIL in first["loc"], tuple(key for key in first["loc"] if key not in forms)
     known = (*Study.model_fields, *ProfileOverlay.model_fields)
     if first["type"] == "extra_forbidden":
         word = str(path[-1])
         choices = ProfileOverlay.model_fields if path[0] == "profiles" else Study.model_fields
         if "tuning" in path:
             return _tuning_key(path, source)
+        if until:
+            return _seeds_key(path, source)
         meant = nearest(word, choices) or nearest(word, known)
         return BenchError(
             f"a study has no key `{word}`",
             where=str(source.where(path)),
             fix=f"did you mean `{meant}`?" if meant else f"its keys: {', '.join(choices)}",
         )
-    if first["type"] == "missing" and "tuning" in path:
+    if first["type"] == "missing" and ("tuning" in path or until):
         return BenchError(f"needs `{path[-1]}`", where=str(source.where(path)))
     shown = ".".join(str(key) for key in path if source.where(path) and key in _keys(source.value))
     return BenchError(
@@ -237,12 +304,25 @@ def _tuning_key(path: tuple[str | int, ...], source: Located) -> BenchError:
     )
 
 
+def _seeds_key(path: tuple[str | int, ...], source: Located) -> BenchError:
+    """A key that seeds until settled do not have."""
+    choices = UntilSettled.model_fields
+    meant = nearest(str(path[-1]), choices)
+    return BenchError(
+        f"seeds that go on until it is settled have no key `{path[-1]}`",
+        where=str(source.where(path)),
+        fix=f"did you mean `{meant}`?" if meant else f"their keys: {', '.join(choices)}",
+    )
+
+
 def _keys(value: Any) -> set[Any]:
     if isinstance(value, dict):
         return set(value) | {key for inner in value.values() for key in _keys(inner)}
     return set()
 
 
-def seed_list(seeds: int | list[int]) -> list[int]:
-    """Seeds as a list: `3` stands for 0, 1, 2."""
+def seed_list(seeds: int | list[int] | UntilSettled) -> list[int]:
+    """Seeds as a list: `3` stands for 0, 1, 2; of seeds until settled, those of the first look."""
+    if isinstance(seeds, UntilSettled):
+        seeds = seeds.first
     return list(range(seeds)) if isinstance(seeds, int) else list(seeds)

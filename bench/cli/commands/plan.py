@@ -22,6 +22,7 @@ from bench.cli.options import (
     Profile,
     Results,
     Set,
+    UntilSettled,
     study_request,
 )
 from bench.cli.render import plain_table
@@ -44,12 +45,13 @@ def plan(
     cache: Cache = CACHE,
     only: Only = None,
     settings: Set = None,
+    until_settled: UntilSettled = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what a run would do, and do nothing."""
     from bench.engine.study_plan import plan_study
 
-    request = study_request(study, data, profile, only, settings)
+    request = study_request(study, data, profile, only, settings, until_settled)
     found = plan_study(request, results, cache)
     if as_json:
         print_json(found.to_json())

@@ -22,6 +22,7 @@ from bench.cli.options import (
     Profile,
     Results,
     Set,
+    UntilSettled,
     Workers,
     study_request,
 )
@@ -75,6 +76,7 @@ Mirror = Annotated[
 @app.command(
     epilog="Examples:\n\n  bench run ablations/mask_gate.yaml\n\n"
     "  bench run ablations/mask_gate.yaml --data /data/DeepFashion --gpus-per-trial 0.5\n\n"
+    "  bench run my_study.yaml --until-settled\n\n"
     "  bench run ablations/tables.yaml --only Baseline-1000 --set train.epochs=3\n\n"
     "  bench run ablations/*.yaml --profile smoke"
 )
@@ -96,6 +98,7 @@ def run(
     share: Share = True,
     mirror_url: Mirror = None,
     settings: Set = None,
+    until_settled: UntilSettled = False,
     as_json: AsJson = False,
 ) -> None:
     """Train the trials of one or more studies that are not in the store yet."""
@@ -108,7 +111,9 @@ def run(
             where="--only",
             fix="run that study alone",
         )
-    requests = [study_request(study, data, profile, only, settings) for study in studies]
+    requests = [
+        study_request(study, data, profile, only, settings, until_settled) for study in studies
+    ]
     options = RunOptions(
         results=results,
         cache=cache,
@@ -176,6 +181,8 @@ def print_run(console: Console, found: Sequence[Result], results: Path) -> None:
         console.print(f"[bold]{result.study}[/] (profile {result.profile}): {', '.join(parts)}")
         for note in result.notes:
             console.print(f"  {note}")
+        for sentence in result.answer:
+            console.print(f"  {sentence}", markup=False, highlight=False)
     for shard in found[0].repaired:
         console.print(f"  a damaged feature file was found and extracted again: {shard}")
     if not any(result.finished or result.failed or result.held_back for result in found):

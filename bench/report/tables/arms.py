@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bench.analysis.arms import FEWEST_SEEDS, Arm, by_size, effects
+from bench.analysis.arms import Arm, by_size, effects
 from bench.analysis.factors import factor_effects
 from bench.metrics.catalogue import CLASSIFICATION, COMPARED, GATES, LANDMARKS, Metric
 from bench.report.cells import Measured, Table, Trials
 from bench.store.studies import StudyRecord
 from bench.store.trials import FailureKind
+from bench.study.study import FEWEST_SEEDS
 
 
 def arms_table(study: StudyRecord, arms: Sequence[Arm]) -> Table:

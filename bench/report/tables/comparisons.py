@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bench.analysis.arms import ALPHA, Arm
+from bench.analysis.arms import ALPHA, Arm, shared_seeds
 from bench.analysis.intervals import Estimate
 from bench.analysis.mcnemar import ImageEffect, image_effects
-from bench.analysis.paired import compared, paired_results, shared_seeds
+from bench.analysis.paired import compared, paired_results
 from bench.analysis.superiority import superiority
 from bench.analysis.tails import TailEffect, tail_effects
 from bench.metrics.catalogue import ACCURACY, COMPARED, TOP_K

@@ -1,0 +1,85 @@
+"""Checks what a study asks: that its margins, answers and looks are of arms that it has."""
+
+from __future__ import annotations
+
+from bench.errors import BenchError
+from bench.files.yaml import nearest
+from bench.metrics.catalogue import LANDMARKS
+from bench.study.design import COMPARED_ARMS, Design
+
+
+def check_question(design: Design) -> None:
+    """Check that a study's margins, answers and looks can have an effect.
+
+    Raises:
+        BenchError: With file, line and column of one that cannot.
+    """
+    _check_margins(design)
+    _check_answers(design)
+    if design.until is None:
+        return
+    if design.tuning is not None:
+        raise BenchError(
+            "a tuned study has fixed seeds: each arm's search would have to wait for its looks",
+            where=str(design.source.where(("seeds",))),
+            fix=f"seeds: {len(design.seeds)}",
+        )
+    if design.arm_count > COMPARED_ARMS:
+        raise BenchError(
+            f"a study that goes on until it is settled has at most {COMPARED_ARMS:,} arms; this "
+            f"one has {design.arm_count:,}",
+            where=str(design.source.where(("seeds",))),
+            fix=f"seeds: {len(design.seeds)}",
+        )
+    if len({arm.spec.arithmetic for arm in design.arms()} - {None}) > 1:
+        raise BenchError(
+            "arms in portable and in native arithmetic are trained by other processes, and cannot "
+            "be looked at together",
+            where=str(design.source.where(("seeds",))),
+            fix=f"seeds: {len(design.seeds)}",
+        )
+    if not _has(design, design.until.metric):
+        raise BenchError(
+            f"no arm has {design.until.metric}, which is to settle it: none finds landmarks",
+            where=str(design.source.where(("seeds", "metric"))),
+            fix="metric: accuracy",
+        )
+
+
+def _check_margins(design: Design) -> None:
+    margin = design.study.margin
+    for metric in margin if isinstance(margin, dict) else ():
+        if not _has(design, metric):
+            raise BenchError(
+                f"no arm has {metric}: none finds landmarks",
+                where=str(design.source.where(("margin", metric))),
+                fix="leave that margin out",
+            )
+
+
+def _has(design: Design, metric: str) -> bool:
+    if metric not in LANDMARKS or design.arm_count > COMPARED_ARMS:
+        return True
+    return any(arm.spec.model.has_landmarks for arm in design.arms())
+
+
+def _check_answers(design: Design) -> None:
+    """An answer for an arm that is not there would never be given."""
+    overlay = design.study.profiles.get(design.profile)  # type: ignore[call-overload]
+    if overlay is not None and (overlay.axes or overlay.design):
+        return  # the profile has other arms; the study's own are checked without it
+    known = [arm.name for arm in design.arms()] if design.study.answers else []
+    for name in design.study.answers:
+        if name not in known:
+            meant = nearest(name, known)
+            raise BenchError(
+                f"an answer is about the arm `{name}`, which the study does not have",
+                where=str(design.source.where(("answers", name))),
+                fix=f"did you mean `{meant}`?" if meant else f"its arms: {'; '.join(known[:20])}",
+            )
+        if name == design.control.name:
+            raise BenchError(
+                f"an answer is about `{name}`, which the other arms are compared with",
+                where=str(design.source.where(("answers", name))),
+                fix="name another arm",
+            )
