@@ -312,7 +312,7 @@ def _verdict(
         return EQUIVALENT, True
     if differs < ALPHA:
         return direction(metric, difference.mean), True
-    return f"cannot tell at {seeds} seeds; {_advice(difference, margin, comparisons)}", False
+    return f"cannot tell at {seeds} seeds; {advice(difference, margin, comparisons)}", False
 
 
 def direction(metric: str, difference: float) -> str:
@@ -320,8 +320,14 @@ def direction(metric: str, difference: float) -> str:
     return "worse" if (difference > 0) == lower_is_better(metric) else "better"
 
 
-def _advice(difference: Estimate, margin: float | None, comparisons: int) -> str:
-    """What would settle a difference of the size seen, as one that is there or does not matter."""
+def advice(difference: Estimate, margin: float | None, comparisons: int) -> str:
+    """What would settle a difference of the size seen, as one that is there or does not matter.
+
+    Args:
+        difference: A paired difference.
+        margin: Largest difference that does not matter, if known.
+        comparisons: How many comparisons the p-value is corrected for.
+    """
     wanted = seeds_wanted(difference, comparisons)
     if np.isnan(wanted):
         same = difference.mean == 0
