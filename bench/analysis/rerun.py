@@ -27,6 +27,14 @@ from bench.store.agreement import TOLERANCE, Verdict
 from bench.store.studies import StudyRecord
 from bench.store.trials import Store
 
+IN_WORDS = {
+    Agreement.IDENTICAL: "identical",
+    Agreement.AGREES: "within the margin",
+    Agreement.DIFFERS: "different",
+    Agreement.CANNOT_TELL: "cannot be told",
+}
+"""How comparisons are counted in a sentence."""
+
 
 @dataclass(frozen=True)
 class Rerun:
@@ -53,6 +61,11 @@ class Rerun:
         """Whether the rerun agrees."""
         return answer_of(self.arms, self.effects)
 
+    @cached_property
+    def in_both(self) -> list[TrialReplication]:
+        """The trials that both stores have."""
+        return [trial for trial in self.trials if trial.verdict not in (ONLY_A, ONLY_B)]
+
     @property
     def verdicts(self) -> Counter[str]:
         """How many trials are identical, within tolerance, different, or in one store alone."""
@@ -74,19 +87,20 @@ class Rerun:
     def sentence(self) -> str:
         """The answer in words, with what it stands on."""
         told = Counter(arm.agreement for arm in self.arms)
-        counts = ", ".join(f"{told[how]} {how.value}" for how in Agreement if told[how])
-        basis = f"of {len(self.arms)} comparisons of arms: {counts or 'none could be made'}"
-        both = sum(self.verdicts.values()) - self.verdicts[ONLY_A] - self.verdicts[ONLY_B]
-        same = f"{self.verdicts[Verdict.IDENTICAL]} of {both} trials are identical"
+        counts = ", ".join(f"{told[how]} {word}" for how, word in IN_WORDS.items() if told[how])
+        basis = f"of {len(self.arms)} comparisons of arms {counts or 'none could be made'}"
+        same = f"{self.verdicts[Verdict.IDENTICAL]} of {len(self.in_both)} trials are identical"
+        alone = len(self.trials) - len(self.in_both)
+        same += f", {alone} more are in one store alone" if alone else ""
         said = {
-            Agreement.IDENTICAL: "The rerun agrees: it is identical",
+            Agreement.IDENTICAL: "The rerun agrees, with identical results",
             Agreement.AGREES: "The rerun agrees",
-            Agreement.DIFFERS: f"The rerun differs, in {_listed(list(self._differing()))}",
+            Agreement.DIFFERS: f"The rerun differs in {_listed(list(self._differing()))}",
             Agreement.CANNOT_TELL: "Whether the rerun agrees cannot be told",
         }[self.answer]
         first = next(iter(self.suspects), None)
         suspect = f"; first suspect: {first}" if first is not None else ""
-        return f"{said} ({basis}; {same}{suspect})."
+        return f"{said}: {basis}; {same}{suspect}."
 
     def to_json(self) -> dict[str, Any]:
         """The comparison as `--json` prints it."""
@@ -101,13 +115,15 @@ class Rerun:
         }
 
     def _differing(self) -> Iterator[str]:
+        by_arm: dict[str, list[str]] = {}
         for arm in self.arms:
             if arm.agreement is Agreement.DIFFERS:
-                yield f"{arm.arm}'s {METRICS[arm.metric].in_words}"
+                by_arm.setdefault(arm.arm, []).append(METRICS[arm.metric].short)
+        yield from (f"{arm} ({', '.join(metrics)})" for arm, metrics in by_arm.items())
         for effect in self.effects:
             if effect.turn is Turn.TURNED:
-                metric = METRICS[effect.a.metric].in_words
-                yield f"{effect.a.arm} against {effect.control} in {metric} (turned round)"
+                metric = METRICS[effect.a.metric].short
+                yield f"{effect.a.arm} against {effect.control} ({metric}, turned round)"
 
 
 def common_studies(a: Store, b: Store, names: Sequence[str] | None = None) -> list[str]:
@@ -221,9 +237,10 @@ def _warnings(
     if (one.margin, one.margins) != (other.margin, other.margins):
         yield "The two state other margins; those of A are used for both."
     for name, arms, others in (("A", mine, theirs), ("B", theirs, mine)):
-        alone = {arm.name for arm in arms} - {arm.name for arm in others}
+        measured = {arm.name for arm in others if arm.trials}
+        alone = [arm.name for arm in arms if arm.trials and arm.name not in measured]
         if alone:
-            yield f"Arms that {name} alone has: {_listed(sorted(alone))}."
+            yield f"Arms that are finished in {name} alone: {_listed(alone)}."
 
 
 def _listed(names: Sequence[str], most: int = 3) -> str:
