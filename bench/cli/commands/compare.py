@@ -34,10 +34,10 @@ STYLES = {"identical": "green", "agrees": "green", "differs": "red"}
 )
 def compare(
     a: Annotated[
-        Path, typer.Argument(help="Results folder, say a downloaded one.", show_default=False)
+        Path, typer.Argument(metavar="RESULTS_A", help="Results folder, say a downloaded one.")
     ],
     b: Annotated[
-        Path, typer.Argument(help="Results folder that is held against it.", show_default=False)
+        Path, typer.Argument(metavar="RESULTS_B", help="Results folder that is held against it.")
     ],
     study: Annotated[
         list[str] | None,

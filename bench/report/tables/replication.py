@@ -47,7 +47,7 @@ def arms_in_both(rerun: Rerun) -> Table:
         "so that two stores of the same truth are called different anywhere in 5 % at most. A "
         "verdict "
         f"needs {FEWEST_SEEDS} seeds.",
-        ("arm", "metric", "A", "B", "B - A", "margin", "p (Holm)", "seeds", "verdict"),
+        ("arm", "metric", "A", "B", "B - A", "verdict", "margin", "p (Holm)", "seeds"),
         tuple(rows),
     )
 
@@ -78,8 +78,8 @@ def effects_in_both(rerun: Rerun) -> Table:
         "A's margin. Turned round: better in one and worse in the other. A verdict that is told "
         "in one store alone is no contradiction: the other may have had fewer seeds, or less luck.",
         (
-            "arm", "metric", "effect in A", "effect in B", "same sign", "intervals overlap",
-            "verdict in A", "verdict in B", "verdicts",
+            "arm", "metric", "effect in A", "effect in B", "verdicts", "verdict in A",
+            "verdict in B", "same sign", "intervals overlap",
         ),
         tuple(rows),
     )  # fmt: skip
