@@ -349,7 +349,7 @@ def _verdict(
         seeds_to_settle(difference, margin, comparisons)
     ):
         return f"cannot tell at {seeds} seeds, of {difference.looks.most} at most", False
-    return f"cannot tell at {seeds} seeds; {_advice(difference, margin, comparisons)}", False
+    return f"cannot tell at {seeds} seeds; {advice(difference, margin, comparisons)}", False
 
 
 def direction(metric: str, difference: float) -> str:
@@ -374,8 +374,8 @@ def seeds_to_settle(difference: Estimate, margin: float | None, comparisons: int
     return min(wanted, seeds_for_equivalence(difference, margin, comparisons))
 
 
-def _advice(difference: Estimate, margin: float | None, comparisons: int) -> str:
-    """What would settle a difference, in words."""
+def advice(difference: Estimate, margin: float | None, comparisons: int) -> str:
+    """What would settle a difference of the size seen, in words; `seeds_to_settle` has the number."""
     wanted = seeds_to_settle(difference, margin, comparisons)
     if np.isnan(wanted):
         same = difference.mean == 0

@@ -144,17 +144,61 @@ def over_seeds_and_other_images(
     return _estimate(float(by_seed.mean()), seeds, images, seed_variance, of_images, looks)
 
 
+def over_unpaired_seeds(mine: np.ndarray, theirs: np.ndarray, *, same_images: bool) -> Estimate:
+    """Difference of two groups of trainings that have no seeds in common.
+
+    The seeds' part has Welch's variance, with his degrees of freedom rounded down (Welch 1947).
+    The images' part is that of the differences on the same images, or of each test set apart.
+
+    Args:
+        mine: `(seeds, images)`; one column for a metric that is no mean over images.
+        theirs: `(other seeds, images)`.
+        same_images: Whether the columns are the same images.
+
+    Returns:
+        Its `seeds` are those that paired differences with as many degrees of freedom would have.
+    """
+    whole = [np.isfinite(matrix).all(axis=0) for matrix in (mine, theirs)]
+    if same_images:
+        whole = [whole[0] & whole[1]] * 2
+    one, other = mine[:, whole[0]].astype(float), theirs[:, whole[1]].astype(float)
+    if not one.size or not other.size:
+        return over_seeds([])
+    mean, images = float(one.mean() - other.mean()), min(one.shape[1], other.shape[1])
+    images = images if images > 1 else 0
+    if min(len(one), len(other)) < 2:
+        return _estimate(mean, 1, images, float("nan"), 0.0)
+    parts = [float(m.mean(axis=1).var(ddof=1)) / len(m) for m in (one, other)]
+    of_seeds = sum(parts)
+    freedom = min(len(one), len(other)) - 1
+    if of_seeds > 0:
+        shares = [part**2 / (len(m) - 1) for part, m in zip(parts, (one, other), strict=True)]
+        freedom = max(freedom, int(of_seeds**2 / sum(shares) + DUST))
+    if same_images and images:
+        by_image = one.mean(axis=0) - other.mean(axis=0)
+        of_rest = _of_rest(one) + _of_rest(other)
+        of_images = max(float(by_image.var(ddof=1)) / images - of_rest, 0.0)
+    else:
+        of_images = _of_images(one) + _of_images(other)
+    return _estimate(mean, freedom + 1, images, of_seeds * (freedom + 1), of_images)
+
+
 def _of_images(matrix: np.ndarray) -> float:
     """What the choice of images adds to the variance of the grand mean (two-way ANOVA)."""
-    seeds, images = matrix.shape
+    images = matrix.shape[1]
     if images < 2:
         return 0.0
     found = float(matrix.mean(axis=0).var(ddof=1)) / images
+    return max(found - _of_rest(matrix), 0.0)
+
+
+def _of_rest(matrix: np.ndarray) -> float:
+    """What neither seeds nor images alone add to it; 0 for one seed, which cannot tell it apart."""
+    seeds, images = matrix.shape
     if seeds < 2:
-        return found
+        return 0.0
     rest = matrix - matrix.mean(axis=0) - matrix.mean(axis=1, keepdims=True) + matrix.mean()
-    of_rest = float(np.square(rest).sum()) / ((seeds - 1) * (images - 1)) / matrix.size
-    return max(found - of_rest, 0.0)
+    return float(np.square(rest).sum()) / ((seeds - 1) * (images - 1)) / matrix.size
 
 
 def _estimate(
@@ -163,7 +207,7 @@ def _estimate(
     images: int,
     seed_variance: float,
     image_variance: float,
-    looks: Looks | None,
+    looks: Looks | None = None,
 ) -> Estimate:
     mean = 0.0 if abs(mean) < DUST else mean
     of_seeds = seed_variance / seeds

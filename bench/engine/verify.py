@@ -7,11 +7,9 @@ import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pydantic import ValidationError
 
 from bench.data.attributes import data_identity
@@ -22,63 +20,12 @@ from bench.engine.config import RunOptions
 from bench.engine.resources import Resources
 from bench.engine.training import Phases, TrialGroup, TrialsShown, train
 from bench.errors import BenchError
-from bench.store.export import compacted
+from bench.store.agreement import TOLERANCE, Verdict, Verification, compare
 from bench.store.plan import PlannedTrial
 from bench.store.record import TrialRecord
 from bench.store.trials import Store
 from bench.study.settings.data import PhantomSource
 from bench.study.trial import SEMANTICS, TrialSpec, trial_id
-
-TOLERANCE = 1e-3
-"""Largest difference of a probability that counts as other hardware's rounding."""
-
-
-class Verdict(StrEnum):
-    """How far a stored trial and the same trial trained now agree."""
-
-    IDENTICAL = "identical"
-    CLOSE = "within tolerance"
-    DIFFERENT = "different"
-    NOT_COMPARED = "not compared"
-
-
-INPUTS = (
-    "processor", "instructions", "gpus", "tensorflow", "onednn", "threads", "backbone_weights",
-    "semantics", "bench", "commit", "keras", "backend", "python", "numpy", "machine", "cores",
-)  # fmt: skip
-"""What a record's environment says that may change a trial's numbers, the first suspects first."""
-
-
-@dataclass(frozen=True)
-class Verification:
-    """A stored trial beside the same trial trained now.
-
-    Args:
-        trial: Its identity.
-        name: Study, arm and seed, where a study's record names it.
-        verdict: How far they agree.
-        deviation: Largest difference of a probability; NaN where none was compared.
-        where: Where that is, or why nothing was compared.
-        changed: Inputs that are not what they were: name -> (then, now).
-    """
-
-    trial: str
-    name: str
-    verdict: Verdict
-    deviation: float
-    where: str
-    changed: dict[str, tuple[Any, Any]]
-
-    def to_json(self) -> dict[str, Any]:
-        """The comparison as `--json` prints it."""
-        return {
-            "trial": self.trial,
-            "name": self.name,
-            "verdict": str(self.verdict),
-            "deviation": self.deviation,
-            "where": self.where,
-            "changed": {name: list(values) for name, values in self.changed.items()},
-        }
 
 
 @dataclass(frozen=True)
@@ -197,59 +144,6 @@ def _compared(stored: TrialRecord, again: Store, tolerance: float) -> Verificati
     failures = again.failures(stored.id)
     why = failures[-1]["error"] if failures else "it was not trained"
     return replace(_not_compared(stored.id, why), verdict=Verdict.DIFFERENT)
-
-
-def compare(stored: TrialRecord, now: TrialRecord, tolerance: float = TOLERANCE) -> Verification:
-    """A record beside the same trial's of today.
-
-    A compact copy (`bench export --compact`) is compared with a compact copy of today's.
-
-    Args:
-        stored: The record in the store.
-        now: The same trial, trained again.
-        tolerance: Largest difference of a probability that counts as rounding.
-    """
-    changed = {
-        name: (stored.environment.get(name), now.environment.get(name))
-        for name in INPUTS
-        if stored.environment.get(name) != now.environment.get(name)
-    }
-    if stored.environment.get("compact"):
-        now = compacted(now)
-    nan = float("nan")
-    one, other = stored.predictions, now.predictions
-    if (
-        list(one.images) != list(other.images)
-        or one.probabilities.shape != other.probabilities.shape
-    ):
-        return Verification(stored.id, "", Verdict.DIFFERENT, nan, "other test images", changed)
-    off = np.abs(one.probabilities.astype(np.float64) - other.probabilities)
-    row, column = np.unravel_index(int(off.argmax()), off.shape)
-    deviation = float(off[row, column])
-    classes = stored.data["class_names"]
-    where = f"{one.images[row]}, class {classes[column]}" if deviation else ""
-    if deviation == 0.0 and _same_otherwise(stored, now):
-        return Verification(stored.id, "", Verdict.IDENTICAL, 0.0, "", changed)
-    verdict = Verdict.CLOSE if deviation <= tolerance else Verdict.DIFFERENT
-    return Verification(
-        stored.id, "", verdict, deviation, where or "beside the predictions", changed
-    )
-
-
-def _same_otherwise(stored: TrialRecord, now: TrialRecord) -> bool:
-    """Whether metrics, history, landmarks and gates are the same, NaN like NaN."""
-    pairs: list[tuple[Any, Any]] = [(stored.history, now.history)]
-    pairs += [(value, now.metrics.get(name)) for name, value in stored.metrics.items()]
-    if stored.landmarks is not None and now.landmarks is not None:
-        pairs.append((stored.landmarks.predicted, now.landmarks.predicted))
-    if stored.gate is not None and now.gate is not None:
-        pairs.append((stored.gate.maps, now.gate.maps))
-    try:
-        for one, other in pairs:
-            np.testing.assert_equal(one, other)
-    except AssertionError:
-        return False
-    return True
 
 
 def _named(store: Store) -> tuple[dict[str, str], dict[str, Path]]:

@@ -82,7 +82,7 @@ def new_folder(
 def write_json(path: Path, plain: Any, *, sort_keys: bool = True) -> None:
     """Write JSON whole or not at all; NaN and infinity become null, as JSON has neither."""
     with new_file(path) as draft, draft.open("w", encoding="utf-8") as file:
-        json.dump(_finite(plain), file, indent=1, sort_keys=sort_keys, allow_nan=False)
+        json.dump(finite(plain), file, indent=1, sort_keys=sort_keys, allow_nan=False)
         file.write("\n")
 
 
@@ -106,9 +106,10 @@ def _draft(path: Path, folder: Path) -> Path:
     return folder / f".{path.name}.{secrets.token_hex(4)}.{os.getpid()}{DRAFT_SUFFIX}"
 
 
-def _finite(plain: Any) -> Any:
+def finite(plain: Any) -> Any:
+    """Plain values with None for a number that JSON has no word for."""
     if isinstance(plain, dict):
-        return {key: _finite(value) for key, value in plain.items()}
+        return {key: finite(value) for key, value in plain.items()}
     if isinstance(plain, list | tuple):
-        return [_finite(value) for value in plain]
+        return [finite(value) for value in plain]
     return None if isinstance(plain, float) and not math.isfinite(plain) else plain

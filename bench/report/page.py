@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -78,10 +79,7 @@ def write_report(
     load_plugins()  # their metrics are columns
     chosen = store.chosen(studies)
     forms = tuple(formats or PAGES)
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / MARK).exists())):
-        raise BenchError(
-            "is there already and holds no report", where=str(out), fix="give another folder"
-        )
+    check_free(out, MARK)
     earlier = None if fresh else read_manifest(out)
     digests = {study.name: digest_of(store, study) for study in chosen}
     unchanged = earlier is not None and (earlier.forms, [*earlier.studies.items()]) == (
@@ -98,6 +96,22 @@ def write_report(
         figures=sum(len(figures) for figures in manifest.figures.values()),
         unchanged=unchanged,
     )
+
+
+def check_free(out: Path, mark: str) -> None:
+    """Refuse to write over a folder that is neither empty nor an earlier page of the same kind.
+
+    Args:
+        out: The folder.
+        mark: The file that tells such a page's folder.
+
+    Raises:
+        BenchError: It is something else.
+    """
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / mark).exists())):
+        raise BenchError(
+            "is there already and holds no report", where=str(out), fix="give another folder"
+        )
 
 
 def _write(
@@ -120,7 +134,12 @@ def _write(
         tables = _published(sections)
         for table in tables:
             table.write(draft / "tables")
-        _render(draft, sections, tables, forms)
+        context = {
+            "sections": sections,
+            "published": tables,
+            "reproduced": any(section.study.reproduces for section in sections),
+        }
+        render(draft, {form: TEMPLATES[form] for form in forms}, context)
         manifest = ReportManifest(
             forms=forms,
             studies=digests,
@@ -163,9 +182,14 @@ def _published(sections: Sequence[Section]) -> list[Table]:
     return [*tables, audit_table(claims.paper, audit(claims))]
 
 
-def _render(
-    draft: Path, sections: list[Section], published: list[Table], formats: Sequence[str]
-) -> None:
+def render(draft: Path, templates: Mapping[str, str], context: Mapping[str, Any]) -> None:
+    """Write a page in some forms.
+
+    Args:
+        draft: Folder to write to.
+        templates: Form, a key of `PAGES` -> its template.
+        context: What the templates show.
+    """
     environment = Environment(
         loader=PackageLoader("bench.report"),
         autoescape=lambda name: name is not None and ".html" in name,
@@ -175,12 +199,6 @@ def _render(
     )
     environment.filters["png"] = lambda data: Markup(f"data:image/png;base64,{data}")
     environment.filters |= {"md": markdown_text, "tex": latex_text}
-    measured = any(section.study.reproduces for section in sections)
-    for form in formats:
-        text = environment.get_template(TEMPLATES[form]).render(
-            sections=sections,
-            published=published,
-            reproduced=measured,
-            version=bench.__version__,
-        )
+    for form, template in templates.items():
+        text = environment.get_template(template).render(**context, version=bench.__version__)
         (draft / PAGES[form]).write_text(text, encoding="utf-8")

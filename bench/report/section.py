@@ -100,7 +100,7 @@ def make_section(
         table.write(draft / "tables")
     if rendered is None:
         figures = study_figures(study, arms)
-        rendered = [_written(figure, draft / "figures") for figure in figures]
+        rendered = [embedded(figure, draft / "figures") for figure in figures]
     return Section(
         study=study,
         arms=arms,
@@ -117,7 +117,8 @@ def make_section(
     )
 
 
-def _written(figure: Figure, folder: Path) -> EmbeddedFigure:
+def embedded(figure: Figure, folder: Path) -> EmbeddedFigure:
+    """Write a figure's files into a folder, and give it as a page shows it."""
     png = base64.b64encode(figure.write(folder).read_bytes()).decode()
     return EmbeddedFigure(figure.name, figure.title, figure.caption, png)
 

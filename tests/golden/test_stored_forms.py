@@ -112,6 +112,7 @@ def keys_of(plain: Any, before: str = "") -> set[str]:
         ("export", ["export", "golden", "tuned", "--to", "copy"]),
         ("mirror", ["mirror", "mirror"]),
         ("verify", ["verify", PRIOR]),
+        ("compare", ["compare", "results", "results"]),
         ("ledger", ["ledger"]),
         ("audit", ["audit"]),
         ("data_check", ["data", "check", ".cache/phantom/300-images-seed-0"]),

@@ -15,7 +15,7 @@ from bench.cli.options import CACHE, RESULTS, AsJson, Cache, Data, Results, Work
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
-    from bench.engine.verify import Verification
+    from bench.store.agreement import Verification
     from bench.store.trials import Store
 
 app = typer.Typer()
@@ -44,8 +44,8 @@ def verify(
     """Train stored trials again and compare: do they reproduce?"""
     from bench.cli.progress import phase_bar, trial_bar
     from bench.engine.resources import Resources
-    from bench.engine.verify import Verdict
     from bench.engine.verify import verify as train_again
+    from bench.store.agreement import Verdict
     from bench.store.trials import Store
 
     store = Store(results)
@@ -85,7 +85,7 @@ def _chosen(store: Store, named: list[str], sample: int | None) -> list[str]:
 def print_verified(console: Console, found: Sequence[Verification]) -> None:
     """Print how stored trials compare with the same trained again."""
     from bench.data.issues import printable
-    from bench.engine.verify import Verdict
+    from bench.store.agreement import Verdict
 
     colors = {Verdict.IDENTICAL: "green", Verdict.CLOSE: "green", Verdict.DIFFERENT: "red"}
     for one in found:

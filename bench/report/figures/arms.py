@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -51,7 +51,7 @@ def accuracy(study: StudyRecord, arms: Sequence[Arm]) -> Figure | None:
         f"seeds and test images ({images} images). {left_out(len(shown), len(measured))}",
         figure,
         pd.DataFrame(
-            {"arm": arm.name, "metric": metric.name, **_ends(arm.estimate(metric.name))}
+            {"arm": arm.name, "metric": metric.name, **ends_of(arm.estimate(metric.name))}
             for arm in shown
             for metric in metrics
         ),
@@ -63,7 +63,7 @@ def differences(study: StudyRecord, arms: Sequence[Arm]) -> Iterator[Figure]:
     for number, control in enumerate(controls(list(arms)), start=1):
         panels = {
             metric: effects(list(arms), control, metric.name, study.margin_in(metric))
-            for metric in _panel_metrics()
+            for metric in panel_metrics()
         }
         found = panels[ACCURACY]
         if found:
@@ -72,7 +72,7 @@ def differences(study: StudyRecord, arms: Sequence[Arm]) -> Iterator[Figure]:
             yield _forest(f"{study.name}.{suffix}", control, ordered, panels, study)
 
 
-def _panel_metrics() -> list[Metric]:
+def panel_metrics() -> list[Metric]:
     """The first metric of each group that arms are compared in."""
     first: dict[str | None, Metric] = {}
     for metric in COMPARED.values():
@@ -94,27 +94,14 @@ def _forest(
         for metric, found in panels.items()
         if found
     }
-    figure, axes = plt.subplots(
-        1, len(shown), figsize=(11, 0.42 * len(names) + 1.3), sharey=True, squeeze=False
-    )
-    places = {arm: place for place, arm in enumerate(reversed(names))}
-    for axis, (metric, found) in zip(axes[0], shown.items(), strict=True):
-        for effect in found:
-            colour = "0.45"
-            if effect.settled:
-                colour = "tab:green" if effect.equivalent else "tab:blue"
-            draw_interval(axis, places[effect.arm], effect.difference, metric.scale, colour)
-        margin = study.margin_in(metric)
-        if margin is not None:
-            ends = (-margin * metric.scale, margin * metric.scale)
-            axis.axvspan(*ends, color="tab:green", alpha=0.08, lw=0)
-        axis.axvline(0, color="0.3", lw=1)
-        axis.locator_params(axis="x", nbins=5)
-        unit = " (points)" if metric.percent else ""
-        axis.set_xlabel(f"difference in {metric.in_words}{unit}")
-    axes[0, 0].set_yticks(list(places.values()), [literal(arm, 60) for arm in places])
-    axes[0, 0].set_ylim(-0.6, len(names) - 0.4)
-    figure.tight_layout()
+    rows = {
+        metric: [
+            (effect.arm, effect.difference, colour_of(effect.settled, effect.equivalent))
+            for effect in found
+        ]
+        for metric, found in shown.items()
+    }
+    figure = forest(names, rows, {metric: study.margin_in(metric) for metric in shown})
     return Figure(
         name,
         f"Against {control}",
@@ -126,11 +113,54 @@ def _forest(
         + f" {left_out(len(names), len(ordered))}",
         figure,
         pd.DataFrame(
-            {"arm": effect.arm, "metric": effect.metric, **_ends(effect.difference)}
+            {"arm": effect.arm, "metric": effect.metric, **ends_of(effect.difference)}
             for found in shown.values()
             for effect in found
         ),
     )
+
+
+def colour_of(settled: bool, alike: bool) -> str:
+    """A difference's colour: green that does not matter, blue that is there, grey not told."""
+    if not settled:
+        return "0.45"
+    return "tab:green" if alike else "tab:blue"
+
+
+def forest(
+    names: Sequence[str],
+    panels: Mapping[Metric, Sequence[tuple[str, Estimate, str]]],
+    margins: Mapping[Metric, float | None],
+) -> Any:
+    """A row an arm and a panel a metric: differences with their intervals, over the margin's band.
+
+    Args:
+        names: The arms, from the top.
+        panels: Metric -> arm, difference and colour of each.
+        margins: Metric -> largest difference that does not matter, if known.
+
+    Returns:
+        Matplotlib's figure.
+    """
+    figure, axes = plt.subplots(
+        1, len(panels), figsize=(11, 0.42 * len(names) + 1.3), sharey=True, squeeze=False
+    )
+    places = {arm: place for place, arm in enumerate(reversed(names))}
+    for axis, (metric, found) in zip(axes[0], panels.items(), strict=True):
+        for arm, difference, colour in found:
+            draw_interval(axis, places[arm], difference, metric.scale, colour)
+        margin = margins[metric]
+        if margin is not None:
+            ends = (-margin * metric.scale, margin * metric.scale)
+            axis.axvspan(*ends, color="tab:green", alpha=0.08, lw=0)
+        axis.axvline(0, color="0.3", lw=1)
+        axis.locator_params(axis="x", nbins=5)
+        unit = " (points)" if metric.percent else ""
+        axis.set_xlabel(f"difference in {metric.in_words}{unit}")
+    axes[0, 0].set_yticks(list(places.values()), [literal(arm, 60) for arm in places])
+    axes[0, 0].set_ylim(-0.6, len(names) - 0.4)
+    figure.tight_layout()
+    return figure
 
 
 def gate_statistics(study: StudyRecord, arms: Sequence[Arm]) -> Figure | None:
@@ -173,5 +203,6 @@ def _rows_of_arms(arms: Sequence[Arm], panels: int, width: float) -> tuple[Any, 
     return figure, axes[0], places
 
 
-def _ends(estimate: Estimate) -> dict[str, float]:
+def ends_of(estimate: Estimate) -> dict[str, float]:
+    """A mean and its interval, as a figure's data holds them."""
     return {"mean": estimate.mean, "low": estimate.low, "high": estimate.high}

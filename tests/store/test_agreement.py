@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.engine.verify import Verdict, compare
+from bench.store.agreement import Verdict, compare
 from bench.store.export import compacted
 from bench.store.record import TrialRecord
 from bench.store.trials import Store
@@ -39,3 +39,27 @@ def test_a_compact_copy_is_identical_to_the_trial_that_it_is_a_copy_of() -> None
         assert compare(copy, record).verdict is Verdict.IDENTICAL, record.id
         assert compare(copy, shifted(record, 0.2)).verdict is Verdict.DIFFERENT
         assert record.spec["train"] is None or rounded > 0
+
+
+def test_either_of_two_records_can_be_the_compact_one() -> None:
+    record = GOLDEN.read("9f4735c81bfaa073")
+    copy = compacted(record)
+    for one, other in ((record, copy), (copy, record), (copy, copy)):
+        assert compare(one, other).verdict is Verdict.IDENTICAL
+
+
+def test_of_one_identity_the_processor_is_the_first_suspect_and_of_two_what_makes_them_two() -> (
+    None
+):
+    record = GOLDEN.read("9f4735c81bfaa073")
+    elsewhere = replace(record, environment=record.environment | {"processor": "x", "cores": 99})
+    assert list(compare(record, elsewhere).changed) == ["processor", "cores"]
+    spec = record.spec | {"train": record.spec["train"] | {"epochs": 2}}
+    other = replace(elsewhere, id="0" * 16, spec=spec)
+    changed = compare(record, other).changed
+    assert list(changed) == ["spec.train.epochs", "processor", "cores"]
+    assert changed["spec.train.epochs"] == (1, 2)
+    data = replace(other, data=record.data | {"fingerprint": "f"})
+    found = compare(record, data)
+    assert (found.verdict, found.where) == (Verdict.DIFFERENT, "other data")
+    assert next(iter(found.changed)) == "data"
