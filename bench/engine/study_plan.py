@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bench.data.sources import data_label
 from bench.engine.request import ResolvedStudy, StudyRequest, check_only, resolve
 from bench.store.plan import (
     Cost,
     FeatureNeed,
     PlannedTrial,
     cost_of,
-    data_label,
     feature_needs,
     planned_trial,
 )

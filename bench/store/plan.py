@@ -12,8 +12,8 @@ import numpy as np
 from pydantic import ValidationError
 
 from bench.data.attributes import data_identity
-from bench.data.issues import printable
 from bench.data.manifest import Manifest
+from bench.data.sources import data_label
 from bench.data.split import split_of
 from bench.store.features import FeatureStore, feature_key
 from bench.store.studies import RecordedArm, RecordedAxis, RecordedData, StudyRecord
@@ -164,7 +164,6 @@ def study_record(
     for trial in trials:
         identities[trial.arm][trial.seed] = trial.id
     study = design.study
-    counts = np.bincount(manifest.category, minlength=len(manifest.class_names))
     return StudyRecord(
         name=study.name,
         title=study.title or study.name,
@@ -176,8 +175,9 @@ def study_record(
             label=data_label(manifest),
             fingerprint=manifest.fingerprint,
             root=str(manifest.root.resolve()),
-            class_counts=tuple(counts.tolist()),
+            class_counts=tuple(manifest.class_counts),
             class_names=tuple(manifest.class_names),
+            release_differences=manifest.release_differences,
         ),
         design=design.kind,
         axes=tuple(
@@ -195,15 +195,6 @@ def study_record(
         bench_version=bench_version,
         semantics=SEMANTICS,
     )
-
-
-def data_label(manifest: Manifest) -> str:
-    """Name of the data in tables and figures."""
-    if manifest.source == "phantom":
-        return f"phantom ({len(manifest):,} drawn images, not DeepFashion)"
-    if manifest.source == "deepfashion":
-        return f"DeepFashion ({len(manifest):,} images)"
-    return f"folder `{printable(manifest.root.name)}` ({len(manifest):,} images)"
 
 
 @dataclass(frozen=True)

@@ -355,6 +355,8 @@ def _describe_data(
         "train_counts": np.bincount(manifest.category[split.train], minlength=classes).tolist(),
         "unreadable": unreadable,
     }
+    if manifest.release_differences is not None:
+        described["release_differences"] = list(manifest.release_differences)
     if manifest.has_landmarks:
         described["mean_position_error"] = mean_position_error(
             manifest.landmarks[split.train],

@@ -133,7 +133,7 @@ def test_the_published_figures_stand_beside_measured_ones_and_the_phantom_is_nev
 
 
 def test_on_deepfashion_at_the_papers_scale_a_row_is_judged(store: Store, tmp_path: Path) -> None:
-    real = RecordedData(source="deepfashion", label="DeepFashion", fingerprint="f")
+    real = RecordedData("deepfashion", "DeepFashion", "f", release_differences=())
     tables = next(s for s in store.studies() if s.name == "tables")
     store.write_study(replace(tables, data=real, profile="paper"))
 
@@ -145,6 +145,51 @@ def test_on_deepfashion_at_the_papers_scale_a_row_is_judged(store: Store, tmp_pa
     assert set(verdicts().values()) == {"not comparable (80 test images)"}
     store.write_study(replace(tables, data=real, profile="laptop"))
     assert set(verdicts().values()) == {"not comparable (profile laptop)"}
+
+
+def test_what_is_not_the_official_release_is_called_that_and_never_judged(
+    store: Store, tmp_path: Path
+) -> None:
+    tables = next(s for s in store.studies() if s.name == "tables")
+    counts, names = (1500, 500), ("Dress", "Robe")
+    older = RecordedData("deepfashion", "DeepFashion (2,000 images)", "f", None, counts, names)
+    unknown = RecordedData("deepfashion", "DeepFashion (2,000 images)", "f")
+    for data, called, verdict in (
+        (older, "(2,000 images, 2 categories; the official release has 289,222 and 46)",
+         "not the official release: 2,000 images instead of 289,222"),
+        (unknown, "(not known to be the official release)",
+         "not known to be the official release"),
+    ):  # fmt: skip
+        store.write_study(replace(tables, data=data, profile="paper"))
+        write_report(store, tmp_path / "report", ["tables"])
+        table = pd.read_csv(tmp_path / "report" / "tables" / "table_1.csv")
+        assert set(table["verdict top-3 %"].dropna()) == {f"not comparable ({verdict})"}
+        text = (tmp_path / "report" / "report.md").read_text().replace("\\", "")
+        assert f"photographs in DeepFashion's layout {called}" in text
+        assert "DeepFashion (2,000 images)" not in text
+        assert f"not comparable with published ones ({verdict})" in text
+        manifest = read_manifest(tmp_path / "report")
+        assert manifest is not None
+        for figure in manifest.figures["tables"]:
+            assert figure["caption"].endswith(f"layout {called}; profile paper.")
+
+
+def test_a_trials_own_record_of_the_data_counts(store: Store, tmp_path: Path) -> None:
+    tables = next(s for s in store.studies() if s.name == "tables")
+    official = RecordedData("deepfashion", "DeepFashion", "f", release_differences=())
+    rows = dict.fromkeys(range(SEEDS), "")
+    for seed in rows:
+        rows[seed] = f"own{seed}"
+        made = record(rows[seed], 0.5, seed)
+        differs = {"release_differences": ["Dress 1 images instead of 72,158"]}
+        store.write(replace(made, data=made.data | differs))
+    arm = replace(tables.arms[0], trials=rows)
+    store.write_study(replace(tables, data=official, profile="paper", arms=(arm,)))
+    write_report(store, tmp_path / "report", ["tables"])
+    table = pd.read_csv(tmp_path / "report" / "tables" / "table_1.csv")
+    assert set(table["verdict top-3 %"].dropna()) == {
+        "not comparable (not the official release: Dress 1 images instead of 72,158)"
+    }
 
 
 def test_both_protocols_stand_side_by_side(store: Store, tmp_path: Path) -> None:

@@ -50,6 +50,9 @@ def _items(
     yield "models", _listed(spec["model"]["kind"] for spec in specs if spec.get("model"))
     yield "parameters trained or kept above a frozen backbone", _range(trials, "parameters")
     yield "data", f"{study.data.label}, fingerprint {study.data.fingerprint[:16]}"
+    if study.data.release_differences:
+        differs = "; ".join(study.data.release_differences)
+        yield "how it differs from DeepFashion's official release", differs
     for part in ("train", "val", "test"):
         counts = sorted({trial.data["images"][part] for trial in trials})
         yield f"{part} images", ", ".join(f"{count:,}" for count in counts)

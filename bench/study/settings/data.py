@@ -23,7 +23,8 @@ class PhantomSource(Settings):
 
 
 class DeepFashionSource(Settings):
-    """DeepFashion's Category and Attribute Prediction Benchmark (§3), from `--data DIR`."""
+    """DeepFashion's Category and Attribute Prediction Benchmark (§3), or other photographs in its
+    layout, from `--data DIR`."""
 
     kind: Literal["deepfashion"] = "deepfashion"
 
