@@ -72,7 +72,7 @@ def landmark_tables(study: StudyRecord, arms: Sequence[Arm]) -> Iterator[Table]:
         by_landmark.append(_row(arm, by_seed, BY_LANDMARK))
         trial = next(iter(arm.trials.values()))
         system = str(trial.spec.get("model", {}).get("kind"))
-        systems.setdefault(system, (arm.name, by_seed, trial.data.get("mean_position_error")))
+        systems.setdefault(system, (arm.name, by_seed, arm.mean_position_error))
     if not detection:
         return
     name, left_out = study.name, len(able) - MOST_ARMS

@@ -111,10 +111,10 @@ def _batch_heads() -> list[str]:
 
 
 def _protocols(arm: Arm, metric: str) -> dict[str, Any]:
-    hits = arm.matrix(metric)
-    if hits is None or hits.shape[1] < RELEASED_BATCH:
+    hits = arm.by_seed(metric)
+    if hits is None or min(map(len, hits)) < RELEASED_BATCH:
         return {}
-    last = 100 * hits[:, -RELEASED_BATCH:].mean(axis=1)
+    last = 100 * np.array([row[-RELEASED_BATCH:].mean() for row in hits])
     spread = 100 * batch_distribution(hits, RELEASED_BATCH)
     return {
         "whole test set": measured(arm, METRICS[metric]),

@@ -53,7 +53,7 @@ class DataSpec(Settings):
         validation_size: Validation images, 0 for none.
         test_size: Test images.
         split_seed: Seed of the split and of the sampling; apart from the trial's seed, so that
-            all seeds of an arm are tested on the same images.
+            all seeds of an arm are tested on the same images, unless `vary` names `sampling`.
     """
 
     source: Source = PhantomSource()
