@@ -219,6 +219,56 @@ def test_the_checklist_is_filled_from_the_records_and_the_audit_is_there(
     assert set(impossible["row"]) == {"Baseline-5000", "Baseline-1000"}
 
 
+def test_seeds_that_draw_their_images_are_named_and_their_intervals_explained(
+    store: Store, tmp_path: Path
+) -> None:
+    arms: dict[str, dict[str, str]] = {}
+    for name, skill in (("Baseline-100", 0.5), ("other", 0.9)):
+        arms[name] = {str(seed): f"{name}{seed}" for seed in range(SEEDS)}
+        for seed in range(SEEDS):
+            made = record(f"{name}{seed}", skill, seed)
+            names = np.array([f"{seed}/{image}" for image in made.predictions.images])
+            position = made.data | {"mean_position_error": 0.1 * (1 + seed)}
+            store.write(
+                replace(
+                    made,
+                    data=position,
+                    spec={"vary": ["weights", "order", "sampling"]},
+                    predictions=replace(made.predictions, images=names),
+                    landmarks=None
+                    if made.landmarks is None
+                    else replace(made.landmarks, images=names),
+                )
+            )
+    store.write_study(study("drawn", arms, reproduces=["table_1"]))
+    write_report(store, tmp_path / "report", ["drawn"])
+    tables = tmp_path / "report" / "tables"
+    answers = dict(pd.read_csv(tables / "drawn.checklist.csv").to_numpy())
+    assert answers["what varies with a seed"] == (
+        "initial weights, order of the training images, the training, validation and test images "
+        "themselves"
+    )
+    assert "intervals count the seeds" in answers["intervals"]
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert text.count("Where each seed draws its own images, intervals count the seeds") > 4
+    effect = pd.read_csv(tables / "drawn.effects.csv").iloc[0]
+    assert effect["paired seeds"] == SEEDS and effect["verdict"] == "better"
+    assert "Tested on other images" not in text
+    protocols = pd.read_csv(tables / "drawn.protocols.csv")
+    assert protocols["last batch"].notna().all()
+    landmarks = pd.read_csv(tables / "drawn.landmarks.csv")
+    assert landmarks["NE of the mean position"].tolist() == pytest.approx([0.25, 0.25])
+    manifest = read_manifest(tmp_path / "report")
+    assert manifest is not None
+    captions = {figure["name"]: figure["caption"] for figure in manifest.figures["drawn"]}
+    assert "intervals count the seeds" in captions["drawn.effects"]
+
+    write_report(store, tmp_path / "usual", ["gates"])
+    answers = dict(pd.read_csv(tmp_path / "usual/tables/gates.checklist.csv").to_numpy())
+    assert answers["what varies with a seed"] == "initial weights, order of the training images"
+    assert "draws its own" not in (tmp_path / "usual" / "report.md").read_text()
+
+
 def test_the_page_is_self_contained_and_harmless(store: Store, tmp_path: Path) -> None:
     write_report(store, tmp_path / "report")
     page = (tmp_path / "report" / "index.html").read_text()
