@@ -14,8 +14,8 @@ from bench.analysis.intervals import (
     MOST_SEEDS,
     Estimate,
     holm,
+    over_results,
     over_seeds,
-    over_seeds_and_images,
     over_seeds_and_other_images,
     seeds_for_equivalence,
     seeds_wanted,
@@ -154,9 +154,9 @@ class Arm:
         return self._known[key]
 
     def _estimated(self, metric: str) -> Estimate:
-        matrix = self.matrix(metric)
-        if matrix is not None:
-            return over_seeds_and_images(matrix)
+        results = self.by_seed(metric)
+        if results is not None:
+            return over_results(results, [t.images for t in self.trials.values()])
         return over_seeds([t.metrics.get(metric, float("nan")) for t in self.trials.values()])
 
     def matrix(self, metric: str, seeds: list[int] | None = None) -> np.ndarray | None:
@@ -169,19 +169,32 @@ class Arm:
         Returns:
             None where the metric is not a mean over images, or the seeds do not share them.
         """
+        results = self.by_seed(metric, seeds)
+        trials = [self.trials[s] for s in (seeds if seeds is not None else self.trials)]
+        if results is None or any(t.images != trials[0].images for t in trials):
+            return None
+        return np.stack(results)
+
+    def by_seed(self, metric: str, seeds: list[int] | None = None) -> list[np.ndarray] | None:
+        """A metric by test image, `(images,)` of each seed, which need not share them.
+
+        Args:
+            metric: Metric name.
+            seeds: Which finished seeds; None for all.
+
+        Returns:
+            None where the metric is not a mean over images.
+        """
         trials = [self.trials[s] for s in (seeds if seeds is not None else self.trials)]
         found = METRICS.get(metric)
         if not trials or found is None or found.per_image is None:
-            return None
-        if any(t.images != trials[0].images for t in trials):
             return None
         if found.requires is not None and any(metric not in t.metrics for t in trials):
             return None
         rows = [values for t in trials if (values := found.per_image(t.outcomes)) is not None]
         if len(rows) < len(trials):
             return None
-        matrix = np.stack(rows)
-        return matrix if matrix.dtype.kind == "f" else matrix.astype(np.float64)
+        return [row if row.dtype.kind == "f" else row.astype(np.float64) for row in rows]
 
     @property
     def has_landmarks(self) -> bool:
@@ -194,6 +207,22 @@ class Arm:
         for trial in self.trials.values():
             return dict(trial.data["images"])
         return {}
+
+    @property
+    def own_images(self) -> bool:
+        """Whether its seeds were tested on other images than one another."""
+        first, *others = [trial.images for trial in self.trials.values()] or [()]
+        # Equal ones are one object where they were read from a store: that is asked first.
+        return any(images is not first and images != first for images in others)
+
+    @property
+    def mean_position_error(self) -> float | None:
+        """NE of always predicting the mean position, the mean over its seeds; None without it."""
+        found = [trial.data.get("mean_position_error") for trial in self.trials.values()]
+        known = [error for error in found if error is not None]
+        if len(set(known)) < 2:
+            return known[0] if known else None
+        return float(np.mean(known))
 
     def history(self) -> pd.DataFrame:
         """All seeds' histories: columns arm, seed, epoch, split, metric, value."""
@@ -301,11 +330,14 @@ def _paired(arm: Arm, control: Arm, metric: str) -> Estimate | None:
     looks = arm.looked.looks if arm.looked else None
     if not seeds:
         return None
-    mine, theirs = arm.matrix(metric, seeds), control.matrix(metric, seeds)
+    mine, theirs = arm.by_seed(metric, seeds), control.by_seed(metric, seeds)
     if mine is not None and theirs is not None:
-        if _images(arm) == _images(control):
-            return over_seeds_and_images(mine - theirs, looks)
-        return over_seeds_and_other_images(mine, theirs, looks)
+        images = [arm.trials[s].images for s in seeds]
+        if images == [control.trials[s].images for s in seeds]:
+            return over_results([a - b for a, b in zip(mine, theirs, strict=True)], images, looks)
+        one, other = arm.matrix(metric, seeds), control.matrix(metric, seeds)
+        if one is not None and other is not None:
+            return over_seeds_and_other_images(one, other, looks)
     nan = float("nan")
     return over_seeds(
         [
@@ -314,10 +346,6 @@ def _paired(arm: Arm, control: Arm, metric: str) -> Estimate | None:
         ],
         looks,
     )
-
-
-def _images(arm: Arm) -> tuple[str, ...]:
-    return next(iter(arm.trials.values())).images
 
 
 def _verdict(
@@ -375,7 +403,7 @@ def seeds_to_settle(difference: Estimate, margin: float | None, comparisons: int
 
 
 def advice(difference: Estimate, margin: float | None, comparisons: int) -> str:
-    """What would settle a difference of the size seen, in words; `seeds_to_settle` has the number."""
+    """In words, what `seeds_to_settle` says of a difference."""
     wanted = seeds_to_settle(difference, margin, comparisons)
     if np.isnan(wanted):
         same = difference.mean == 0

@@ -12,7 +12,7 @@ import numpy as np
 
 from bench.analysis.arms import Arm
 from bench.analysis.intervals import Estimate
-from bench.analysis.landmarks import ratio, same_images
+from bench.analysis.landmarks import ratio
 from bench.store.record import AttributeRecord
 
 DEPTHS = (3, 5)
@@ -58,8 +58,8 @@ def recall(records: Sequence[AttributeRecord], depth: int, kind: int | None = No
         kind: Only attributes of this type, ranked among themselves; None for all.
     """
     found = [hits(record, depth, kind) for record in records]
-    paired = same_images([record.images for record in records])
-    return ratio([total for total, _ in found], [count for _, count in found], paired=paired)
+    images = [record.images for record in records]
+    return ratio([total for total, _ in found], [count for _, count in found], images)
 
 
 def frequency_recall(record: AttributeRecord, depth: int, kind: int | None = None) -> float:

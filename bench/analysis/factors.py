@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.analysis.arms import ALPHA, EQUIVALENT, Arm, direction
-from bench.analysis.intervals import Estimate, holm, over_seeds_and_images
+from bench.analysis.intervals import Estimate, holm, over_results
 from bench.study.study import FEWEST_SEEDS
 
 MOST_TERMS = 60
@@ -66,6 +66,14 @@ class _Term:
         )
 
 
+@dataclass(frozen=True)
+class _Results:
+    """`(arms, images)` results of each seed, and the names of its images."""
+
+    by_seed: list[np.ndarray]
+    images: list[tuple[str, ...]]
+
+
 def factor_effects(
     arms: Sequence[Arm],
     axes: Mapping[str, Sequence[str]],
@@ -111,7 +119,7 @@ def factor_effects(
 
 
 def _estimated(
-    terms: list[_Term], others: list[_Term], arms: Sequence[Arm], results: np.ndarray
+    terms: list[_Term], others: list[_Term], arms: Sequence[Arm], results: _Results
 ) -> list[tuple[_Term, Estimate | None]]:
     """Each term's contrast; None where the cells run do not tell it from another."""
     base = [np.ones(len(arms)), *(_centred(term.column(arms)) for term in others)]
@@ -125,8 +133,8 @@ def _estimated(
         if np.abs(open_[index]).max() > 1e-6:
             estimates.append((term, None))
             continue
-        contrast = np.tensordot(inverse[index], results, axes=1)
-        estimates.append((term, over_seeds_and_images(contrast)))
+        contrast = [inverse[index] @ of_seed for of_seed in results.by_seed]
+        estimates.append((term, over_results(contrast, results.images)))
     return estimates
 
 
@@ -140,15 +148,19 @@ def _centred(column: np.ndarray) -> np.ndarray:
     return column - column.mean()
 
 
-def _results(arms: Sequence[Arm], metric: str, seeds: list[int]) -> np.ndarray | None:
-    """`(arms, seeds, images)` results, or `(arms, seeds, 1)` where images are not shared."""
-    matrices = [arm.matrix(metric, seeds) for arm in arms]
-    shared = len({arm.trials[seeds[0]].images for arm in arms}) == 1
-    if shared and all(matrix is not None for matrix in matrices):
-        return np.stack([matrix for matrix in matrices if matrix is not None])
+def _results(arms: Sequence[Arm], metric: str, seeds: list[int]) -> _Results | None:
+    """The arms' results at each seed; as means where not all were tested on the same images."""
+    images = [arms[0].trials[seed].images for seed in seeds]
+    of_arms = [arm.by_seed(metric, seeds) for arm in arms]
+    there = [results for results in of_arms if results is not None]
+    shared = all([arm.trials[seed].images for seed in seeds] == images for arm in arms)
+    if shared and len(there) == len(arms):
+        return _Results([np.stack(rows) for rows in zip(*there, strict=True)], images)
     values = [[arm.trials[s].metrics.get(metric, np.nan) for s in seeds] for arm in arms]
-    table = np.array(values, np.float64)[..., None]
-    return table if np.isfinite(table).all() else None
+    table = np.array(values, np.float64)
+    if not np.isfinite(table).all():
+        return None
+    return _Results([column[:, None] for column in table.T], [("all",)] * len(seeds))
 
 
 def _judged(

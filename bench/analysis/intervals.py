@@ -10,7 +10,8 @@ less the rest, the third. The interval adds the two parts in squares, each at it
 with S - 1 degrees of freedom for the seeds, normal for the many images), so that seeds that happen
 to agree do not make it narrow (the idea of MOVER, Donner and Zou 2012). By simulation it holds the
 truth in 94 to 98 of 100 studies of 3 to 10 seeds, where Welch and Satterthwaite's degrees of
-freedom fall to 92; tests repeat that.
+freedom fall to 92; tests repeat that. Where each seed draws its own test images
+(`vary: [sampling, ...]`), the seeds' variance holds that of the images.
 """
 
 from __future__ import annotations
@@ -181,6 +182,58 @@ def over_unpaired_seeds(mine: np.ndarray, theirs: np.ndarray, *, same_images: bo
     else:
         of_images = _of_images(one) + _of_images(other)
     return _estimate(mean, freedom + 1, images, of_seeds * (freedom + 1), of_images)
+
+
+def over_seeds_of_own_images(
+    results: Sequence[np.ndarray],
+    images: Sequence[Sequence[str]],
+    looks: Looks | None = None,
+) -> Estimate:
+    """Mean and interval where each seed was tested on images of its own.
+
+    The spread between seeds then holds that of the images. Where draws from one pool overlap, two
+    seeds' means are alike by the images that both were tested on: their mean covariance, which no
+    number of seeds takes away, is added as the images' part. It is 0 where no image comes twice,
+    and the interval is then `over_seeds`' own.
+
+    Args:
+        results: `(images,)` of each seed; NaN is left out.
+        images: Names of each seed's images.
+        looks: The looks that the interval is to hold over; None for one.
+    """
+    kept = [np.isfinite(row) for row in results]
+    rows = [row[there].astype(np.float64) for row, there in zip(results, kept, strict=True)]
+    if not rows or not all(map(len, rows)):
+        return over_seeds([])
+    means, seeds = np.array([row.mean() for row in rows]), len(rows)
+    names = [np.asarray(own, dtype=object)[there] for own, there in zip(images, kept, strict=True)]
+    _, image = np.unique(np.concatenate(names).astype(np.str_), return_inverse=True)
+    parts = np.concatenate([(row - row.mean()) / len(row) for row in rows])
+    covariance = 0.0
+    if seeds > 1 and image.max() + 1 < len(image):
+        # Of every pair of seeds, the products of an image's two parts: (sum)^2 less the squares.
+        shared = np.square(np.bincount(image, parts)).sum() - np.square(parts).sum()
+        covariance = max(float(shared) / (seeds * (seeds - 1)), 0.0)
+    seed_variance = float(means.var(ddof=1)) if seeds > 1 else float("nan")
+    smallest = min(map(len, rows))
+    return _estimate(float(means.mean()), seeds, smallest, seed_variance, covariance, looks)
+
+
+def over_results(
+    results: Sequence[np.ndarray], images: Sequence[Sequence[str]], looks: Looks | None = None
+) -> Estimate:
+    """Mean and interval of each seed's results on its test images, whether seeds share them or not.
+
+    Args:
+        results: `(images,)` of each seed.
+        images: Names of each seed's images, in the results' order.
+        looks: The looks that the interval is to hold over; None for one.
+    """
+    if not images:
+        return over_seeds([])
+    if all(own is images[0] or tuple(own) == tuple(images[0]) for own in images):
+        return over_seeds_and_images(np.stack(results), looks)
+    return over_seeds_of_own_images(results, images, looks)
 
 
 def _of_images(matrix: np.ndarray) -> float:

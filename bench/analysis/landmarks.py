@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from bench.analysis.arms import Arm
-from bench.analysis.intervals import Estimate, over_seeds, over_seeds_and_images
+from bench.analysis.intervals import Estimate, over_results, over_seeds
 from bench.data.manifest import ABSENT, CHANNELS_OF_TYPE, OUTSIDE
 from bench.metrics.landmarks import trained_landmarks
 from bench.store.record import Landmarks
@@ -123,15 +123,12 @@ def estimate(
         value = found if threshold is None else (found < threshold).astype(np.float64)
         totals.append(np.where(judged, value, 0.0).sum(axis=1))
         counts.append(judged.sum(axis=1))
-    return ratio(totals, counts, paired=same_images([landmarks.images for landmarks in by_seed]))
+    return ratio(totals, counts, [landmarks.images for landmarks in by_seed])
 
 
-def same_images(images: Sequence[np.ndarray]) -> bool:
-    """Whether all seeds were tested on the same images."""
-    return all(np.array_equal(images[0], others) for others in images[1:])
-
-
-def ratio(totals: Sequence[np.ndarray], counts: Sequence[np.ndarray], *, paired: bool) -> Estimate:
+def ratio(
+    totals: Sequence[np.ndarray], counts: Sequence[np.ndarray], images: Sequence[np.ndarray]
+) -> Estimate:
     """A ratio of two sums over images, such as of hits and of landmarks, with its interval.
 
     Linearised (Cochran 1977, §6): each image stands for the ratio itself plus what it adds to the
@@ -140,16 +137,14 @@ def ratio(totals: Sequence[np.ndarray], counts: Sequence[np.ndarray], *, paired:
     Args:
         totals: `(images,)` of each seed.
         counts: The same.
-        paired: Whether all seeds were tested on the same images.
+        images: Names of the test images of each seed.
     """
     sums = [float(count.sum()) for count in counts]
     if not sums or not all(sums):
         return over_seeds([])
     ratios = [float(total.sum()) / among for total, among in zip(totals, sums, strict=True)]
-    if not paired:
-        return over_seeds(ratios)
     rows = [
         whole + (total - whole * count) / count.mean()
         for whole, total, count in zip(ratios, totals, counts, strict=True)
     ]
-    return over_seeds_and_images(np.stack(rows))
+    return over_results(rows, [own.tolist() for own in images])

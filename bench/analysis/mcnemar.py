@@ -171,18 +171,24 @@ def sign_flip_test(sums: np.ndarray) -> float:
 
 
 def _effect(arm: str, metric: str, paired: PairedResults) -> ImageEffect:
-    mine, theirs = paired.mine > 0.5, paired.theirs > 0.5
-    sums = mine.sum(axis=0, dtype=np.int64) - theirs.sum(axis=0, dtype=np.int64)
+    right = [(a > 0.5, b > 0.5) for a, b in zip(paired.mine, paired.theirs, strict=True)]
+    sums = _by_image(paired.images, [a.astype(np.int64) - b for a, b in right])
     return ImageEffect(
         arm=arm,
         metric=metric,
-        by_seed=tuple(
-            _counts(seed, *rows) for seed, *rows in zip(paired.seeds, mine, theirs, strict=True)
-        ),
+        by_seed=tuple(_counts(seed, *rows) for seed, rows in zip(paired.seeds, right, strict=True)),
         gained=int((sums > 0).sum()),
         lost=int((sums < 0).sum()),
         p=sign_flip_test(sums),
     )
+
+
+def _by_image(images: Sequence[tuple[str, ...]], differences: list[np.ndarray]) -> np.ndarray:
+    """Sum of each image's differences over the seeds that were tested on it."""
+    if all(own == images[0] for own in images):
+        return np.asarray(np.sum(differences, axis=0))
+    _, image = np.unique([name for own in images for name in own], return_inverse=True)
+    return np.rint(np.bincount(image, np.concatenate(differences))).astype(np.int64)
 
 
 def _counts(seed: int, mine: np.ndarray, theirs: np.ndarray) -> SeedCounts:

@@ -16,15 +16,20 @@ class PairedResults:
 
     Args:
         seeds: The seeds that both finished, ascending.
-        images: The test images, in the columns' order.
-        mine: `(seeds, images)` results of the arm.
-        theirs: `(seeds, images)` results of the control.
+        images: Each seed's test images, which need not be another seed's.
+        mine: `(images,)` results of the arm at each seed.
+        theirs: `(images,)` results of the control at each seed.
     """
 
     seeds: tuple[int, ...]
-    images: tuple[str, ...]
-    mine: np.ndarray
-    theirs: np.ndarray
+    images: tuple[tuple[str, ...], ...]
+    mine: tuple[np.ndarray, ...]
+    theirs: tuple[np.ndarray, ...]
+
+    @property
+    def differences(self) -> tuple[np.ndarray, ...]:
+        """`(images,)` arm minus control at each seed."""
+        return tuple(a - b for a, b in zip(self.mine, self.theirs, strict=True))
 
 
 def compared(arms: Sequence[Arm], control: str) -> list[tuple[Arm, Arm]]:
@@ -52,13 +57,14 @@ def paired_results(arm: Arm, control: Arm, metric: str) -> PairedResults | None:
         metric: A metric that is a mean over images, such as `accuracy`.
 
     Returns:
-        None where they share no finished seed, were not tested on the same images in the same
-        order, or the metric is not a mean over images.
+        None where they share no finished seed, were at some seed not tested on the same images in
+        the same order, or the metric is not a mean over images.
     """
     seeds = shared_seeds(arm, control)
-    if not seeds or arm.trials[seeds[0]].images != control.trials[seeds[0]].images:
+    images = tuple(arm.trials[seed].images for seed in seeds)
+    if not seeds or images != tuple(control.trials[seed].images for seed in seeds):
         return None
-    mine, theirs = arm.matrix(metric, seeds), control.matrix(metric, seeds)
+    mine, theirs = arm.by_seed(metric, seeds), control.by_seed(metric, seeds)
     if mine is None or theirs is None:
         return None
-    return PairedResults(tuple(seeds), arm.trials[seeds[0]].images, mine, theirs)
+    return PairedResults(tuple(seeds), images, tuple(mine), tuple(theirs))

@@ -43,7 +43,7 @@ def stability(arm: Arm) -> Stability:
     """How much an arm that has finished trials depends on its seed."""
     trials = dict(sorted(arm.trials.items()))
     values = {seed: trial.metrics[ACCURACY.name] for seed, trial in trials.items()}
-    labels = next(iter(trials.values())).outcomes.labels
+    labels = np.concatenate([trial.outcomes.labels for trial in trials.values()])
     return Stability(
         arm.name,
         values,

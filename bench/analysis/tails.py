@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bench.analysis.arms import Arm, Trial
-from bench.analysis.intervals import Estimate, holm, over_seeds_and_images
+from bench.analysis.intervals import Estimate, holm, over_results
 from bench.analysis.paired import PairedResults, compared, paired_results
 from bench.metrics.catalogue import TOP_K
 from bench.metrics.ratios import macro_matrix
@@ -64,7 +64,7 @@ class TailEffect:
         classes: Classes of the group that have test images: those that recall is averaged over.
         untested: Names of the group's classes without a test image, left out.
         train_images: Training images of all classes of the group, of the control.
-        test_images: Test images of the group.
+        test_images: Test images of the group, on average over the seeds.
         seeds: Number of paired seeds.
         recall: The arm's; None where the group has no test image.
         control_recall: The control's; None likewise.
@@ -94,7 +94,7 @@ class ClassEffect:
         name: Its name.
         group: `head`, `middle`, `tail` or `untrained`.
         train_images: Its training images, of the control.
-        test_images: Its test images.
+        test_images: Its test images, on average over the seeds.
         difference: Recall of the arm minus that of the control, paired by seed; without an
             interval for a single test image, and None for a class without one.
         p_holm: p-value of no difference, corrected over the classes.
@@ -166,7 +166,7 @@ def tail_effects(arms: Sequence[Arm], control: str, metric: str = "accuracy") ->
     for arm, baseline in compared(arms, control):
         paired = paired_results(arm, baseline, metric)
         if paired is not None:
-            found += _by_group(arm.name, paired, baseline.trials[paired.seeds[0]])
+            found += _by_group(arm.name, paired, [baseline.trials[s] for s in paired.seeds])
     corrected = holm([_p(effect.difference) for effect in found])
     return [replace(effect, p_holm=p) for effect, p in zip(found, corrected, strict=True)]
 
@@ -190,24 +190,23 @@ def class_effects(arm: Arm, control: Arm, metric: str = "accuracy") -> list[Clas
     paired = paired_results(arm, control, metric)
     if paired is None:
         return []
-    trial = control.trials[paired.seeds[0]]
-    labels = true_classes(trial)
-    counts = np.asarray(trial.data["train_counts"], np.int64)
+    trials = [control.trials[seed] for seed in paired.seeds]
+    labels = [true_classes(trial) for trial in trials]
+    counts = _train_counts(trials)
     groups = tail_groups(counts)
-    difference = paired.mine - paired.theirs
     found = []
     for category in np.argsort(-counts, kind="stable").tolist():
-        rows = labels == category
-        tested = int(rows.sum())
+        rows = [own == category for own in labels]
+        tested = _images_of(rows)
         if counts[category] or tested:
             found.append(
                 ClassEffect(
                     category=category,
-                    name=trial.data["class_names"][category],
+                    name=trials[0].data["class_names"][category],
                     group=groups.of(category),
                     train_images=int(counts[category]),
                     test_images=tested,
-                    difference=_estimated(difference[:, rows]) if tested else None,
+                    difference=_recall(paired.differences, rows, paired.images),
                 )
             )
     corrected = holm([_p(effect.difference) for effect in found])
@@ -219,26 +218,37 @@ def true_classes(trial: Trial) -> np.ndarray:
     return trial.outcomes.labels.astype(np.int64)
 
 
-def _by_group(arm: str, paired: PairedResults, control: Trial) -> Iterator[TailEffect]:
-    data = control.data
-    counts = np.asarray(data["train_counts"], np.int64)
-    labels = true_classes(control)
+def _train_counts(trials: Sequence[Trial]) -> np.ndarray:
+    """`(classes,)` training images, the mean of seeds that may have been trained on others."""
+    counts = np.mean([trial.data["train_counts"] for trial in trials], axis=0)
+    return np.rint(counts).astype(np.int64)
+
+
+def _images_of(rows: Sequence[np.ndarray]) -> int:
+    """How many test images are meant, on average over the seeds; 1 at least where there is any."""
+    mean = float(np.mean([own.sum() for own in rows]))
+    return max(round(mean), 1) if mean else 0
+
+
+def _by_group(arm: str, paired: PairedResults, control: Sequence[Trial]) -> Iterator[TailEffect]:
+    names, counts = control[0].data["class_names"], _train_counts(control)
+    labels = [true_classes(trial) for trial in control]
     for group, classes in tail_groups(counts).items():
         if not classes:
             continue
-        rows = np.isin(labels, classes)
-        present = set(labels[rows].tolist())
+        rows = [np.isin(own, classes) for own in labels]
+        present = {c for own, there in zip(labels, rows, strict=True) for c in own[there].tolist()}
         mine, theirs, difference = (
-            _macro(matrix[:, rows], labels[rows])
-            for matrix in (paired.mine, paired.theirs, paired.mine - paired.theirs)
+            _recall(results, rows, paired.images, labels)
+            for results in (paired.mine, paired.theirs, paired.differences)
         )
         yield TailEffect(
             arm=arm,
             group=group,
             classes=tuple(c for c in classes if c in present),
-            untested=tuple(data["class_names"][c] for c in classes if c not in present),
+            untested=tuple(names[c] for c in classes if c not in present),
             train_images=int(counts[list(classes)].sum()),
-            test_images=int(rows.sum()),
+            test_images=_images_of(rows),
             seeds=len(paired.seeds),
             recall=mine,
             control_recall=theirs,
@@ -246,15 +256,36 @@ def _by_group(arm: str, paired: PairedResults, control: Trial) -> Iterator[TailE
         )
 
 
-def _macro(matrix: np.ndarray, classes: np.ndarray) -> Estimate | None:
-    return _estimated(macro_matrix(matrix, classes)) if matrix.shape[1] else None
+def _recall(
+    results: Sequence[np.ndarray],
+    rows: Sequence[np.ndarray],
+    images: Sequence[tuple[str, ...]],
+    labels: Sequence[np.ndarray] | None = None,
+) -> Estimate | None:
+    """Mean of some test images' results; None where no seed was tested on one.
 
-
-def _estimated(matrix: np.ndarray) -> Estimate:
-    """Mean and interval; one image says nothing about others, so it gets no interval."""
-    estimate = over_seeds_and_images(matrix)
-    if matrix.shape[1] > 1:
+    Args:
+        results: `(images,)` of each seed.
+        rows: Which of its images are meant.
+        images: Names of each seed's images.
+        labels: Their classes, to be averaged over the classes; None to average over the images.
+    """
+    values: list[np.ndarray] = []
+    names: list[Sequence[str]] = []
+    alike = all(own == images[0] for own in images)
+    for number, there in enumerate(rows):
+        if there.any():
+            kept = results[number][there]
+            if labels is not None:
+                kept = macro_matrix(kept[None], labels[number][there])[0]
+            values.append(kept)
+            names.append(images[0] if alike else np.array(images[number])[there].tolist())
+    if not values:
+        return None
+    estimate = over_results(values, names)
+    if max(map(len, values)) > 1:
         return estimate
+    # One image says nothing about others, so it gets no interval.
     nan = float("nan")
     return replace(estimate, low=nan, high=nan, p=nan, image_variance=nan)
 

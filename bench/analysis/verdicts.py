@@ -11,6 +11,7 @@ variance, and is taken at a level that is shared out over all cells judged (Bonf
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,18 +74,18 @@ def share_variance(share: float, images: float) -> float:
     return share * (1 - share) / images if images else 0.0
 
 
-def batch_distribution(hits: np.ndarray, batch: int) -> np.ndarray:
+def batch_distribution(hits: Sequence[np.ndarray] | np.ndarray, batch: int) -> np.ndarray:
     """How often a batch has each possible number of hits, over all whole batches in order.
 
     Args:
-        hits: `(seeds, images)` of 0 and 1.
+        hits: `(images,)` of 0 and 1, of each seed.
         batch: Images a batch.
 
     Returns:
         `(batch + 1,)` shares of batches with 0, 1, ... `batch` hits; NaN without a whole batch.
     """
-    whole = hits.shape[1] // batch * batch
-    if not whole:
+    whole = [row[: len(row) // batch * batch].reshape(-1, batch) for row in hits]
+    counts = np.concatenate([row.sum(axis=1) for row in whole]).astype(int)
+    if not len(counts):
         return np.full(batch + 1, np.nan)
-    counts = hits[:, :whole].reshape(-1, batch).sum(axis=1).astype(int)
     return np.bincount(counts, minlength=batch + 1) / len(counts)

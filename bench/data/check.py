@@ -21,6 +21,7 @@ from bench.data.manifest import (
     DataIssue,
     Manifest,
 )
+from bench.data.sources import data_label
 
 UNREADABLE_SHARE = 0.01
 """The share of images that cannot be decoded above which a source counts as faulty."""
@@ -44,6 +45,7 @@ class CheckReport:
 
     Args:
         source: Kind of source.
+        data: The data as every table and figure names it.
         root: Its folder.
         fingerprint: Its content's hash.
         images: How many images can be used.
@@ -57,6 +59,7 @@ class CheckReport:
     """
 
     source: str
+    data: str
     root: str
     fingerprint: str
     images: int
@@ -76,6 +79,7 @@ class CheckReport:
         """Everything as plain values, for `json.dumps`."""
         return {
             "source": self.source,
+            "data": self.data,
             "root": self.root,
             "fingerprint": self.fingerprint,
             "images": self.images,
@@ -152,6 +156,7 @@ def check(
     types = _cross(manifest.clothes_type, TYPES, split)
     return CheckReport(
         source=manifest.source,
+        data=data_label(manifest),
         root=str(manifest.root),
         fingerprint=manifest.fingerprint,
         images=len(manifest),

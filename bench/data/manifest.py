@@ -6,10 +6,12 @@ Light by design: NumPy only, so that planning a study never waits for a heavy im
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from bench.data.release import release_differences
 from bench.metrics import landmarks
 
 LANDMARKS = (
@@ -103,3 +105,20 @@ class Manifest:
     def has_partition(self) -> bool:
         """Whether the source brings an official train / val / test partition."""
         return bool((self.partition >= 0).any())
+
+    @property
+    def class_counts(self) -> list[int]:
+        """Images of each class."""
+        return np.bincount(self.category, minlength=len(self.class_names)).tolist()
+
+    @cached_property
+    def release_differences(self) -> tuple[str, ...] | None:
+        """How it differs from DeepFashion's official release; None for what has another layout.
+
+        Empty for the official release itself.
+        """
+        if self.source != "deepfashion":
+            return None
+        named = self.partition[self.partition >= 0]
+        partition = np.bincount(named, minlength=len(PARTITIONS)).tolist()
+        return release_differences(self.class_names, self.class_counts, partition)

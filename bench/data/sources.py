@@ -9,6 +9,7 @@ from bench.data.deepfashion import ANNOTATION_FOLDERS, is_deepfashion, load_deep
 from bench.data.folder import is_folder_of_classes, load_folder
 from bench.data.issues import printable
 from bench.data.manifest import Manifest
+from bench.data.release import layout_label
 from bench.errors import BenchError
 
 PHANTOM_MARK = "phantom.json"
@@ -56,6 +57,15 @@ def open_source(
         where=str(root),
         fix=_nearby(root),
     )
+
+
+def data_label(manifest: Manifest) -> str:
+    """Name of the data in tables and figures."""
+    if manifest.source == "phantom":
+        return f"phantom ({len(manifest):,} drawn images, not DeepFashion)"
+    if manifest.release_differences is not None:
+        return layout_label(manifest.class_counts, manifest.release_differences)
+    return f"folder `{printable(manifest.root.name)}` ({len(manifest):,} images)"
 
 
 def _refuse_part(root: Path) -> None:

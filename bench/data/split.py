@@ -1,7 +1,8 @@
 """Divides a manifest into train, val and test, and samples each to the size a study asks for.
 
 A sample of N is the first N of a pool in one seeded order: so a smaller training set is always part
-of a larger one, and test and val stay the same whatever the training size.
+of a larger one, and test and val stay the same whatever the training size. Trials whose seeds draw
+their own images (`vary: [sampling, ...]`) have the seed as the number of the draw.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ def split_of(spec: TrialSpec, manifest: Manifest) -> Split:
         val=data.validation_size,
         test=data.test_size,
         seed=data.split_seed,
+        draw=spec.seed_of("sampling"),
     )
     return replace(split, test=split.val) if spec.eval.split == "validation" else split
 
@@ -80,6 +82,7 @@ def make_split(
     test: Size,
     seed: int,
     merge_collisions: bool = False,
+    draw: int = 0,
 ) -> Split:
     """Divide and sample a manifest.
 
@@ -103,6 +106,8 @@ def make_split(
         test: How many, or `"all"`.
         seed: Not negative; the same seed gives the same split on any machine.
         merge_collisions: Of images whose paths differ by case alone, use only the last.
+        draw: Which draw of images, from 0: added to the seed of whatever is drawn. An official
+            pool that is used whole keeps its order, so that it is the same in every draw.
 
     Returns:
         Three disjoint sets of indices.
@@ -117,14 +122,18 @@ def make_split(
     if by == "official":
         pools = _official_pools(manifest, usable)
     else:
-        groups = manifest.product[usable] if by == "product" else np.arange(len(usable))
-        pools = _divided(manifest, usable, groups, {"test": test, "val": val}, stratified, seed)
+        groups, sizes = np.arange(len(usable)), {"test": test, "val": val}
+        if by == "product":
+            groups = manifest.product[usable]
+        pools = _divided(manifest, usable, groups, sizes, stratified, seed + draw)
 
     sampled = {}
     for index, (name, size) in enumerate((("train", train), ("val", val), ("test", test))):
         pool = pools[name]
         _check_available(name, size, len(pool), manifest)
-        order = _order(manifest.category[pool], stratified, (seed, index))
+        whole = by == "official" and size in ("all", len(pool))
+        drawn = seed if whole else seed + draw
+        order = _order(manifest.category[pool], stratified, (drawn, index))
         sampled[name] = pool[order if size == "all" else order[:size]].astype(np.int64)
     return Split(**sampled)
 

@@ -7,21 +7,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bench.data.sources import data_label
 from bench.engine.request import ResolvedStudy, StudyRequest, check_only, resolve
 from bench.store.plan import (
     Cost,
     FeatureNeed,
     PlannedTrial,
     cost_of,
-    data_label,
     feature_needs,
     planned_trial,
 )
 from bench.store.trials import Store
 from bench.study.design import Arm, Design
 from bench.study.presets import profile_settings
-from bench.study.space import feature_specs
-from bench.tuning.winners import TuningCost, expected_trials, search_plans, tuning_cost
+from bench.tuning.winners import (
+    TuningCost,
+    expected_trials,
+    search_plans,
+    searched_features,
+    tuning_cost,
+)
 
 SHOWN_ARMS = 40
 """Arms that a plan names; a larger grid has a number only."""
@@ -163,7 +168,7 @@ def _plan_trials(
         for arm in arms
         for seed in plan.design.seeds
     ]
-    needs = feature_needs([arm.spec for arm in arms], manifest, cache)
+    needs = feature_needs([trial.spec for trial in trials], manifest, cache)
     distinct = list({trial.id: trial for trial in trials}.values())
     cost = cost_of(distinct, needs, manifest, store)
     plan = replace(plan, features=tuple(needs))
@@ -207,8 +212,7 @@ def _plan_searches(plan: StudyPlan, request: StudyRequest, store: Store, cache: 
     if manifest is None:
         return plan
     left = expected_trials(design, searches, manifest, store)
-    specs = [spec for search in searches for spec in feature_specs(search.tuning, search.spec)]
-    needs = feature_needs(specs, manifest, cache)
+    needs = feature_needs(searched_features(design, searches), manifest, cache)
     return replace(
         plan,
         stored=plan.trials - sum(not trial.stored for trial in left),

@@ -24,6 +24,7 @@ import seaborn as sns
 from bench.analysis.arms import Arm, by_size, controls, effects
 from bench.analysis.intervals import Estimate
 from bench.metrics.catalogue import ACCURACY
+from bench.report.seeds import explained
 from bench.store.studies import StudyRecord
 from bench.study.study import DesignKind
 
@@ -96,7 +97,8 @@ def draw(make: FigureMaker, study: StudyRecord, arms: Sequence[Arm]) -> Iterator
     made = make(study, arms)
     for figure in (made,) if isinstance(made, Figure) else made or ():
         source = f"Data: {study.data.label}; profile {study.profile}."
-        yield replace(figure, caption=f"{figure.caption.rstrip()} {source}")
+        caption = explained(figure.caption, arms).rstrip()
+        yield replace(figure, caption=f"{caption} {source}")
 
 
 def _set_style() -> None:

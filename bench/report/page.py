@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from bench.paper.audit import audit, load_claims
 from bench.report.cells import Table, latex_text, markdown_text
 from bench.report.reuse import MARK, ReportManifest, digest_of, read_manifest, sizes
 from bench.report.section import EmbeddedFigure, Section, make_section
+from bench.report.seeds import explained
 from bench.report.tables.provenance import audit_table
 from bench.report.tables.published import REPRODUCIBLE, protocols_table, published_table
 from bench.store.studies import StudyRecord
@@ -174,7 +175,8 @@ def _published(sections: Sequence[Section]) -> list[Table]:
     for key in REPRODUCIBLE:
         section = next((s for s in sections if key in s.study.reproduces), None)
         arms, study = ([], None) if section is None else (section.arms, section.study)
-        tables.append(published_table(key, arms, study))
+        table = published_table(key, arms, study)
+        tables.append(replace(table, note=explained(table.note, arms)))
         if key == "table_1" and study is not None:
             protocols = protocols_table(arms, study)
             tables += [protocols] if protocols is not None else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.analysis.arms import Arm, by_size, controls, effects
@@ -13,6 +13,7 @@ from bench.metrics.catalogue import ACCURACY
 from bench.report.cells import Measured, Table
 from bench.report.drawing import MOST_DRAWN, RANKED, Figure
 from bench.report.figures.catalogue import study_figures
+from bench.report.seeds import explained
 from bench.report.tables.arms import arms_table, effects_table, factors_table, landmarks_table
 from bench.report.tables.attributes import attributes_table
 from bench.report.tables.backbones import backbones_table
@@ -82,7 +83,7 @@ def make_section(
     }
     counts["missing"] = counts["planned"] - sum(counts[how] for how in ENDED)
     tables = [
-        table
+        replace(table, note=explained(table.note, arms))
         for table in (
             arms_table(study, arms),
             stability_table(study.name, arms),

@@ -12,8 +12,8 @@ import numpy as np
 from pydantic import ValidationError
 
 from bench.data.attributes import data_identity
-from bench.data.issues import printable
 from bench.data.manifest import Manifest
+from bench.data.sources import data_label
 from bench.data.split import split_of
 from bench.store.features import FeatureStore, feature_key
 from bench.store.studies import (
@@ -101,10 +101,11 @@ def feature_needs(specs: Iterable[TrialSpec], manifest: Manifest, cache: Path) -
         BenchError: The data cannot give what a spec asks for.
     """
     rows: dict[tuple[BackboneSettings, str], set[int]] = {}
-    seen: set[tuple[Any, bool, DataSpec, str, str | None]] = set()
+    seen: set[tuple[Any, bool, DataSpec, int, str, str | None]] = set()
     for spec in specs:
         backbone = spec.model.feature_extractor
-        asked = (backbone, spec.model.has_landmarks, spec.data, spec.eval.split, spec.arithmetic)
+        drawn = (spec.data, spec.seed_of("sampling"), spec.eval.split)
+        asked = (backbone, spec.model.has_landmarks, *drawn, spec.arithmetic)
         if asked in seen:
             continue
         seen.add(asked)
@@ -186,7 +187,6 @@ def study_record(
     for trial in trials:
         identities[trial.arm][trial.seed] = trial.id
     study = design.study
-    counts = np.bincount(manifest.category, minlength=len(manifest.class_names))
     return StudyRecord(
         name=study.name,
         title=study.title or study.name,
@@ -198,8 +198,9 @@ def study_record(
             label=data_label(manifest),
             fingerprint=manifest.fingerprint,
             root=str(manifest.root.resolve()),
-            class_counts=tuple(counts.tolist()),
+            class_counts=tuple(manifest.class_counts),
             class_names=tuple(manifest.class_names),
+            release_differences=manifest.release_differences,
         ),
         design=design.kind,
         axes=tuple(
@@ -228,15 +229,6 @@ def study_record(
         until=until,
         looks=tuple(looks),
     )
-
-
-def data_label(manifest: Manifest) -> str:
-    """Name of the data in tables and figures."""
-    if manifest.source == "phantom":
-        return f"phantom ({len(manifest):,} drawn images, not DeepFashion)"
-    if manifest.source == "deepfashion":
-        return f"DeepFashion ({len(manifest):,} images)"
-    return f"folder `{printable(manifest.root.name)}` ({len(manifest):,} images)"
 
 
 @dataclass(frozen=True)

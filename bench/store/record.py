@@ -103,7 +103,8 @@ class TrialRecord:
         id: Its identity (`bench.study.trial.trial_id`).
         spec: The trial's spec as plain data.
         data: `source`, `fingerprint`, `class_names`, `images` (split -> count), `train_counts`
-            (training images per class), `unreadable` (paths left out),
+            (training images per class), `unreadable` (paths left out), `release_differences` (how
+            data in DeepFashion's layout differs from the official release; absent for others),
             `mean_position_error` (NE of always predicting the mean position; absent without
             landmarks).
         metrics: Test metrics by name (`bench.metrics.catalogue`).

@@ -6,13 +6,14 @@ The fields of these classes are the keys of a file of `results/studies/`.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
 from pydantic import AfterValidator, TypeAdapter, ValidationError
 
+from bench.data.release import layout_label, release_differences
 from bench.metrics.catalogue import Metric
 from bench.store.searches import Search, read_search, search_path
 from bench.study.budget import Budget
@@ -68,6 +69,9 @@ class RecordedData:
         root: Folder of the images; None in older records.
         class_counts: Images of each class, before any split; None in older records.
         class_names: Names of the classes; None in older records.
+        release_differences: How it differs from DeepFashion's official release, of which it has the
+            layout; empty for the release itself. None for another layout, and where an older
+            record does not let it be known.
     """
 
     source: str
@@ -76,6 +80,29 @@ class RecordedData:
     root: str | None = None
     class_counts: tuple[int, ...] | None = None
     class_names: tuple[str, ...] | None = None
+    release_differences: tuple[str, ...] | None = None
+
+    @property
+    def not_comparable(self) -> str:
+        """Why nothing measured on it is held against published figures; empty where it may be."""
+        if self.source != "deepfashion":
+            return self.source
+        if self.release_differences is None:
+            return "not known to be the official release"
+        if self.release_differences:
+            return f"not the official release: {self.release_differences[0]}"
+        return ""
+
+    def with_release(self) -> RecordedData:
+        """An older record's data told by its own counts, and named for what it is known to be."""
+        if self.source != "deepfashion" or self.release_differences is not None:
+            return self
+        if self.class_counts is None or self.class_names is None:
+            label = "photographs in DeepFashion's layout (not known to be the official release)"
+            return replace(self, label=label)
+        found = release_differences(self.class_names, self.class_counts)
+        label = layout_label(self.class_counts, found)
+        return replace(self, label=label, release_differences=found)
 
 
 @dataclass(frozen=True)
@@ -229,7 +256,7 @@ class StudyRecord:
             ValueError: A key is missing, or a value is not what it should be; with its place.
         """
         try:
-            return _form().validate_python(plain)
+            study = _form().validate_python(plain)
         except ValidationError as error:
             # A value that is wrong says more than a key that is missing.
             faults = sorted(error.errors(), key=lambda fault: fault["type"] == "missing")
@@ -239,6 +266,7 @@ class StudyRecord:
                 raise ValueError(f"it lacks '{last}'{within}") from None
             found = f"{faults[0]['msg']}; found {faults[0]['input']!r:.60}"
             raise ValueError(f"'{last}'{within}: {found}") from None
+        return replace(study, data=study.data.with_release())
 
     def to_json(self) -> dict[str, Any]:
         """The record, without its checksum; what an older record's data lacks stays out."""

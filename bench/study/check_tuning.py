@@ -25,6 +25,7 @@ MOST_ARMS = 1000
 SAME_FOR_ALL = "so that all arms are tuned on the same validation images"
 FORBIDDEN = {
     "seed": "the search is judged at `tuning.seeds`",
+    "vary": "what a seed varies is the same for every proposal",
     "data": f"the data are the same for every proposal, {SAME_FOR_ALL}",
     "eval": "proposals are judged alike, by `tuning.metric` on the validation images",
     "model.kind": "models are compared as arms: name them in an axis",
@@ -155,6 +156,13 @@ def _check_alike(tuning: Tuning, arms: list[Arm], design: Design) -> None:
                     f"the arms `{first.name}` and `{arm.name}` differ in data.{name}",
                     f"let it be one, {SAME_FOR_ALL}",
                 )
+        if len({"sampling" in each.spec.vary for each in (first, arm)}) > 1:
+            raise _fault(
+                design,
+                "space",
+                f"of the arms `{first.name}` and `{arm.name}` only one draws images by seed (vary)",
+                f"let it be one, {SAME_FOR_ALL}",
+            )
         if tuning.algorithm == "hyperband" and epochs_of(arm.spec) != epochs_of(first.spec):
             raise _fault(
                 design,
@@ -179,6 +187,15 @@ def _check_arm(tuning: Tuning, arm: Arm, design: Design) -> None:
             design,
             "space",
             "a search is judged on validation images, and data.validation_size is 0",
+        )
+    if "sampling" in arm.spec.vary and arm.spec.data.split != "official":
+        raise _fault(
+            design,
+            "space",
+            f"vary: sampling divides the images anew at each seed (data.split: "
+            f"{arm.spec.data.split}), so that winners would be tested on images that they were "
+            "tuned on",
+            "leave out sampling, or use data.split: official",
         )
     has = {
         "landmarks": arm.spec.model.has_landmarks,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -107,6 +107,13 @@ def plain_with(spec: TrialSpec, values: Mapping[str, Any]) -> dict[str, Any]:
 def judged(spec: TrialSpec) -> TrialSpec:
     """The same trial scored on the validation images: it never sees the test images."""
     return spec.model_copy(update={"eval": spec.eval.model_copy(update={"split": "validation"})})
+
+
+def at_draws(spec: TrialSpec, seeds: Iterable[int]) -> list[TrialSpec]:
+    """A trial at every seed that draws images of its own; itself alone where none does."""
+    if "sampling" not in spec.vary:
+        return [spec]
+    return [spec.model_copy(update={"seed": seed}) for seed in seeds]
 
 
 def feature_specs(tuning: Tuning, spec: TrialSpec) -> Iterator[TrialSpec]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, GetCoreSchemaHandler, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, GetCoreSchemaHandler, model_validator
 from pydantic_core import core_schema
 
 from bench.study.settings.data import DataSpec
@@ -22,6 +22,31 @@ SEMANTICS = 5
 SUPERVISIONS = ("landmarks", "pose")
 """Fields of a trial that say how a system is supervised beside the category. A system that needs
 none of them, and is supervised all the same, has its own among its settings."""
+
+
+USUALLY_VARIES = ("weights", "order")
+VARIES = (*USUALLY_VARIES, "sampling")
+"""What a seed can change."""
+
+
+def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    """In one order, so that the order of writing is no part of a trial."""
+    if not names:
+        raise unused_setting(
+            "vary", "vary names nothing: all seeds would be the same trial; it takes one or more "
+            f"of {', '.join(VARIES)}",
+        )  # fmt: skip
+    for name in names:
+        if names.count(name) > 1:
+            raise unused_setting("vary", f"vary names {name} twice")
+    return tuple(name for name in VARIES if name in names)
+
+
+Varies = Annotated[
+    tuple[Literal["weights", "order", "sampling"], ...],
+    Field(strict=False),
+    AfterValidator(_each_once),
+]
 
 
 def system_settings() -> dict[str, type[SystemSettings]]:
@@ -54,7 +79,11 @@ class TrialSpec(Settings):
         pose: Supervision of FashionNet; null for another system.
         train: Training; null for a system that is not trained.
         eval: Scoring.
-        seed: Seed of the initial weights and of the order of the images.
+        seed: Seed of what `vary` names.
+        vary: What differs between seeds: `weights`, the initial ones, with a network's dropout;
+            `order`, of the training images, with their augmentation; `sampling`, which images are
+            trained on, validated on and tested on, and how images are divided where they have no
+            official partition. What is left out is at every seed as it is at seed 0.
     """
 
     # Built when it is first used: plug-ins are imported then, and not by whoever imports this.
@@ -67,6 +96,11 @@ class TrialSpec(Settings):
     train: TrainSpec | None
     eval: EvalSpec = EvalSpec()
     seed: int = Field(default=0, ge=0, lt=2**31)
+    vary: Annotated[Varies, ADDED] = USUALLY_VARIES  # type: ignore[assignment]
+
+    def seed_of(self, what: str) -> int:
+        """The seed of something that `vary` can name; 0 where it does not."""
+        return self.seed if what in self.vary else 0
 
     @property
     def arithmetic(self) -> str | None:
@@ -88,11 +122,22 @@ class TrialSpec(Settings):
                 "eval.split: validation scores the validation images, and data.validation_size "
                 "is 0",
             )
+        self._sampling_has_effect()
         if not self.model.trained:
             self._nothing_is_trained()
         else:
             self._training_has_effect()
         return self
+
+    def _sampling_has_effect(self) -> None:
+        data = self.data
+        whole = {data.train_size, data.test_size, data.validation_size or "all"} == {"all"}
+        if "sampling" in self.vary and data.split == "official" and whole:
+            raise unused_setting(
+                "vary",
+                "vary: sampling draws images from the official pools, and data.train_size, "
+                "data.validation_size and data.test_size take all of each",
+            )
 
     def _supervision_has_effect(self) -> None:
         kind, needed = self.model.kind, self.model.supervision
@@ -111,6 +156,11 @@ class TrialSpec(Settings):
 
     def _nothing_is_trained(self) -> None:
         kind = self.model.kind
+        if self.vary != USUALLY_VARIES and "sampling" not in self.vary:
+            raise unused_setting(
+                "vary", f"the model {kind} is not trained: of what vary can name, only sampling "
+                "changes it",
+            )  # fmt: skip
         if self.train is not None:
             raise unused_setting("train", f"the model {kind} is not trained: leave `train` null")
         if self.eval.protocol == "last_batch":

@@ -67,7 +67,7 @@ class _Kept:
     Args:
         shape: What trials must have alike to share it; empty for one that is not shared.
         network: The network.
-        seed: Seed of the trial that it was built for.
+        seed: Seed of the weights of the trial that it was built for.
         begun: Its variables as that trial began.
         epochs: Its compiled epochs; None before they are asked for.
         same_for_all_seeds: Whether a trial's beginning is known without building its network: two
@@ -86,13 +86,13 @@ class _Kept:
         assert spec.train is not None, "the spec admits no trained model without training"
         for variable, value in zip(_variables(self.network), self.begun, strict=True):
             variable.assign(value)
-        self.network.start(spec.seed)
+        self.network.start(spec.seed_of("weights"))
         for variable in _learning_rates(self.network):
             variable.assign(spec.train.learning_rate)
 
     def begin_as(self, fresh: BuiltModel, spec: TrialSpec) -> None:
         """Put the network to where a trial's own stands."""
-        if spec.seed != self.seed:
+        if spec.seed_of("weights") != self.seed:
             self.same_for_all_seeds = _all_else_equal(fresh, self.begun)
         for kept, new in zip(_variables(self.network), _variables(fresh), strict=True):
             kept.assign(new.value)
@@ -130,9 +130,9 @@ class Compiled:
             return kept.network
         # Keeping the beginning of a large network costs more than compiling it again.
         if sum(4 * math.prod(v.shape) for v in _variables(fresh)) > MOST_BYTES:
-            self._kept = _Kept("", fresh, spec.seed, [])
+            self._kept = _Kept("", fresh, spec.seed_of("weights"), [])
         else:
-            self._kept = _Kept(shape, fresh, spec.seed, _values(fresh))
+            self._kept = _Kept(shape, fresh, spec.seed_of("weights"), _values(fresh))
         return fresh
 
     def whole_epochs(

@@ -204,7 +204,11 @@ def _train(
     attributes = None if data.attributes is None else data.attributes.answers
     examples = Examples(data.source, manifest, train.batch_size, network.supervision, attributes)
     training = TrainingBatches(
-        examples, split.train, seed=spec.seed, balance=balance, augmentation=train.augmentation
+        examples,
+        split.train,
+        seed=spec.seed_of("order"),
+        balance=balance,
+        augmentation=train.augmentation,
     )
     begun = time.perf_counter()
     logs = fit(
@@ -255,11 +259,11 @@ def _network(
 
     def build() -> BuiltModel:
         keras.backend.clear_session(free_memory=compiled is None)
-        keras.utils.set_random_seed(spec.seed)
+        keras.utils.set_random_seed(spec.seed_of("weights"))
         with computing_in(train.precision):
             inputs, below = _inputs(spec, data)
             built: BuiltModel = load(spec.model.network)(spec.model, spec.supervision, inputs)
-        built.start(spec.seed, below)
+        built.start(spec.seed_of("weights"), below)
         compile_network(built, train, balance, data.classes)
         return built
 
@@ -355,6 +359,8 @@ def _describe_data(
         "train_counts": np.bincount(manifest.category[split.train], minlength=classes).tolist(),
         "unreadable": unreadable,
     }
+    if manifest.release_differences is not None:
+        described["release_differences"] = list(manifest.release_differences)
     if manifest.has_landmarks:
         described["mean_position_error"] = mean_position_error(
             manifest.landmarks[split.train],

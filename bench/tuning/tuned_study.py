@@ -16,12 +16,18 @@ from bench.store.plan import PlannedTrial
 from bench.store.searches import SearchLog, read_search, search_path, supersede
 from bench.store.trials import Store
 from bench.study.design import Design
-from bench.study.space import feature_specs, judged
 from bench.study.trial import TrialSpec
 from bench.train.status import IN_STORE, TrialStatus
 from bench.tuning.allowance import Allowance
 from bench.tuning.running_search import RunningSearch
-from bench.tuning.winners import most_proposals, search_plans, tuned_record, winners, winners_trials
+from bench.tuning.winners import (
+    most_proposals,
+    search_plans,
+    searched_features,
+    tuned_record,
+    winners,
+    winners_trials,
+)
 
 
 class TunedStudy:
@@ -94,12 +100,7 @@ class TunedStudy:
 
     def feature_specs(self) -> list[TrialSpec]:
         """Trials that between them need every feature that the rest of the study needs."""
-        return [
-            form
-            for plan in self.plans
-            for spec in feature_specs(plan.tuning, plan.spec)
-            for form in (judged(spec), spec)
-        ]
+        return searched_features(self._design, self.plans)
 
     @property
     def left(self) -> int:

@@ -14,7 +14,7 @@ from bench.store.studies import RecordedSearch, RecordedTuning, StudyRecord
 from bench.store.trials import Store
 from bench.study.budget import Budget, epochs_of
 from bench.study.design import Design
-from bench.study.space import with_values
+from bench.study.space import at_draws, feature_specs, judged, with_values
 from bench.study.trial import TrialSpec
 
 
@@ -32,6 +32,19 @@ def search_plans(design: Design, manifest: Manifest | None) -> list[SearchPlan]:
         return "not drawn yet" if manifest is None else data_identity(spec, manifest)
 
     return [SearchPlan(arm.name, arm.spec, design.tuning, identify) for arm in design.arms()]
+
+
+def searched_features(design: Design, plans: Sequence[SearchPlan]) -> list[TrialSpec]:
+    """Trials that between them need every feature of some searches and of their winners' tests."""
+    return [
+        trial
+        for plan in plans
+        for spec in feature_specs(plan.tuning, plan.spec)
+        for trial in (
+            *at_draws(judged(spec), plan.tuning.seed_list),
+            *at_draws(spec, design.seeds),
+        )
+    ]
 
 
 def winners(plans: Sequence[SearchPlan], store: Store) -> dict[str, TrialSpec]:

@@ -200,3 +200,40 @@ def test_tiny_sources_are_divided_without_overlap(by):
     split = ask(source(np.array([0, 1, 0, 1])), by=by)
     together = np.concatenate([split.train, split.val, split.test])
     assert sorted(together.tolist()) == [0, 1, 2, 3]
+
+
+def parts(split) -> list[list[int]]:
+    return [split.train.tolist(), split.val.tolist(), split.test.tolist()]
+
+
+def test_each_draw_takes_other_images_of_the_official_pools_and_the_first_is_the_plain_one():
+    partition = np.array([0] * 60 + [1] * 20 + [2] * 20, np.int8)
+    manifest = source(np.arange(100) % 3, partition=partition)
+    asked = {"by": "official", "train": 30, "val": 10, "test": 10}
+    plain, first, second = (ask(manifest, **asked, **d) for d in ({}, {"draw": 0}, {"draw": 1}))
+    assert parts(plain) == parts(first)
+    for one, other in zip(parts(first), parts(second), strict=True):
+        assert set(one) != set(other)
+    assert (second.train < 60).all() and (second.test >= 80).all()
+    assert parts(second) == parts(ask(manifest, **asked, draw=1))
+
+
+@pytest.mark.parametrize("size", ["all", 20])
+def test_an_official_pool_that_is_used_whole_is_the_same_in_every_draw(size):
+    partition = np.array([0] * 60 + [1] * 20 + [2] * 20, np.int8)
+    manifest = source(np.arange(100) % 3, partition=partition)
+    asked = {"by": "official", "train": 30, "val": 0, "test": size}
+    first, second = (ask(manifest, **asked, draw=draw) for draw in (0, 1))
+    assert first.test.tolist() == second.test.tolist()
+    assert set(first.train.tolist()) != set(second.train.tolist())
+
+
+@pytest.mark.parametrize("by", ["image", "product"])
+def test_without_an_official_partition_each_draw_divides_the_images_anew(skewed, by):
+    first, second = (ask(skewed, by=by, draw=draw) for draw in (0, 1))
+    for one, other in zip(parts(first), parts(second), strict=True):
+        assert set(one) != set(other)
+    for split in (first, second):
+        assert len({index for part in parts(split) for index in part}) == sum(
+            map(len, parts(split))
+        )

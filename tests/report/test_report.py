@@ -133,7 +133,7 @@ def test_the_published_figures_stand_beside_measured_ones_and_the_phantom_is_nev
 
 
 def test_on_deepfashion_at_the_papers_scale_a_row_is_judged(store: Store, tmp_path: Path) -> None:
-    real = RecordedData(source="deepfashion", label="DeepFashion", fingerprint="f")
+    real = RecordedData("deepfashion", "DeepFashion", "f", release_differences=())
     tables = next(s for s in store.studies() if s.name == "tables")
     store.write_study(replace(tables, data=real, profile="paper"))
 
@@ -145,6 +145,51 @@ def test_on_deepfashion_at_the_papers_scale_a_row_is_judged(store: Store, tmp_pa
     assert set(verdicts().values()) == {"not comparable (80 test images)"}
     store.write_study(replace(tables, data=real, profile="laptop"))
     assert set(verdicts().values()) == {"not comparable (profile laptop)"}
+
+
+def test_what_is_not_the_official_release_is_called_that_and_never_judged(
+    store: Store, tmp_path: Path
+) -> None:
+    tables = next(s for s in store.studies() if s.name == "tables")
+    counts, names = (1500, 500), ("Dress", "Robe")
+    older = RecordedData("deepfashion", "DeepFashion (2,000 images)", "f", None, counts, names)
+    unknown = RecordedData("deepfashion", "DeepFashion (2,000 images)", "f")
+    for data, called, verdict in (
+        (older, "(2,000 images, 2 categories; the official release has 289,222 and 46)",
+         "not the official release: 2,000 images instead of 289,222"),
+        (unknown, "(not known to be the official release)",
+         "not known to be the official release"),
+    ):  # fmt: skip
+        store.write_study(replace(tables, data=data, profile="paper"))
+        write_report(store, tmp_path / "report", ["tables"])
+        table = pd.read_csv(tmp_path / "report" / "tables" / "table_1.csv")
+        assert set(table["verdict top-3 %"].dropna()) == {f"not comparable ({verdict})"}
+        text = (tmp_path / "report" / "report.md").read_text().replace("\\", "")
+        assert f"photographs in DeepFashion's layout {called}" in text
+        assert "DeepFashion (2,000 images)" not in text
+        assert f"not comparable with published ones ({verdict})" in text
+        manifest = read_manifest(tmp_path / "report")
+        assert manifest is not None
+        for figure in manifest.figures["tables"]:
+            assert figure["caption"].endswith(f"layout {called}; profile paper.")
+
+
+def test_a_trials_own_record_of_the_data_counts(store: Store, tmp_path: Path) -> None:
+    tables = next(s for s in store.studies() if s.name == "tables")
+    official = RecordedData("deepfashion", "DeepFashion", "f", release_differences=())
+    rows = dict.fromkeys(range(SEEDS), "")
+    for seed in rows:
+        rows[seed] = f"own{seed}"
+        made = record(rows[seed], 0.5, seed)
+        differs = {"release_differences": ["Dress 1 images instead of 72,158"]}
+        store.write(replace(made, data=made.data | differs))
+    arm = replace(tables.arms[0], trials=rows)
+    store.write_study(replace(tables, data=official, profile="paper", arms=(arm,)))
+    write_report(store, tmp_path / "report", ["tables"])
+    table = pd.read_csv(tmp_path / "report" / "tables" / "table_1.csv")
+    assert set(table["verdict top-3 %"].dropna()) == {
+        "not comparable (not the official release: Dress 1 images instead of 72,158)"
+    }
 
 
 def test_both_protocols_stand_side_by_side(store: Store, tmp_path: Path) -> None:
@@ -172,6 +217,56 @@ def test_the_checklist_is_filled_from_the_records_and_the_audit_is_there(
     audit = pd.read_csv(tables / "audit.csv")
     impossible = audit[audit["verdict"] == "impossible"]
     assert set(impossible["row"]) == {"Baseline-5000", "Baseline-1000"}
+
+
+def test_seeds_that_draw_their_images_are_named_and_their_intervals_explained(
+    store: Store, tmp_path: Path
+) -> None:
+    arms: dict[str, dict[str, str]] = {}
+    for name, skill in (("Baseline-100", 0.5), ("other", 0.9)):
+        arms[name] = {str(seed): f"{name}{seed}" for seed in range(SEEDS)}
+        for seed in range(SEEDS):
+            made = record(f"{name}{seed}", skill, seed)
+            names = np.array([f"{seed}/{image}" for image in made.predictions.images])
+            position = made.data | {"mean_position_error": 0.1 * (1 + seed)}
+            store.write(
+                replace(
+                    made,
+                    data=position,
+                    spec={"vary": ["weights", "order", "sampling"]},
+                    predictions=replace(made.predictions, images=names),
+                    landmarks=None
+                    if made.landmarks is None
+                    else replace(made.landmarks, images=names),
+                )
+            )
+    store.write_study(study("drawn", arms, reproduces=["table_1"]))
+    write_report(store, tmp_path / "report", ["drawn"])
+    tables = tmp_path / "report" / "tables"
+    answers = dict(pd.read_csv(tables / "drawn.checklist.csv").to_numpy())
+    assert answers["what varies with a seed"] == (
+        "initial weights, order of the training images, the training, validation and test images "
+        "themselves"
+    )
+    assert "intervals count the seeds" in answers["intervals"]
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert text.count("Where each seed draws its own images, intervals count the seeds") > 4
+    effect = pd.read_csv(tables / "drawn.effects.csv").iloc[0]
+    assert effect["paired seeds"] == SEEDS and effect["verdict"] == "better"
+    assert "Tested on other images" not in text
+    protocols = pd.read_csv(tables / "drawn.protocols.csv")
+    assert protocols["last batch"].notna().all()
+    landmarks = pd.read_csv(tables / "drawn.landmarks.csv")
+    assert landmarks["NE of the mean position"].tolist() == pytest.approx([0.25, 0.25])
+    manifest = read_manifest(tmp_path / "report")
+    assert manifest is not None
+    captions = {figure["name"]: figure["caption"] for figure in manifest.figures["drawn"]}
+    assert "intervals count the seeds" in captions["drawn.effects"]
+
+    write_report(store, tmp_path / "usual", ["gates"])
+    answers = dict(pd.read_csv(tmp_path / "usual/tables/gates.checklist.csv").to_numpy())
+    assert answers["what varies with a seed"] == "initial weights, order of the training images"
+    assert "draws its own" not in (tmp_path / "usual" / "report.md").read_text()
 
 
 def test_the_page_is_self_contained_and_harmless(store: Store, tmp_path: Path) -> None:

@@ -18,10 +18,10 @@ from rich.table import Table
 from bench.cli.commands.status import print_status
 from bench.cli.console import SafeConsole
 from bench.cli.progress import TrialDisplay, phase_bar
-from bench.data.sources import open_source
+from bench.data.sources import data_label, open_source
 from bench.errors import BenchError
 from bench.files.atomic import write_json
-from bench.store.plan import PlannedTrial, data_label
+from bench.store.plan import PlannedTrial
 from bench.store.status import StudyStatus, TrialFailure
 from bench.store.studies import STUDY_RECORD
 from bench.store.trials import Store

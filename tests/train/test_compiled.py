@@ -54,6 +54,15 @@ FASHIONNET = {"preset": "fashionnet", "model__dropout": 0.5}
             ],
             1,
         ),
+        # Seeds that keep the weights or draw their images, among others that do not.
+        (
+            [
+                BASELINE | {"seed": seed, "vary": vary}
+                for vary in (["order"], ["weights", "order"], ["order"])
+                for seed in (1, 2)
+            ],
+            1,
+        ),
         # A rule whose loss holds the class counts, and back again.
         ([LOGITS, LOGITS | {"data__train_size": 40}, BASELINE], 3),
         # Optimisers with states of their own, and weights that follow others.

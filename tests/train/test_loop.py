@@ -17,7 +17,7 @@ from bench.systems.registry import BALANCING, load
 from bench.systems.ropanet.supervision import LandmarkSupervision
 from bench.train.batches import Examples, Source, TrainingBatches
 from bench.train.loop import TrialContext, run_trial
-from tests.train.smoke import prepare, smoke_spec
+from tests.train.smoke import prepare, same, smoke_spec
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +46,40 @@ def test_the_same_trial_gives_the_same_bytes(context: TrialContext) -> None:
     another = trained(context, spec(seed=1))
     assert another.id != one.id and another.metrics != one.metrics
     np.testing.assert_array_equal(another.predictions.images, one.predictions.images)
+
+
+def test_a_seed_changes_what_vary_names_and_nothing_else(context: TrialContext) -> None:
+    def beginning(**settings: Any) -> np.ndarray:
+        return trained(context, spec(**slow, **settings)).predictions.probabilities
+
+    # So slow that the predictions are still those of the initial weights.
+    slow = {"preset": "ropanet_baseline", "train__learning_rate": 1e-9}
+    first = beginning()
+    np.testing.assert_allclose(beginning(vary=["order"], seed=1), first, atol=1e-5)
+    for vary in (["weights"], ["weights", "order"]):
+        assert np.abs(beginning(vary=vary, seed=1) - first).max() > 1e-3
+    fast = {"preset": "ropanet_baseline", "seed": 1}
+    lost = {
+        history(trained(context, spec(**fast, vary=vary)), "loss")[0]
+        for vary in (["weights"], ["order"], ["weights", "order"])
+    }
+    assert (
+        len(lost) == 3
+    )  # a seed that keeps the order, or the weights, is another than one of both
+
+
+def test_with_sampling_each_seed_has_images_of_its_own_and_arms_share_them(
+    context: TrialContext,
+) -> None:
+    drawn = {"preset": "ropanet_baseline", "vary": ["sampling"], "data__train_size": 48,
+             "data__test_size": 24}  # fmt: skip
+    records = [trained(context, spec(**drawn, seed=seed)) for seed in (0, 1)]
+    images = [set(record.predictions.images.tolist()) for record in records]
+    assert images[0] != images[1] and len(images[0]) == len(images[1]) == 24
+    other = trained(context, spec(**drawn, seed=1, train__learning_rate=0.01))
+    np.testing.assert_array_equal(other.predictions.images, records[1].predictions.images)
+    usual = trained(context, spec(**(drawn | {"vary": ["weights", "order"]})))
+    same(usual, records[0])  # seed 0 is seed 0, whatever varies
 
 
 def test_without_landmark_training_there_is_no_landmark_loss_and_no_step(

@@ -48,6 +48,8 @@ def check(
 
 def print_check(console: Console, found: CheckReport) -> None:
     """Print what a data folder contains."""
+    console.print(escape(found.data), highlight=False)
+    console.print()
     for title, headers, rows in found.tables():
         table = plain_table(headers, numeric=headers[1:], title=title)
         for row in rows:

@@ -85,11 +85,9 @@ def _means(
     for level in axes[one]:
         for beside in axes[other]:
             found = [
-                matrix
+                _results(arm)
                 for arm in arms
-                if (arm.levels.get(one), arm.levels.get(other)) == (level, beside)
-                and arm.trials
-                and (matrix := arm.matrix(ACCURACY.name)) is not None
+                if (arm.levels.get(one), arm.levels.get(other)) == (level, beside) and arm.trials
             ]
             if not found or len({matrix.shape for matrix in found}) > 1:
                 continue
@@ -107,6 +105,14 @@ def _means(
                 }
             )
     return rows
+
+
+def _results(arm: Arm) -> np.ndarray:
+    """`(seeds, images)` accuracy, or `(seeds, 1)` where the seeds were tested on other images."""
+    matrix = arm.matrix(ACCURACY.name)
+    if matrix is not None:
+        return matrix
+    return np.array([[trial.metrics[ACCURACY.name]] for trial in arm.trials.values()])
 
 
 def _draw(

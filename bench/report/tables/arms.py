@@ -37,7 +37,7 @@ def landmarks_table(study: StudyRecord, arms: Sequence[Arm]) -> Table | None:
     for arm in arms:
         if not arm.has_landmarks:
             continue
-        bound = next(iter(arm.trials.values())).data.get("mean_position_error")
+        bound = arm.mean_position_error
         row: dict[str, Any] = {"arm": arm.name, "NE of the mean position": bound}
         rows.append(row | {metric.label: measured(arm, metric) for metric in metrics})
     if not rows:

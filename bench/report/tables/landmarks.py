@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from bench.analysis.arms import Arm
@@ -11,6 +12,7 @@ from bench.data.manifest import CLOTHES_TYPES, LANDMARKS
 from bench.metrics.catalogue import LANDMARK_ERROR
 from bench.paper.published import PublishedRow, PublishedTable, published
 from bench.report.cells import Measured, Printed, Table
+from bench.report.tables.published import caveat
 from bench.store.record import Landmarks
 from bench.store.studies import StudyRecord
 
@@ -70,7 +72,7 @@ def landmark_tables(study: StudyRecord, arms: Sequence[Arm]) -> Iterator[Table]:
         by_landmark.append(_row(arm, by_seed, BY_LANDMARK))
         trial = next(iter(arm.trials.values()))
         system = str(trial.spec.get("model", {}).get("kind"))
-        systems.setdefault(system, (arm.name, by_seed, trial.data.get("mean_position_error")))
+        systems.setdefault(system, (arm.name, by_seed, arm.mean_position_error))
     if not detection:
         return
     name, left_out = study.name, len(able) - MOST_ARMS
@@ -97,7 +99,8 @@ def landmark_tables(study: StudyRecord, arms: Sequence[Arm]) -> Iterator[Table]:
     )
     if len(systems) > 1:
         for key in QUOTED:
-            yield _beside_published(study, list(systems.values()), published()[key])
+            found = _beside_published(study, list(systems.values()), published()[key])
+            yield replace(found, note=found.note.rstrip() + caveat(study, able))
 
 
 def _row(

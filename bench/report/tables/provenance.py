@@ -14,6 +14,7 @@ import numpy as np
 from bench.analysis.arms import Arm, Trial
 from bench.paper.audit import Finding
 from bench.report.cells import Table
+from bench.report.seeds import OWN_IMAGES, varied
 from bench.report.units import duration
 from bench.store.studies import RecordedTuning, StudyRecord
 from bench.store.trials import FailureKind
@@ -50,6 +51,9 @@ def _items(
     yield "models", _listed(spec["model"]["kind"] for spec in specs if spec.get("model"))
     yield "parameters trained or kept above a frozen backbone", _range(trials, "parameters")
     yield "data", f"{study.data.label}, fingerprint {study.data.fingerprint[:16]}"
+    if study.data.release_differences:
+        differs = "; ".join(study.data.release_differences)
+        yield "how it differs from DeepFashion's official release", differs
     for part in ("train", "val", "test"):
         counts = sorted({trial.data["images"][part] for trial in trials})
         yield f"{part} images", ", ".join(f"{count:,}" for count in counts)
@@ -63,8 +67,9 @@ def _items(
     yield "how hyper-parameters were chosen", _tuned(study.tuning)
     yield "design", f"{study.design}, {len(arms)} arms, control {study.control}"
     yield "seeds", ", ".join(str(seed) for seed in study.seeds)
+    yield "what varies with a seed", _listed((varied(spec) for spec in specs), "; ")
     yield "evaluation", _settings(specs, "eval", ("protocol", "precision_recall"))
-    yield "intervals", "95 %, over seeds and test images; p-values corrected by Holm's method"
+    yield "intervals", _intervals(arms)
     seconds = [trial.timings["total"] for trial in trials if "total" in trial.timings]
     yield "time a trial, median", duration(float(np.median(seconds))) if seconds else NOT_RECORDED
     yield "time of all trials", duration(sum(seconds)) if seconds else NOT_RECORDED
@@ -91,6 +96,11 @@ def _items(
         yield what, ", ".join(sorted(named)) or "none"
     missing = sum(arm.planned - len(arm.trials) - len(arm.failed) for arm in arms)
     yield "trials still missing", f"{missing:,}"
+
+
+def _intervals(arms: Sequence[Arm]) -> str:
+    text = "95 %, over seeds and test images; p-values corrected by Holm's method"
+    return f"{text}. {OWN_IMAGES}" if any(arm.own_images for arm in arms) else text
 
 
 def _tuned(tuning: RecordedTuning | None) -> str:

@@ -23,7 +23,8 @@ class PhantomSource(Settings):
 
 
 class DeepFashionSource(Settings):
-    """DeepFashion's Category and Attribute Prediction Benchmark (§3), from `--data DIR`."""
+    """DeepFashion's Category and Attribute Prediction Benchmark (§3), or other photographs in its
+    layout, from `--data DIR`."""
 
     kind: Literal["deepfashion"] = "deepfashion"
 
@@ -52,7 +53,7 @@ class DataSpec(Settings):
         validation_size: Validation images, 0 for none.
         test_size: Test images.
         split_seed: Seed of the split and of the sampling; apart from the trial's seed, so that
-            all seeds of an arm are tested on the same images.
+            all seeds of an arm are tested on the same images, unless `vary` names `sampling`.
     """
 
     source: Source = PhantomSource()
