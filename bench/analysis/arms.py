@@ -13,6 +13,7 @@ import pandas as pd
 from bench.analysis.intervals import (
     MOST_SEEDS,
     Estimate,
+    beyond_seeds,
     holm,
     over_results,
     over_seeds,
@@ -29,6 +30,7 @@ from bench.study.study import FEWEST_SEEDS
 
 ALPHA = 0.05
 EQUIVALENT = "equivalent"
+MORE_IMAGES = "more test images are needed, not more seeds"
 
 
 @dataclass(frozen=True)
@@ -373,9 +375,9 @@ def _verdict(
         return EQUIVALENT, True
     if differs < ALPHA:
         return direction(metric, difference.mean), True
-    if difference.looks is not None and np.isfinite(
-        seeds_to_settle(difference, margin, comparisons)
-    ):
+    if difference.looks is not None:
+        if beyond_seeds(difference, margin, comparisons):
+            return f"cannot tell at {seeds} seeds; {MORE_IMAGES}", False
         return f"cannot tell at {seeds} seeds, of {difference.looks.most} at most", False
     return f"cannot tell at {seeds} seeds; {advice(difference, margin, comparisons)}", False
 
@@ -385,31 +387,22 @@ def direction(metric: str, difference: float) -> str:
     return "worse" if (difference > 0) == lower_is_better(metric) else "better"
 
 
-def seeds_to_settle(difference: Estimate, margin: float | None, comparisons: int) -> float:
-    """Seeds that would settle a difference of the size seen, as one that is there or not.
+def advice(difference: Estimate, margin: float | None, comparisons: int) -> str:
+    """What would settle a difference of the size seen, as one that is there or does not matter.
 
     Args:
         difference: A paired difference.
         margin: Largest difference that does not matter, if known.
-        comparisons: Arms that are compared.
-
-    Returns:
-        As `bench.analysis.intervals.seeds_wanted` does.
+        comparisons: How many comparisons the p-value is corrected for.
     """
     wanted = seeds_wanted(difference, comparisons)
-    if margin is None or np.isnan(wanted):
-        return wanted
-    return min(wanted, seeds_for_equivalence(difference, margin, comparisons))
-
-
-def advice(difference: Estimate, margin: float | None, comparisons: int) -> str:
-    """In words, what `seeds_to_settle` says of a difference."""
-    wanted = seeds_to_settle(difference, margin, comparisons)
     if np.isnan(wanted):
         same = difference.mean == 0
         return "no difference was seen" if same else "no spread between seeds or images to judge by"
+    if margin is not None:
+        wanted = min(wanted, seeds_for_equivalence(difference, margin, comparisons))
     if np.isinf(wanted):
-        return "more test images are needed, not more seeds"
+        return MORE_IMAGES
     if wanted > MOST_SEEDS:
         return f"more than {MOST_SEEDS} would be needed"
     # Power is reckoned at the difference seen, so the seeds at hand can seem enough by luck.

@@ -372,6 +372,28 @@ def seeds_for_equivalence(estimate: Estimate, margin: float, comparisons: int = 
     return float("inf") if room <= least else MOST_SEEDS + 1.0
 
 
+def beyond_seeds(estimate: Estimate, margin: float | None, comparisons: int = 1) -> bool:
+    """Whether no number of seeds would settle a difference: the test images alone leave the doubt.
+
+    True only where it holds for every difference within the interval, so that a few seeds' noise
+    ends no study.
+
+    Args:
+        estimate: A paired difference.
+        margin: Largest difference that does not matter, if known.
+        comparisons: How many comparisons the p-value is corrected for.
+    """
+    if not np.isfinite(estimate.half_width):
+        return False
+    least = (
+        float(stats.norm.isf((1 - LEVEL) / comparisons / 2) + stats.norm.ppf(POWER))
+    ) * np.sqrt(estimate.image_variance)
+    largest = max(abs(estimate.low), abs(estimate.high))
+    smallest = 0.0 if estimate.low <= 0 <= estimate.high else largest - 2 * estimate.half_width
+    within = margin is not None and margin - smallest > least
+    return bool(largest < least and not within)
+
+
 @cache
 def seeds_wanted(estimate: Estimate, comparisons: int = 1) -> float:
     """Seeds at which a difference of this size would show in 80 of 100 studies like this one.

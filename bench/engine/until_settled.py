@@ -14,7 +14,8 @@ from itertools import chain
 import numpy as np
 
 import bench
-from bench.analysis.arms import Effect, controls, effects, seeds_to_settle
+from bench.analysis.arms import Effect, controls, effects
+from bench.analysis.intervals import beyond_seeds
 from bench.analysis.load import load_arms
 from bench.analysis.sequential import Looks, growing
 from bench.data.manifest import Manifest
@@ -263,12 +264,12 @@ def _compared(effect: Effect, margin: float | None, comparisons: int) -> Recorde
     """An effect as a look records it."""
     found = effect.difference
     low, high = (float(end) if np.isfinite(end) else None for end in (found.low, found.high))
-    hopeless = np.isinf(seeds_to_settle(found, margin, comparisons))
+    hopeless = beyond_seeds(found, margin, comparisons)
     return RecordedComparison(
         found.seeds,
         found.mean,
         low,
         high,
         effect.verdict,
-        stopped=effect.settled or bool(hopeless),
+        stopped=effect.settled or hopeless,
     )
