@@ -9,6 +9,8 @@ import numpy as np
 from bench.analysis.intervals import LEVEL, reach
 from bench.analysis.sequential import Looks
 
+SIZES_OF_INTEREST = (0.0, 0.5, 1.0, 2.0, 4.0)
+"""True differences that a plan shows, in margins."""
 STUDIES = 2000
 """Studies simulated; a share is then known to about one point in a hundred."""
 

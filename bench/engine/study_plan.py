@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from bench.data.sources import data_label
 from bench.engine.request import ResolvedStudy, StudyRequest, check_only, resolve
+from bench.metrics.catalogue import COMPARED
 from bench.store.plan import (
     Cost,
     FeatureNeed,
@@ -27,6 +30,9 @@ from bench.tuning.winners import (
     searched_features,
     tuning_cost,
 )
+
+if TYPE_CHECKING:
+    from bench.analysis.expected import Expectation
 
 SHOWN_ARMS = 40
 """Arms that a plan names; a larger grid has a number only."""
@@ -73,6 +79,8 @@ class StudyPlan:
         features: Feature maps that the trials share.
         cost: What the missing trials would take; None for a phantom that does not exist yet.
         tuning: The searches of a tuned study; None for any other.
+        expected: What to expect of one that goes on until it is settled, by the arms' true
+            difference; None where no stored trials say how much seeds differ, or for fixed seeds.
     """
 
     resolved: ResolvedStudy
@@ -83,6 +91,7 @@ class StudyPlan:
     features: tuple[FeatureNeed, ...] = ()
     cost: Cost | None = None
     tuning: TuningCost | None = None
+    expected: Sequence[Expectation] | None = None
 
     @property
     def design(self) -> Design:
@@ -122,6 +131,10 @@ class StudyPlan:
             "features": [_feature_json(need) for need in self.features],
             "cost": None if self.cost is None else _cost_json(self.cost),
             "tuning": None if self.tuning is None else _tuning_json(self.tuning),
+            "expected": [
+                {"difference": e.difference, "settled": e.settled, "seeds": e.seeds}
+                for e in self.expected or ()
+            ],
         }
 
 
@@ -154,7 +167,39 @@ def plan_study(request: StudyRequest, results: Path, cache: Path) -> StudyPlan:
         return _plan_searches(plan, request, store, cache)
     if resolved.manifest is None:
         return plan
+    if design.until is not None:
+        plan = replace(plan, expected=_expected(design, store))
     return _plan_trials(plan, arms, store, cache, whole=whole)
+
+
+def _expected(design: Design, store: Store) -> list[Expectation] | None:
+    """Seeds to expect where all arms differ by some amount, at the spread of the stored trials."""
+    from bench.analysis.arms import controls
+    from bench.analysis.expected import SIZES_OF_INTEREST, expectation
+    from bench.analysis.load import load_arms
+    from bench.analysis.sequential import growing
+
+    assert design.until is not None, "a study of fixed seeds is not simulated"
+    study = next((s for s in store.studies() if s.name == design.study.name), None)
+    metric = COMPARED[design.until.metric]
+    margin = study.margin_in(metric) if study else None
+    arms = {arm.name: arm for arm in load_arms(store, study)} if study else {}
+    pairs = [arm.against_control(arms[arm.against], metric.name) for arm in arms.values()
+             if arm.against in arms]  # fmt: skip
+    known = [pair for pair in pairs if pair is not None and np.isfinite(pair.seed_variance)]
+    if study is None or margin is None or not known:
+        return None
+    return [
+        expectation(
+            size * margin,
+            growing(design.until.first, design.until.most),
+            arms=max(len(arms) - len(controls(list(arms.values()))), 1),
+            margin=margin,
+            seed_variance=float(np.mean([pair.seed_variance for pair in known])),
+            of_images=float(np.mean([pair.image_variance for pair in known])),
+        )
+        for size in SIZES_OF_INTEREST
+    ]
 
 
 def _plan_trials(

@@ -29,6 +29,14 @@ def look_line(study: StudyRecord) -> str:
     )
 
 
+def looks_in_words(study: StudyRecord) -> str:
+    """The looks so far, and those that were planned."""
+    assert study.until is not None, "a study of fixed seeds has no looks"
+    planned = ", ".join(str(seeds) for seeds in study.until.looks)
+    by = COMPARED[study.until.metric].short
+    return f"{len(study.looks)} so far, by {by}, of those at {planned} seeds"
+
+
 def looks_table(study: StudyRecord) -> Table | None:
     """What was known when, a row an arm; None for a study of fixed seeds."""
     if study.until is None or not study.looks:
@@ -43,14 +51,13 @@ def looks_table(study: StudyRecord) -> Table | None:
         for head, look in zip(heads, study.looks, strict=True):
             row[head] = _difference(look.arms[name], metric) if name in look.arms else ""
         rows.append(row)
-    planned = ", ".join(str(seeds) for seeds in study.until.looks)
     return Table(
         f"{study.name}.looks",
         f"Looks, by {metric.short}",
-        f"Arm minus control at each look, until the arm stopped. Looks were planned at {planned} "
-        "seeds. The intervals hold the truth at all looks together in 95 of 100 studies (repeated "
-        "confidence intervals; the error is spent by Lan and DeMets' Pocock-like function), so "
-        "they are wider than those of one look at a fixed number of seeds.",
+        "Arm minus control at each look, until the arm stopped. Intervals hold the truth at all "
+        "looks together in 95 of 100 studies (repeated confidence intervals; the error is spent by "
+        "Lan and DeMets' Pocock-like function), so they are wider than those of one look at a "
+        "fixed number of seeds. Verdicts are corrected by Holm's method over the arms besides.",
         ("arm", *heads, "verdict"),
         tuple(rows),
     )

@@ -7,12 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bench.analysis.answers import answer
 from bench.analysis.arms import Arm, by_size, controls, effects
 from bench.analysis.load import load_arms
 from bench.metrics.catalogue import ACCURACY
 from bench.report.cells import Measured, Table
 from bench.report.drawing import MOST_DRAWN, RANKED, Figure
 from bench.report.figures.catalogue import study_figures
+from bench.report.looks import looks_in_words, looks_table
 from bench.report.seeds import explained
 from bench.report.tables.arms import arms_table, effects_table, factors_table, landmarks_table
 from bench.report.tables.attributes import attributes_table
@@ -57,6 +59,7 @@ class Section:
     summary: list[str]
     tables: list[Table]
     figures: list[EmbeddedFigure]
+    answer: Sequence[str] = ()
 
 
 def make_section(
@@ -93,6 +96,7 @@ def make_section(
             attributes_table(study.name, arms),
             *tuning_tables(study, arms),
             *_comparisons(study, arms),
+            looks_table(study),
             checklist_table(study, arms),
         )
         if table is not None
@@ -109,12 +113,14 @@ def make_section(
         facts=_facts(study, arms, counts),
         warnings=[
             *_age_and_machines(study, arms),
+            *_looked_before(study),
             *_warnings(arms, counts),
             *tuning_warnings(study, arms),
         ],
         summary=_summary(study, arms),
         tables=tables,
         figures=list(rendered),
+        answer=answer(study, arms) if study.question else (),
     )
 
 
@@ -174,6 +180,7 @@ def _facts(study: StudyRecord, arms: list[Arm], counts: dict[str, int]) -> dict[
         ),
         "images": f"train {sizes['train']}, validation {sizes['val']}, test {sizes['test']}",
         "control": study.control,
+        **({"looks": looks_in_words(study)} if study.until else {}),
         "made with": ", ".join(f"{name} {value}" for name, value in versions.items() if value),
         "data fingerprint": study.data.fingerprint[:16],
     }
@@ -196,6 +203,22 @@ def _age_and_machines(study: StudyRecord, arms: list[Arm]) -> Iterator[str]:
         yield (
             f"Trials in native arithmetic come from {len(kinds)} kinds of processor, which round "
             f"otherwise: {'; '.join(kinds)}."
+        )
+
+
+def _looked_before(study: StudyRecord) -> Iterator[str]:
+    """What the intervals of a study do not count: looks of an earlier run of it."""
+    if study.until is None and study.looks:
+        looked = ", ".join(str(look.seeds) for look in study.looks)
+        yield (
+            f"It was looked at before, at {looked} seeds, on the way until it was settled; these "
+            "intervals are those of one look at a fixed number of seeds, and do not count that."
+        )
+    if study.until is not None:
+        yield (
+            "Its arms have unequal numbers of seeds, by what the looks found. Differences from the "
+            "control count the looks; the tables and figures of factors, classes, images and "
+            "stability do not."
         )
 
 

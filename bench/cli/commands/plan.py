@@ -89,13 +89,43 @@ def _design_rows(plan: StudyPlan) -> Iterator[tuple[str, str]]:
     if design.kind in (DesignKind.FRACTIONAL, DesignKind.RANDOM):
         of_grid = f" of a grid of {design.grid_size:,} cells"
     yield "arms", f"{plan.arms:,}{of_grid}"
-    yield "seeds", f"{len(design.seeds)}"
+    if design.until is None:
+        yield "seeds", f"{len(design.seeds)}"
+    else:
+        yield (
+            "seeds",
+            (
+                f"{design.until.first} at the first look, {design.until.most} at most, until it is "
+                f"settled by {design.until.metric}; the trials below are those of the first look"
+            ),
+        )
+        yield from _expected_rows(plan)
     if plan.tuning is not None:
         yield "tuning", _tuning_text(plan.tuning)
     counted = ""
     if plan.stored is not None:
         counted = f", {plan.stored:,} in the store, {plan.trials - plan.stored:,} to train"
     yield "trials", f"{plan.trials:,}{counted}"
+
+
+def _expected_rows(plan: StudyPlan) -> Iterator[tuple[str, str]]:
+    """Seeds to expect at some true differences; the first look's trials say how much seeds vary."""
+    from bench.metrics.catalogue import COMPARED
+
+    assert plan.design.until is not None, "a study of fixed seeds is not simulated"
+    metric = COMPARED[plan.design.until.metric]
+    if not plan.expected:
+        yield "to expect", "known after the first look, which shows how much seeds vary"
+        return
+    each = [
+        f"{found.difference * metric.scale:g}: about {found.seeds:.0f} seeds, {found.settled:.0%}"
+        for found in plan.expected
+    ]
+    yield (
+        "to expect",
+        f"if arms truly differ by, seeds each, and share settled: {'; '.join(each)} (simulated at "
+        "the spread of the stored trials)",
+    )
 
 
 def _work_rows(plan: StudyPlan) -> Iterator[tuple[str, str]]:

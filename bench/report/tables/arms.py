@@ -105,6 +105,7 @@ def effects_table(
         f"method over the arms of a metric; a verdict needs at least {FEWEST_SEEDS} seeds. "
         "Equivalent: the interval, corrected likewise, lies within the margin, the smallest "
         "difference that matters; better and worse: it lies on one side of 0."
+        + (" Intervals and p-values hold over all looks together." if study.until else "")
         + (" Ranked by the size of the difference." if ranked else ""),
         ("arm", "metric", "difference", "p (Holm)", "margin", "paired seeds", "verdict"),
         tuple(rows),
