@@ -273,13 +273,16 @@ def _recall(
     values: list[np.ndarray] = []
     names: list[Sequence[str]] = []
     alike = all(own == images[0] for own in images)
-    for number, there in enumerate(rows):
+    # Seeds that share their images are taken in one product.
+    for seeds in [range(len(rows))] if alike else [range(s, s + 1) for s in range(len(rows))]:
+        there = rows[seeds[0]]
         if there.any():
-            kept = results[number][there]
+            kept = np.stack([results[seed] for seed in seeds])[:, there]
             if labels is not None:
-                kept = macro_matrix(kept[None], labels[number][there])[0]
-            values.append(kept)
-            names.append(images[0] if alike else np.array(images[number])[there].tolist())
+                kept = macro_matrix(kept, labels[seeds[0]][there])
+            own = images[0] if alike else np.array(images[seeds[0]])[there].tolist()
+            values += list(kept)
+            names += [own] * len(kept)
     if not values:
         return None
     estimate = over_results(values, names)
