@@ -87,9 +87,8 @@ def make_split(
     """Divide and sample a manifest.
 
     By image or by product, test is taken first, then val, and train is sampled from the rest;
-    `"all"` takes `SPLIT_FRACTIONS` for test and val and the whole rest for train. By product, no
-    product is in two parts: whole products go to a part until it is full, and surplus images of
-    the last one are not used.
+    `"all"` takes `SPLIT_FRACTIONS` for test and val and the whole rest for train. By product, whole
+    products go to a part until it is full; surplus images of the last one are not used.
 
     Stratified sampling keeps the proportions of the classes by the Sainte-Laguë rule: the image
     of rank r among the m of its class is at (r + 1/2) / m, and the first N are taken. Largest
@@ -106,8 +105,7 @@ def make_split(
         test: How many, or `"all"`.
         seed: Not negative; the same seed gives the same split on any machine.
         merge_collisions: Of images whose paths differ by case alone, use only the last.
-        draw: Which draw of images, from 0: added to the seed of whatever is drawn. An official
-            pool that is used whole keeps its order, so that it is the same in every draw.
+        draw: Which draw, from 0: added to the seed of all but official pools that are used whole.
 
     Returns:
         Three disjoint sets of indices.
@@ -122,17 +120,15 @@ def make_split(
     if by == "official":
         pools = _official_pools(manifest, usable)
     else:
-        groups, sizes = np.arange(len(usable)), {"test": test, "val": val}
-        if by == "product":
-            groups = manifest.product[usable]
+        groups = manifest.product[usable] if by == "product" else np.arange(len(usable))
+        sizes = {"test": test, "val": val}
         pools = _divided(manifest, usable, groups, sizes, stratified, seed + draw)
 
     sampled = {}
     for index, (name, size) in enumerate((("train", train), ("val", val), ("test", test))):
         pool = pools[name]
         _check_available(name, size, len(pool), manifest)
-        whole = by == "official" and size in ("all", len(pool))
-        drawn = seed if whole else seed + draw
+        drawn = seed if by == "official" and size in ("all", len(pool)) else seed + draw
         order = _order(manifest.category[pool], stratified, (drawn, index))
         sampled[name] = pool[order if size == "all" else order[:size]].astype(np.int64)
     return Split(**sampled)

@@ -203,12 +203,9 @@ def _train(
 
     attributes = None if data.attributes is None else data.attributes.answers
     examples = Examples(data.source, manifest, train.batch_size, network.supervision, attributes)
+    order = spec.seed_of("order")
     training = TrainingBatches(
-        examples,
-        split.train,
-        seed=spec.seed_of("order"),
-        balance=balance,
-        augmentation=train.augmentation,
+        examples, split.train, seed=order, balance=balance, augmentation=train.augmentation
     )
     begun = time.perf_counter()
     logs = fit(
