@@ -117,7 +117,7 @@ def make_section(
             *_warnings(arms, counts),
             *tuning_warnings(study, arms),
         ],
-        summary=_summary(study, arms),
+        summary=[] if study.question else _summary(study, arms),
         tables=tables,
         figures=list(rendered),
         answer=answer(study, arms) if study.question else (),
@@ -247,7 +247,7 @@ def _warnings(arms: list[Arm], counts: dict[str, int]) -> list[str]:
 
 
 def _summary(study: StudyRecord, arms: list[Arm]) -> list[str]:
-    """The comparison with the control in plain words."""
+    """The comparison with the control in plain words, of a study that asks no question."""
     sentences = []
     for control in controls(arms):
         found = effects(arms, control, ACCURACY.name, study.margin_in(ACCURACY))
