@@ -26,6 +26,7 @@ from bench.store.plan import PlannedTrial, planned_trial, study_record
 from bench.store.studies import RecordedComparison, RecordedLook, RecordedUntil, StudyRecord
 from bench.store.trials import Store
 from bench.study.design import Design
+from bench.study.space import at_draws
 from bench.study.trial import TrialSpec
 from bench.train.status import TrialStatus
 from bench.tuning.allowance import Allowance
@@ -210,7 +211,8 @@ class UntilSettledStudy:
 
     def feature_specs(self) -> list[TrialSpec]:
         """Trials that between them need every feature that the study may need."""
-        return [arm.trial(seed) for arm in self._arms.values() for seed in range(self._until.most)]
+        seeds = range(self._until.most)
+        return [spec for arm in self._arms.values() for spec in at_draws(arm.spec, seeds)]
 
     def next_batch(self, workers: int, busy: Container[str]) -> list[PlannedTrial]:
         """Trials on the way to the next look; none where the look waits for one in training."""
