@@ -107,7 +107,7 @@ class TrialDisplay:
         """A study was looked at, and so many trials are to come before the next look."""
         from bench.report.looks import look_line
 
-        self._total = self._counts.total() + len(self._running) + trials
+        self._total += trials
         self._console.print(f"  {look_line(study)}", markup=False, highlight=False)
         if self._bar is not None:
             self._bar.update(self._task, total=self._total)
