@@ -95,9 +95,10 @@ class StudyRun:
         pending: Trials to train.
         shared: Trials that an earlier study of the run trains.
         held_back: Trials beyond `limit`.
-        tuned: A tuned study whose searches are not complete; its trials are not counted above.
+        growing: The study itself where its trials are not known beforehand, and so not counted
+            above: a tuned one whose searches are not complete, or one that goes on until it is
+            settled.
         fruitless: Arms whose search is complete and has no winner.
-        settling: A study that goes on until it is settled; its trials are not counted above.
     """
 
     resolved: ResolvedStudy
@@ -107,9 +108,8 @@ class StudyRun:
     pending: list[PlannedTrial]
     shared: list[PlannedTrial]
     held_back: int
-    tuned: TunedStudy | None
+    growing: GrowingStudy | None
     fruitless: list[str]
-    settling: UntilSettledStudy | None = None
 
     def result(
         self,
@@ -121,7 +121,7 @@ class StudyRun:
         """What became of the study, given how the run's trials ended."""
         own = [outcomes.get(trial.id) for trial in self.pending]
         shared = [outcomes.get(trial.id) for trial in self.shared]
-        tuned, settling = self.tuned, self.settling
+        growing = self.growing
 
         def ended(status: TrialStatus) -> list[str]:
             every = (*self.pending, *self.shared)
@@ -134,25 +134,18 @@ class StudyRun:
             stored=self.stored
             + own.count(TrialStatus.STORED)
             + sum(status in IN_STORE for status in shared)
-            + (tuned.stored if tuned else 0)
-            + (settling.stored if settling else 0),
-            finished=own.count(TrialStatus.FINISHED)
-            + (tuned.finished if tuned else 0)
-            + (settling.finished if settling else 0),
+            + (growing.stored if growing else 0),
+            finished=own.count(TrialStatus.FINISHED) + (growing.finished if growing else 0),
             diverged=(
                 *(trial.name for trial in self.diverged),
                 *ended(TrialStatus.DIVERGED),
-                *(tuned.diverged if tuned else ()),
-                *(settling.diverged if settling else ()),
+                *(growing.diverged if growing else ()),
             ),
             failed=(
                 *ended(TrialStatus.FAILED),
-                *(tuned.failed if tuned else self.fruitless),
-                *(settling.failed if settling else ()),
+                *(growing.failed if growing else self.fruitless),
             ),
-            held_back=self.held_back
-            + (tuned.left if tuned else 0)
-            + (settling.left if settling else 0),
+            held_back=self.held_back + (growing.left if growing else 0),
             repaired=repaired,
             seconds=seconds,
             notes=self.resolved.notes,
@@ -162,8 +155,8 @@ class StudyRun:
 
 def _answer(store: Store, name: str) -> tuple[str, ...]:
     """What a recorded study's comparisons say, unless it is too large to read in a moment."""
-    [study] = store.chosen([name])
-    if len(study.trial_names()) > MOST_ANSWERED:
+    study = store.study(name)
+    if study is None or len(study.trial_names()) > MOST_ANSWERED:
         return ()
     return tuple(answer(study, load_arms(store, study)))
 
@@ -205,14 +198,15 @@ def run(
         groups = _groups(studies, options)
         outcomes: dict[str, TrialStatus] = {}
         if groups:
-            proposed = sum(study.tuned.left for study in studies if study.tuned)
-            proposed += sum(study.settling.left for study in studies if study.settling)
+            proposed = sum(study.growing.left for study in studies if study.growing)
             outcomes = train(
                 groups,
                 resources,
                 sum(len(study.pending) for study in studies) + int(min(proposed, allowance.left)),
                 stored=sum(
-                    study.stored + (study.settling.stored if study.settling else 0)
+                    # A tuned study tells of its own, one by one, as they come up.
+                    study.stored
+                    + (study.growing.stored if isinstance(study.growing, UntilSettledStudy) else 0)
                     for study in studies
                 ),
                 phases=phases,
@@ -257,13 +251,14 @@ def _study_run(
     design, manifest, store = resolved.design, resolved.manifest, Store(options.results)
     assert manifest is not None, "a run generates its phantom"
     check_only(design, request)
-    tuned, settling = None, None
+    tuned: TunedStudy | None = None
+    growing: GrowingStudy | None = None
     wanted: list[PlannedTrial] = []
     if design.until is not None:
-        settling = _settling(design, request, manifest, store, options, allowance)
+        growing = _settling(design, request, manifest, store, options, allowance)
     elif design.tuning is not None:
         tuned = TunedStudy(design, manifest, store, request.only, options.rerun, allowance)
-        wanted = tuned.tested()
+        wanted, growing = tuned.tested(), None if tuned.searched else tuned
     else:
         wanted = _recorded(resolved, request, manifest, store)
     absent = [trial for trial in wanted if options.rerun or not trial.stored]
@@ -274,14 +269,13 @@ def _study_run(
     found = StudyRun(
         resolved,
         manifest,
-        stored=len(wanted) - len(absent) + (tuned.stored if tuned and tuned.searched else 0),
+        stored=len(wanted) - len(absent) + (tuned.stored if tuned and not growing else 0),
         diverged=[trial for trial in absent if trial.id in settled],
         pending=pending,
         shared=[trial for trial in missing if trial.id in taken],
         held_back=len(own) - len(pending),
-        tuned=None if tuned and tuned.searched else tuned,
+        growing=growing,
         fruitless=tuned.fruitless if tuned else [],
-        settling=settling,
     )
     taken.update(trial.id for trial in pending)
     return found
@@ -318,9 +312,9 @@ def _recorded(
     """Record a study that is not tuned; returns the trials that were asked for, each once."""
     design = resolved.design
     trials = list(planned(design, manifest, store))
-    looks = next((s.looks for s in store.studies() if s.name == design.study.name), ())
-    record = study_record(design, trials, manifest, bench.__version__, looks=looks)
-    store.write_study(record)
+    before = store.study(design.study.name)
+    looks = before.looks if before else ()
+    store.write_study(study_record(design, trials, manifest, bench.__version__, looks=looks))
     chosen: dict[str, PlannedTrial] = {}
     for trial in trials:
         if not request.only or trial.arm in request.only:
@@ -337,8 +331,7 @@ def _groups(studies: Sequence[StudyRun], options: RunOptions) -> list[TrialGroup
         # A trial that trains nothing goes with the others.
         usual = study.resolved.design.control.spec.arithmetic or "native"
         asked = [(trial.spec.arithmetic or usual, trial) for trial in study.pending]
-        growing: list[GrowingStudy] = [study.tuned] if study.tuned else []
-        growing += [study.settling] if study.settling and study.settling.left else []
+        growing = [study.growing] if study.growing and not study.growing.idle else []
         wanted = [arithmetic for arithmetic, _ in asked] + ([usual] if growing else [])
         for arithmetic in dict.fromkeys(wanted):
             where = (study.resolved.data_root, arithmetic)

@@ -180,7 +180,7 @@ def _expected(design: Design, store: Store) -> list[Expectation] | None:
     from bench.analysis.sequential import growing
 
     assert design.until is not None, "a study of fixed seeds is not simulated"
-    study = next((s for s in store.studies() if s.name == design.study.name), None)
+    study = store.study(design.study.name)
     metric = COMPARED[design.until.metric]
     margin = study.margin_in(metric) if study else None
     arms = {arm.name: arm for arm in load_arms(store, study)} if study else {}

@@ -80,8 +80,7 @@ class UntilSettledStudy:
 
     def _recorded(self) -> StudyRecord | None:
         """The study's record, if it is of these arms and trials."""
-        name = self._design.study.name
-        found = next((study for study in self._store.studies() if study.name == name), None)
+        found = self._store.study(self._design.study.name)
         if found is None or {arm.name for arm in found.arms} != set(self._arms):
             return None
         for arm in found.arms:
@@ -203,6 +202,11 @@ class UntilSettledStudy:
     def complete(self) -> bool:
         """Whether every arm is settled, or was looked at as often as it may be."""
         return not self._open()
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to train."""
+        return not self._waiting
 
     @property
     def left(self) -> int:

@@ -220,6 +220,18 @@ class Store:
         """
         return [read_study(path) for path in sorted((self.root / "studies").glob("*.json"))]
 
+    def study(self, name: str) -> StudyRecord | None:
+        """The record of a study; None where there is none that can be read.
+
+        For a run, which writes it anew: a record that is damaged or of another version is no reason
+        not to, and another study's is none of its business.
+        """
+        path = self.root / "studies" / f"{name}.json"
+        try:
+            return read_study(path) if path.is_file() else None
+        except BenchError:
+            return None
+
     def chosen(self, names: Sequence[str] | None) -> list[StudyRecord]:
         """The records of some studies, in the order named; of all, by name, for None.
 

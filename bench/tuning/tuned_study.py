@@ -82,6 +82,11 @@ class TunedStudy:
         )
 
     @property
+    def idle(self) -> bool:
+        """Whether there is nothing to train before the winners' own trials."""
+        return self.searched
+
+    @property
     def fruitless(self) -> list[str]:
         """What to say of arms whose search is complete and has no winner."""
         won = winners(self.plans, self._store)

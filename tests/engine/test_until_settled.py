@@ -211,3 +211,16 @@ def test_going_on_needs_a_number_of_seeds(tmp_path: Path) -> None:
     for seeds in ("[1, 2, 3]", "2"):
         with pytest.raises(BenchError, match=r"`--until-settled` goes on from a number of seeds"):
             design(tmp_path, f"seeds: {seeds}\n", until_settled=True)
+
+
+def test_records_that_cannot_be_read_do_not_stop_a_run(tmp_path: Path, manifest: Manifest) -> None:
+    store = Store(tmp_path / "results")
+    train(UntilSettledStudy(design(tmp_path), manifest, store), store)
+    whole = recorded(store)
+    folder = store.root / "studies"
+    (folder / "other.json").write_text("{")
+    (folder / "study.json").write_text('{"record": 2}')
+    assert store.study("other") is None and store.study("study") is None
+
+    again = UntilSettledStudy(design(tmp_path), manifest, store)
+    assert again.complete and store.study("study") == whole
