@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import get_args
 
-from bench.analysis.arms import Arm, Effect, by_size, controls, effects
+from bench.analysis.arms import EQUIVALENT, Arm, Effect, by_size, controls, effects
 from bench.metrics.catalogue import ACCURACY, COMPARED, Metric
 from bench.store.studies import StudyRecord
+from bench.study.study import Outcome
 
-VERDICTS = ("better", "worse", "equivalent")
 MOST_NAMED = 8
 """Arms of one verdict that an answer names; it counts the others."""
 
@@ -35,45 +37,55 @@ def answer(study: StudyRecord, arms: Sequence[Arm]) -> list[str]:
     return sentences
 
 
-def shown_difference(effect: Effect, metric: Metric) -> str:
-    """A difference with its interval, as a sentence has it: `-1.2 [-1.9, -0.5]`."""
-    found, digits = effect.difference, 1 if metric.percent else 3
-    mean, low, high = (
-        f"{x * metric.scale:+.{digits}f}" for x in (found.mean, found.low, found.high)
-    )
-    return f"{mean} [{low}, {high}]" if found.half_width == found.half_width else mean
+def difference_in_words(metric: Metric, mean: float, low: float | None, high: float | None) -> str:
+    """A difference with its interval, as a sentence has it: `-1.2 [-1.9, -0.5]`.
+
+    Args:
+        metric: Its metric.
+        mean: The difference, as the metric is stored.
+        low: Lower end of its interval; None or NaN where there is none.
+        high: Upper end.
+    """
+    digits = 1 if metric.percent else 3
+    ends = [end for end in (low, high) if end is not None and math.isfinite(end)]
+    shown, *interval = (f"{value * metric.scale:+.{digits}f}" for value in (mean, *ends))
+    return f"{shown} [{', '.join(interval)}]" if interval else shown
+
+
+def _difference(effect: Effect, metric: Metric) -> str:
+    found = effect.difference
+    return difference_in_words(metric, found.mean, found.low, found.high)
+
+
+def _beside(verdict: str, control: str) -> str:
+    return f"{verdict} {'to' if verdict == EQUIVALENT else 'than'} {control}"
 
 
 def _meaning(study: StudyRecord, effect: Effect, metric: Metric, control: str) -> str:
     meaning = study.answers[effect.arm][effect.verdict].strip().rstrip(".")
     return (
-        f"{meaning[:1].upper()}{meaning[1:]}: {effect.arm} is {effect.verdict}"
-        f"{' to' if effect.equivalent else ' than'} {control}, {shown_difference(effect, metric)} "
-        f"{_unit(metric)} at {effect.difference.seeds} seeds."
+        f"{meaning[:1].upper()}{meaning[1:]}: {effect.arm} is {_beside(effect.verdict, control)}, "
+        f"{_difference(effect, metric)} {_unit(metric)} at {effect.difference.seeds} seeds."
     )
 
 
 def _by_verdict(found: Sequence[Effect], metric: Metric, control: str) -> list[str]:
     """What has no answer of its own: arms of one verdict in one sentence."""
     sentences = []
-    for verdict in VERDICTS:
+    for verdict in get_args(Outcome):
         alike = [effect for effect in found if effect.verdict == verdict]
         if alike:
-            named = _named(alike, metric)
-            than = "to" if verdict == "equivalent" else "than"
-            sentences.append(
-                f"{verdict.capitalize()} {than} {control} in {metric.in_words}: {named}."
-            )
+            said = _beside(verdict.capitalize(), control)
+            sentences.append(f"{said} in {metric.in_words}: {_named(alike, metric)}.")
     open_ = [effect for effect in found if not effect.settled]
     if open_:
-        named = _named(open_, metric)
-        sentences.append(f"Open, in {metric.in_words} against {control}: {named}.")
+        sentences.append(f"Open, in {metric.in_words} against {control}: {_named(open_, metric)}.")
     return sentences
 
 
 def _named(found: Sequence[Effect], metric: Metric) -> str:
     named = [
-        f"{effect.arm} {shown_difference(effect, metric)} at {effect.difference.seeds} seeds"
+        f"{effect.arm} {_difference(effect, metric)} at {effect.difference.seeds} seeds"
         for effect in found[:MOST_NAMED]
     ]
     more = len(found) - MOST_NAMED

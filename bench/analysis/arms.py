@@ -301,19 +301,14 @@ def effects(
     matters = [math.nan] * len(found)
     if margin is not None:
         matters = holm([difference.beyond(margin) for _, difference in found])
-    stopped = {arm.name: arm.looked.verdicts.get(metric) for arm in arms if arm.looked}
-    return [
-        Effect(name, metric, difference, p, verdict, True)
-        if (verdict := stopped.get(name)) is not None
-        else Effect(
-            name,
-            metric,
-            difference,
-            p,
-            *_verdict(metric, difference, p, beyond, margin, len(found)),
-        )
-        for (name, difference), p, beyond in zip(found, differs, matters, strict=True)
-    ]
+    stopped = {arm.name: arm.looked.verdicts for arm in arms if arm.looked}
+    judged = []
+    for (name, difference), p, beyond in zip(found, differs, matters, strict=True):
+        verdict, settled = stopped.get(name, {}).get(metric), True
+        if verdict is None:
+            verdict, settled = _verdict(metric, difference, p, beyond, margin, len(found))
+        judged.append(Effect(name, metric, difference, p, verdict, settled))
+    return judged
 
 
 def by_size(found: Iterable[Effect]) -> list[Effect]:

@@ -385,11 +385,9 @@ def beyond_seeds(estimate: Estimate, margin: float | None, comparisons: int = 1)
     """
     if not np.isfinite(estimate.half_width):
         return False
-    least = (
-        float(stats.norm.isf((1 - LEVEL) / comparisons / 2) + stats.norm.ppf(POWER))
-    ) * np.sqrt(estimate.image_variance)
-    largest = max(abs(estimate.low), abs(estimate.high))
-    smallest = 0.0 if estimate.low <= 0 <= estimate.high else largest - 2 * estimate.half_width
+    least = _least_told(estimate.image_variance, (1 - LEVEL) / comparisons)
+    largest = max(-estimate.low, estimate.high)
+    smallest = max(estimate.low, -estimate.high, 0.0)
     within = margin is not None and margin - smallest > least
     return bool(largest < least and not within)
 
@@ -425,6 +423,12 @@ def seeds_wanted(estimate: Estimate, comparisons: int = 1) -> float:
     enough = seeds[power >= POWER]
     if len(enough):
         return float(enough[0])
-    # Normal approximation: with seeds without end only the images' variance is left.
-    least = float(stats.norm.isf(level / 2) + stats.norm.ppf(POWER)) * np.sqrt(of_images)
-    return float("inf") if abs(estimate.mean) < least else MOST_SEEDS + 1.0
+    return float("inf") if abs(estimate.mean) < _least_told(of_images, level) else MOST_SEEDS + 1.0
+
+
+def _least_told(of_images: float, level: float) -> float:
+    """Smallest difference that seeds without end would show: only the images' variance is left.
+
+    By a normal approximation.
+    """
+    return float((stats.norm.isf(level / 2) + stats.norm.ppf(POWER)) * np.sqrt(of_images))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from bench.analysis.answers import difference_in_words
 from bench.metrics.catalogue import COMPARED, Metric
 from bench.report.cells import Table
 from bench.store.studies import RecordedComparison, StudyRecord
@@ -64,11 +65,6 @@ def looks_table(study: StudyRecord) -> Table | None:
 
 
 def _difference(found: RecordedComparison, metric: Metric) -> str:
-    digits = 1 if metric.percent else 3
     if found.difference is None:
         return "–"
-    shown = f"{found.difference * metric.scale:+.{digits}f}"
-    if found.low is None or found.high is None:
-        return shown
-    low, high = (f"{end * metric.scale:+.{digits}f}" for end in (found.low, found.high))
-    return f"{shown} [{low}, {high}]"
+    return difference_in_words(metric, found.difference, found.low, found.high)

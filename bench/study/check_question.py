@@ -18,26 +18,22 @@ def check_question(design: Design) -> None:
     _check_answers(design)
     if design.until is None:
         return
+    why = None
     if design.tuning is not None:
-        raise BenchError(
-            "a tuned study has fixed seeds: each arm's search would have to wait for its looks",
-            where=str(design.source.where(("seeds",))),
-            fix=f"seeds: {len(design.seeds)}",
-        )
-    if design.arm_count > COMPARED_ARMS:
-        raise BenchError(
+        why = "a tuned study has fixed seeds: each arm's search would have to wait for its looks"
+    elif design.arm_count > COMPARED_ARMS:
+        why = (
             f"a study that goes on until it is settled has at most {COMPARED_ARMS:,} arms; this "
-            f"one has {design.arm_count:,}",
-            where=str(design.source.where(("seeds",))),
-            fix=f"seeds: {len(design.seeds)}",
+            f"one has {design.arm_count:,}"
         )
-    if len({arm.spec.arithmetic for arm in design.arms()} - {None}) > 1:
-        raise BenchError(
+    elif len({arm.spec.arithmetic for arm in design.arms()} - {None}) > 1:
+        why = (
             "arms in portable and in native arithmetic are trained by other processes, and cannot "
-            "be looked at together",
-            where=str(design.source.where(("seeds",))),
-            fix=f"seeds: {len(design.seeds)}",
+            "be looked at together"
         )
+    if why is not None:
+        where = str(design.source.where(("seeds",)))
+        raise BenchError(why, where=where, fix=f"seeds: {len(design.seeds)}")
     if not _has(design, design.until.metric):
         raise BenchError(
             f"no arm has {design.until.metric}, which is to settle it: none finds landmarks",

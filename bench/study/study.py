@@ -83,18 +83,19 @@ class UntilSettled(Settings):
         return self
 
 
-UNTIL = "seeds until settled"
+UNTIL, LIST, NUMBER = "seeds until settled", "list of seeds", "number of seeds"
+"""Names of the forms of seeds in the validator's places; no key of a study."""
 
 
 def _form_of_seeds(value: Any) -> str:
     if isinstance(value, dict | UntilSettled):
         return UNTIL
-    return "list of seeds" if isinstance(value, list) else "number of seeds"
+    return LIST if isinstance(value, list) else NUMBER
 
 
 Seeds = Annotated[
-    Annotated[int, Field(ge=1, le=MOST_SEEDS), Tag("number of seeds")]
-    | Annotated[list[StrictInt], Field(min_length=1, max_length=MOST_SEEDS), Tag("list of seeds")]
+    Annotated[int, Field(ge=1, le=MOST_SEEDS), Tag(NUMBER)]
+    | Annotated[list[StrictInt], Field(min_length=1, max_length=MOST_SEEDS), Tag(LIST)]
     | Annotated[UntilSettled, Tag(UNTIL)],
     Discriminator(_form_of_seeds),
 ]
@@ -265,8 +266,8 @@ def study_error(error: ValidationError, source: Located) -> BenchError:
     faults = error.errors()
     # A slip in a key says more than the key that is then missing.
     first = next((fault for fault in faults if fault["type"] == "extra_forbidden"), faults[0])
-    forms = (UNTIL, "list of seeds", "number of seeds")
-    until, path = UNTIL in first["loc"], tuple(key for key in first["loc"] if key not in forms)
+    until = UNTIL in first["loc"]
+    path = tuple(key for key in first["loc"] if key not in (UNTIL, LIST, NUMBER))
     known = (*Study.model_fields, *ProfileOverlay.model_fields)
     if first["type"] == "extra_forbidden":
         word = str(path[-1])

@@ -94,10 +94,8 @@ def _design_rows(plan: StudyPlan) -> Iterator[tuple[str, str]]:
     else:
         yield (
             "seeds",
-            (
-                f"{design.until.first} at the first look, {design.until.most} at most, until it is "
-                f"settled by {design.until.metric}; the trials below are those of the first look"
-            ),
+            f"{design.until.first} at the first look, {design.until.most} at most, until it is "
+            f"settled by {design.until.metric}; the trials below are those of the first look",
         )
         yield from _expected_rows(plan)
     if plan.tuning is not None:
