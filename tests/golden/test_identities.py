@@ -39,14 +39,22 @@ def search(design: Design, arm: Any) -> str:
     return SearchPlan(arm.name, arm.spec, design.tuning, lambda spec: "fingerprint").id
 
 
+SEEDS_THEN = {
+    ("mask_gate", "smoke"): 1,
+    ("class_balance", "laptop"): 2,
+    ("landmark_ratio", "laptop"): 2,
+    ("gate_shape", "laptop"): 2,
+}
+"""The last seed when the identities were written, of studies that have other seeds since."""
+
+
 @pytest.mark.parametrize(("study", "profile"), studies("trials"))
 def test_trials_keep_their_identity(study: str, profile: str) -> None:
     design = shipped(study, profile)
     for arm in design.arms():
         known = GOLDEN["trials"][f"{study}/{profile}/{arm.name}"]
-        # Of the last seed that the study had when this was written.
-        found = {trial_id(arm.trial(seed), "fingerprint") for seed in design.seeds}
-        assert known in found, arm.name
+        seed = SEEDS_THEN.get((study, profile), design.seeds[-1])
+        assert trial_id(arm.trial(seed), "fingerprint") == known, arm.name
 
 
 @pytest.mark.parametrize(("study", "profile"), studies("searches"))
