@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.store.export import compacted
+from bench.store.export import compacted_like
 from bench.store.record import TrialRecord
 
 TOLERANCE = 1e-3
@@ -78,10 +78,7 @@ def compare(stored: TrialRecord, now: TrialRecord, tolerance: float = TOLERANCE)
         tolerance: Largest difference of a probability that counts as rounding.
     """
     changed = changed_inputs(stored, now)
-    if stored.environment.get("compact") and not now.environment.get("compact"):
-        now = compacted(now)
-    elif now.environment.get("compact") and not stored.environment.get("compact"):
-        stored = compacted(stored)
+    stored, now = compacted_like(stored, now), compacted_like(now, stored)
     nan = float("nan")
     one, other = stored.predictions, now.predictions
     if "data" in changed:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
 from bench.files.checksums import without_checksum
+from bench.store.record import write_record
 from bench.store.studies import StudyRecord
 from bench.store.trials import Store, check_whole
 
@@ -53,7 +55,8 @@ def mirror(store: Store, url: str, say: Say) -> MirrorResult:
         down, damaged = _fetch(store, files, root, sorted(there - set(store.ids())), say)
         up = sorted(set(store.ids()) - there)
         for done, trial in enumerate(up, start=1):
-            _send(store.trials / trial, files, f"{root}/trials/{trial}")
+            with _whole(store, trial) as folder:
+                _send(folder, files, f"{root}/trials/{trial}")
             say("to the mirror", done, len(up))
         _studies(store, files, root)
     except BenchError:
@@ -108,6 +111,17 @@ def _check(trial: str, content: dict[str, bytes]) -> None:
         for name, data in content.items():
             (folder / Path(name).name).write_bytes(data)
         check_whole(folder, trial)
+
+
+@contextmanager
+def _whole(store: Store, trial: str) -> Iterator[Path]:
+    """A trial's folder, with what a compact copy keeps once for all trials put back into it."""
+    if "common" not in store.summary(trial):
+        yield store.trials / trial
+        return
+    with tempfile.TemporaryDirectory(prefix="ropanet-bench-") as scratch:
+        write_record(Path(scratch), store.read(trial))
+        yield Path(scratch)
 
 
 def _send(folder: Path, files: Any, target: str) -> None:

@@ -6,6 +6,8 @@ predictions.parquet  image, label, probabilities, one row a test image
 landmarks.parquet    image, landmark, visibility, true and predicted places, size of the image
 attributes.parquet   image, true answers, logits
 gate.parquet         image, mean of the gate, energy passed, map
+
+Of compact copies, what a trial has in common with others lies beside them, once.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import numpy as np
 
 from bench.files.atomic import write_json
 from bench.files.checksums import folder_checksums, with_checksum
-from bench.store.tables import Column, Table
+from bench.store.tables import Column, Table, common_file
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ class _History:
     values: Any
 
 
-_IMAGES = Column("image", "images", "string")
+_IMAGES = Column("image", "images", "string", common=True)
 
 _HISTORY = Table(
     _History,
@@ -152,7 +154,11 @@ _HISTORY = Table(
 
 _PREDICTIONS = Table(
     Predictions,
-    (_IMAGES, Column("label", "labels", "int32"), Column("probabilities", "probabilities")),
+    (
+        _IMAGES,
+        Column("label", "labels", "int32", common=True),
+        Column("probabilities", "probabilities"),
+    ),
 )
 
 _OPTIONAL: dict[str, Table[Any]] = {
@@ -160,16 +166,16 @@ _OPTIONAL: dict[str, Table[Any]] = {
         Landmarks,
         (
             _IMAGES,
-            Column("visibility", "visibility"),
-            Column("true", "true", shape=(-1, 2)),
+            Column("visibility", "visibility", common=True),
+            Column("true", "true", shape=(-1, 2), common=True),
             Column("predicted", "predicted", shape=(-1, 2)),
             Column("soft", "soft", shape=(-1, 2)),
-            Column("size", "sizes"),
+            Column("size", "sizes", common=True),
         ),
     ),
     "attributes": Table(
         AttributeRecord,
-        (_IMAGES, Column("true", "true"), Column("logits", "logits")),
+        (_IMAGES, Column("true", "true", common=True), Column("logits", "logits")),
         write_header=lambda record: {
             "attributes": json.dumps({"names": list(record.names), "types": record.types.tolist()})
         },
@@ -193,14 +199,23 @@ def _attributes(about: dict[str, Any]) -> dict[str, Any]:
     return {"names": tuple(about["names"]), "types": np.array(about["types"], np.int8)}
 
 
-def write_record(folder: Path, record: TrialRecord) -> None:
-    """Write a trial's files into a folder; `trial.json`, with the others' checksums, comes last."""
+def write_record(folder: Path, record: TrialRecord, common: Path | None = None) -> None:
+    """Write a trial's files into a folder; `trial.json`, with the others' checksums, comes last.
+
+    Args:
+        folder: The folder.
+        record: The trial.
+        common: Folder for what it has in common with other trials; None for a folder that is whole.
+    """
     columns = list(zip(*record.history, strict=True)) or [()] * 4
     _HISTORY.write(folder / "history.parquet", _History(*columns))
-    _PREDICTIONS.write(folder / "predictions.parquet", record.predictions)
-    for name, table in _OPTIONAL.items():
+    tables: dict[str, Table[Any]] = {"predictions": _PREDICTIONS, **_OPTIONAL}
+    apart = {}
+    for name, table in tables.items():
         if getattr(record, name) is not None:
-            table.write(folder / f"{name}.parquet", getattr(record, name))
+            file = folder / f"{name}.parquet"
+            if (checksum := table.write(file, getattr(record, name), common)) is not None:
+                apart[name] = checksum
     write_json(
         folder / "trial.json",
         with_checksum(
@@ -213,22 +228,31 @@ def write_record(folder: Path, record: TrialRecord) -> None:
                 "environment": record.environment,
                 "files": folder_checksums(folder),
             }
+            | ({"common": apart} if apart else {})
         ),
     )
 
 
-def read_record(folder: Path, plain: dict[str, Any], *, gates: bool = True) -> TrialRecord:
+def read_record(
+    folder: Path, plain: dict[str, Any], common: Path | None = None, *, gates: bool = True
+) -> TrialRecord:
     """A trial from its folder.
 
     Args:
         folder: The folder.
         plain: Its `trial.json`, parsed.
+        common: Folder of what trials have in common, which a compact copy's lacks.
         gates: Whether to read what the gate let pass as well.
     """
+    apart = {
+        name: common_file(common, checksum)
+        for name, checksum in plain.get("common", {}).items()
+        if common is not None
+    }
     history = _HISTORY.read(folder / "history.parquet")
     columns = (history.epochs, history.splits, history.metrics, history.values)
     optional = {
-        name: table.read(folder / f"{name}.parquet")
+        name: table.read(folder / f"{name}.parquet", apart.get(name))
         for name, table in _OPTIONAL.items()
         if (gates or name != "gate") and (folder / f"{name}.parquet").is_file()
     }
@@ -238,7 +262,7 @@ def read_record(folder: Path, plain: dict[str, Any], *, gates: bool = True) -> T
         data=plain["data"],
         metrics={k: float("nan") if v is None else v for k, v in plain["metrics"].items()},
         history=list(zip(*(column.tolist() for column in columns), strict=True)),
-        predictions=_PREDICTIONS.read(folder / "predictions.parquet"),
+        predictions=_PREDICTIONS.read(folder / "predictions.parquet", apart.get("predictions")),
         timings=plain["timings"],
         environment=plain["environment"],
         **optional,

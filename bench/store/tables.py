@@ -1,7 +1,13 @@
-"""Dataclasses of arrays as Parquet files and back: which column holds which field, and its form."""
+"""Dataclasses of arrays as Parquet files and back: which column holds which field, and its form.
+
+Columns that many trials have in common, such as their test images' names, can be kept once beside
+them, in a file that is named by its checksum.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,7 +16,13 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from bench.files.atomic import new_file
+from bench.files.checksums import file_digest
+
 T = TypeVar("T")
+
+CHECKSUM = re.compile(r"[0-9a-f]{64}")
+"""A SHA-256 in hexadecimal digits."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +36,14 @@ class Column:
         type: Arrow's name of the type of its values, `string` for text; None for an array a row,
             stored flat and in the array's own type.
         shape: Shape of a row's array; a name in it is that of the header's entry with the number.
+        common: Whether trials that were tested on the same images have the same values.
     """
 
     name: str
     field: str
     type: str | None = None
     shape: tuple[int | str, ...] = (-1,)
+    common: bool = False
 
     def to_arrow(self, values: np.ndarray) -> Any:
         """The values as an Arrow array."""
@@ -71,34 +85,78 @@ class Table(Generic[T]):
     write_header: Callable[[T], dict[str, str]] | None = None
     read_header: Callable[[dict[str, str]], dict[str, Any]] = lambda header: {}
 
-    def write(self, path: Path, value: T) -> None:
-        """Write an object to a Parquet file."""
+    def write(self, path: Path, value: T, common: Path | None = None) -> str | None:
+        """Write an object to a Parquet file.
+
+        Args:
+            path: The file.
+            value: The object.
+            common: Folder for the columns that trials have in common; None to write all to `path`.
+
+        Returns:
+            The checksum that names the file in `common`; None where there is none.
+        """
         import pyarrow as pa
 
         arrays = {column: getattr(value, column.field) for column in self.columns}
-        _write_parquet(
-            path,
-            pa.table(
-                {c.name: c.to_arrow(array) for c, array in arrays.items() if array is not None},
-                metadata=self.write_header(value) if self.write_header else None,
-            ),
-        )
+        columns = {c: c.to_arrow(array) for c, array in arrays.items() if array is not None}
+        apart = {c.name: columns.pop(c) for c in list(columns) if c.common and common is not None}
+        header = self.write_header(value) if self.write_header else None
+        own = pa.table({c.name: array for c, array in columns.items()}, metadata=header)
+        path.write_bytes(_parquet(own))
+        return _write_common(common, _parquet(pa.table(apart))) if common and apart else None
 
-    def read(self, path: Path) -> T:
-        """An object from a Parquet file."""
+    def read(self, path: Path, common: Path | None = None) -> T:
+        """An object from a Parquet file.
+
+        Args:
+            path: The file.
+            common: The file of the columns that are not in it; None where it has all.
+        """
         table = _read_parquet(path)
         header = {
             key.decode(): text.decode() for key, text in (table.schema.metadata or {}).items()
         }
+        found = {name: table[name] for name in table.column_names}
+        if common is not None:
+            apart = _read_parquet(common)
+            found |= {name: apart[name] for name in apart.column_names}
         fields = {
-            column.field: column.to_numpy(table[column.name], header)
+            column.field: column.to_numpy(found[column.name], header)
             for column in self.columns
-            if column.name in table.column_names
+            if column.name in found
         }
         return self.of(**fields, **self.read_header(header))
 
 
-def _write_parquet(path: Path, table: Any) -> None:
+def common_file(folder: Path, checksum: str) -> Path:
+    """A file of columns that trials have in common, compared with the checksum that names it.
+
+    Raises:
+        ValueError: It is missing, has other bytes, or the name is no checksum.
+    """
+    if not CHECKSUM.fullmatch(checksum):
+        raise ValueError(f"{checksum[:80]!r} names no file of common columns")
+    path = folder / f"{checksum}.parquet"
+    try:
+        found = file_digest(path)
+    except FileNotFoundError:
+        raise ValueError(f"{folder.name}/{path.name} is missing") from None
+    if found != checksum:
+        raise ValueError(f"{folder.name}/{path.name} is not what was written: its checksum differs")
+    return path
+
+
+def _write_common(folder: Path, content: bytes) -> str:
+    checksum = hashlib.sha256(content).hexdigest()
+    path = folder / f"{checksum}.parquet"
+    if not path.is_file() or file_digest(path) != checksum:
+        with new_file(path) as draft:
+            draft.write_bytes(content)
+    return checksum
+
+
+def _parquet(table: Any) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -108,13 +166,16 @@ def _write_parquet(path: Path, table: Any) -> None:
     ]
     # No two probabilities are alike: they compress by their bytes' places, not by a dictionary.
     split = [name for name in names if name.startswith("probabilities.")]
+    written = pa.BufferOutputStream()
     pq.write_table(
         table,
-        path,
+        written,
         compression="zstd",
         use_dictionary=[name for name in names if name not in split],
         use_byte_stream_split=split,
     )
+    content: bytes = written.getvalue().to_pybytes()
+    return content
 
 
 def _read_parquet(path: Path) -> Any:

@@ -1,6 +1,7 @@
 """Finished trials on disk: a folder each, that appears by one rename and never changes.
 
 results/trials/<id>/                     a finished trial (`bench.store.record`)
+results/common/<checksum>.parquet        what trials of a compact copy have in common
 results/failures/<id>/<n>.json           a failed attempt, with its traceback
 results/superseded/<id>-<n>/             what `--rerun` replaced
 results/checkpoints/<id>/                the state of a trial in training
@@ -22,6 +23,7 @@ from bench.files.atomic import new_folder, write_json
 from bench.files.checksums import check_files, read_with_checksum, with_checksum
 from bench.store.record import TrialRecord, read_record, write_record
 from bench.store.studies import STUDY_RECORD, StudyRecord
+from bench.store.tables import common_file
 
 
 class FailureKind(StrEnum):
@@ -42,6 +44,7 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.trials = root / "trials"
+        self.common = root / "common"
 
     def has(self, trial_id: str) -> bool:
         """Whether a finished trial is in the store."""
@@ -64,18 +67,20 @@ class Store:
         if self.trials.is_dir():
             yield from sorted(path.parent.name for path in self.trials.glob("*/trial.json"))
 
-    def write(self, record: TrialRecord, *, replace: bool = False) -> Path:
+    def write(self, record: TrialRecord, *, replace: bool = False, share: bool = False) -> Path:
         """Put a finished trial into the store, whole or not at all.
 
         Args:
             record: The trial.
             replace: Whether a record of the same trial is moved to `superseded/` first. Without
                 it, a record that is already there stays and the new one is dropped.
+            share: Whether what it has in common with other trials is kept once for all of them.
 
         Returns:
             The trial's folder.
         """
-        return self._place(record.id, lambda draft: write_record(draft, record), replace)
+        common = self.common if share else None
+        return self._place(record.id, lambda draft: write_record(draft, record, common), replace)
 
     def adopt(self, trial_id: str, files: dict[str, bytes], *, replace: bool = False) -> Path:
         """Put a trial into the store that was written elsewhere; see `write`.
@@ -123,7 +128,7 @@ class Store:
         plain = self.checked(trial_id)
         folder = self.trials / trial_id
         try:
-            return read_record(folder, plain, gates=gates)
+            return read_record(folder, plain, self.common, gates=gates)
         except (OSError, ValueError, KeyError, TypeError, NotImplementedError) as error:
             raise _damaged(folder, error) from error
 
@@ -140,7 +145,9 @@ class Store:
         try:
             if "files" in plain:
                 check_files(folder, plain["files"], (p.name for p in folder.glob("*.parquet")))
-        except (OSError, ValueError) as error:
+            for checksum in plain.get("common", {}).values():
+                common_file(self.common, checksum)
+        except (OSError, ValueError, TypeError, AttributeError) as error:
             raise _damaged(folder, error) from error
         return plain
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -43,9 +44,11 @@ def test_a_compact_copy_is_identical_to_the_trial_that_it_is_a_copy_of() -> None
 
 def test_either_of_two_records_can_be_the_compact_one() -> None:
     record = GOLDEN.read("9f4735c81bfaa073")
-    copy = compacted(record)
-    for one, other in ((record, copy), (copy, record), (copy, copy)):
-        assert compare(one, other).verdict is Verdict.IDENTICAL
+    copy, scores = compacted(record), compacted(record, pictures=False)
+    for one, other in product((record, copy, scores), repeat=2):
+        twice_rounded = {id(one), id(other)} == {id(copy), id(scores)}
+        verdicts = {Verdict.IDENTICAL, Verdict.CLOSE} if twice_rounded else {Verdict.IDENTICAL}
+        assert compare(one, other).verdict in verdicts
 
 
 def test_of_one_identity_the_processor_is_the_first_suspect_and_of_two_what_makes_them_two() -> (

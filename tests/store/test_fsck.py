@@ -135,6 +135,23 @@ def test_any_flipped_byte_of_a_trial_is_found_or_changes_nothing(workspace: Work
         path.write_bytes(whole)
 
 
+@pytest.mark.parametrize("fault", [flip, Path.unlink])
+def test_what_trials_have_in_common_is_checked_with_each_of_them(
+    workspace: Workspace, fault: Callable[[Path], None]
+) -> None:
+    for identity in (ONE, TWO):
+        workspace.store.write(trial(identity), replace=True, share=True)
+    assert workspace.fsck().found == ()
+    for path in workspace.store.common.iterdir():
+        fault(path)
+    with pytest.raises(BenchError, match="common"):
+        workspace.store.read(ONE)
+    kinds = [found.kind for found in workspace.fsck(repair=True).found]
+    assert kinds == ["damaged trial"] * 2 + ["damaged common columns"] * 3 * (fault is flip)
+    workspace.store.write(trial(ONE), share=True)
+    assert workspace.store.read(ONE).id == ONE
+
+
 def test_a_trial_from_before_checksums_is_read_and_counted(workspace: Workspace) -> None:
     plain = json.loads(workspace.trial().read_text())
     del plain["files"], plain["own_sha256"]

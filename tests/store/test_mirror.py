@@ -42,6 +42,15 @@ def test_two_machines_share_their_trials_through_the_mirror(tmp_path: Path) -> N
     assert [study.name for study in other.studies()] == ["s"]
 
 
+def test_what_trials_have_in_common_is_whole_again_in_each_of_them(tmp_path: Path) -> None:
+    fsspec.filesystem("memory").store.clear()
+    store, new = Store(tmp_path / "compact"), Store(tmp_path / "new")
+    store.write(record("a" * 16), share=True)
+    mirror(store, URL, quiet)
+    assert mirror(new, URL, quiet).down == 1 and not new.common.exists()
+    assert list(new.read("a" * 16).predictions.images) == ["a", "b"]
+
+
 def test_what_was_cut_short_or_rotted_in_the_mirror_does_not_come_down(tmp_path: Path) -> None:
     memory = fsspec.filesystem("memory")
     memory.store.clear()

@@ -23,7 +23,7 @@ def export(
     results: Results = RESULTS,
     compact: Annotated[
         bool,
-        typer.Option(help="Round probabilities as far as no prediction and no rank changes."),
+        typer.Option(help="Keep what verdicts and pictures need: about a tenth, same scores."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:

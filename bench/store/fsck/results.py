@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.errors import BenchError
-from bench.files.checksums import check_files, read_with_checksum
+from bench.files.checksums import check_files, file_checksum, read_with_checksum
 from bench.files.locks import is_locked
 from bench.store.fsck.findings import Finding, Repair, Say, foreign, is_left, leftover, leftovers
 from bench.store.searches import read_search
 from bench.store.studies import StudyRecord
+from bench.store.tables import CHECKSUM
 from bench.store.trials import Store, check_whole
 
 OLD_FILES = frozenset(
@@ -69,6 +70,7 @@ def check_results(store: Store, known: StoreReferences, say: Say) -> Iterator[Fi
         _learn(study, known)
         studies.append((path, study))
     yield from _trials(store, known, say)
+    yield from _common(store)
     yield from _drafts(store)
     yield from _failures(store)
     yield from _claims_and_checkpoints(store)
@@ -125,6 +127,16 @@ def _trial(store: Store, identity: str, known: StoreReferences) -> Iterator[Find
     for path in sorted(folder.iterdir()):
         if path.name not in {"trial.json", *plain.get("files", OLD_FILES)}:
             yield foreign(path, "the trial's files")
+
+
+def _common(store: Store) -> Iterator[Finding]:
+    """What trials have in common; a trial that lacks its own is damaged, and found as such."""
+    for path in sorted(store.common.glob("*")):
+        if not (path.suffix == ".parquet" and CHECKSUM.fullmatch(path.stem)):
+            yield from _draft_or_foreign(path, "the columns that trials have in common")
+        elif file_checksum(path) != path.stem:
+            what = "is not what was written: its checksum differs"
+            yield Finding("damaged common columns", path, what, _quarantine(store, path))
 
 
 def _superseded(store: Store, folder: Path) -> Iterator[Finding]:
