@@ -49,7 +49,7 @@ def train_plain(spec: TrialSpec, manifest: Manifest, cache: Path) -> PlainTrial:
 
     Args:
         spec: The trial. Only what the studies measured here use: a frozen backbone, no balancing,
-            the last epoch's weights after all epochs.
+            the last epoch's weights.
         manifest: The data.
         cache: Folder with the backbone's weights.
 
@@ -59,21 +59,24 @@ def train_plain(spec: TrialSpec, manifest: Manifest, cache: Path) -> PlainTrial:
     import keras
 
     train = spec.train
-    if train is None or train.balancing != "none" or train.patience or train.selection != "last":
-        raise BenchError("the plain script knows no balancing, early stopping or best weights")
+    if train is None or train.balancing != "none" or train.selection != "last":
+        raise BenchError("the plain script knows no balancing and no best weights")
     keras.backend.clear_session()
     keras.utils.set_random_seed(spec.seed)
     split = split_of(spec, manifest)
     network = build(spec, manifest, split.train, cache)
     training = images_of(spec, manifest, split.train, network.supervision, shuffle=True)
     validation = images_of(spec, manifest, split.val, network.supervision)
-    network.model.fit(training, validation_data=validation, epochs=train.epochs, verbose=0)
+    stop = [keras.callbacks.EarlyStopping(patience=train.patience)] if train.patience else []
+    history = network.model.fit(
+        training, validation_data=validation, epochs=train.epochs, callbacks=stop, verbose=0
+    )
     test = images_of(spec, manifest, split.test, network.supervision)
     metrics = network.model.evaluate(test, verbose=0, return_dict=True)
     return PlainTrial(
         # Keras puts the output's name in front where a model has several.
         {name.removeprefix("category_"): float(value) for name, value in metrics.items()},
-        train.epochs * (len(split.train) + len(split.val)) + len(split.test),
+        len(history.epoch) * (len(split.train) + len(split.val)) + len(split.test),
     )
 
 

@@ -4,7 +4,7 @@ Both train the same arms at the same seeds on the same images for as many epochs
 phantom and the backbone's weights on disk; the bench's features are not yet made. What is timed is
 the whole process, its start included.
 
-    python benchmarks/study.py [--only mask_gate] [--seeds N] [--plain-seeds N] [--runs N]
+    python benchmarks/study.py [--only baseline] [--seeds N] [--plain-seeds N] [--runs N]
                                [--precision bfloat16] [--cache DIR]
 
 The plain side may train fewer seeds than the study has: an arm's seeds are the same work, so the
@@ -70,17 +70,6 @@ MASK_GATE = {"base": "ropanet", "axes": GATES, "control": {"model.gate": "sigmoi
 RANDOM_INCEPTION = {"name": "inception_v3", "weights": "none"}
 
 CASES = {
-    "mask_gate": Case(
-        claim="The mask-gate study at laptop scale (six gates, 2,000 training images "
-        "at 128 pixels) takes at most a tenth of the time of a Keras script.",
-        study=MASK_GATE,
-        profile="laptop",
-        other=PLAIN_KERAS,
-        other_way="Keras script",
-        wanted=10,
-        seeds=5,
-        plain_seeds=1,
-    ),
     "baseline": Case(
         claim="The Baseline rows of Table 1 at InceptionV3 scale (60, 120 and 240 training images "
         "at 299 pixels, 100 to validate, 240 to test, five epochs) take at most a thirtieth of the "
@@ -198,7 +187,7 @@ def run_bench(study: Path, profile: str, cache: Path, results: Path) -> Timed:
         "--profile",
         profile,
     ]
-    seconds, _ = _process([*words, "--cache", str(cache), "--results", str(results)])
+    seconds, _ = process([*words, "--cache", str(cache), "--results", str(results)])
     store = Store(results)
     accuracy = {
         arm.name: statistics.fmean(
@@ -213,7 +202,7 @@ def run_bench(study: Path, profile: str, cache: Path, results: Path) -> Timed:
 def run_other(case: Case, study: Path, cache: Path, seeds: int, plain_seeds: int) -> Timed:
     """The other way's script, over the first seeds of the study."""
     words = [*case.other, str(study), "--profile", case.profile, "--cache", str(cache)]
-    seconds, said = _process([*words, "--seeds", str(plain_seeds)])
+    seconds, said = process([*words, "--seeds", str(plain_seeds)])
     trials = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
     accuracy: dict[str, list[float]] = {}
     for trial in trials:
@@ -309,7 +298,7 @@ def _source(case: Case) -> dict[str, int]:
     return {"images": source["images"], "seed": source["seed"]}
 
 
-def _process(words: Sequence[str]) -> tuple[float, str]:
+def process(words: Sequence[str]) -> tuple[float, str]:
     """Seconds of a Python process, and what it printed.
 
     Raises:

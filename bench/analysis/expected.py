@@ -100,10 +100,36 @@ def expectation(
         seed_variance: Variance of a paired difference at one seed.
         of_images: Its variance by the choice of test images.
     """
-    draw = np.random.default_rng(0)
+    found = simulate(
+        np.full(arms, difference),
+        looks,
+        margin=margin,
+        seed_variance=seed_variance,
+        of_images=of_images,
+    )
+    return Expectation(difference, float((found.verdicts != 0).mean()), float(found.seeds.mean()))
+
+
+def simulate(
+    differences: np.ndarray,
+    looks: Looks,
+    *,
+    margin: float,
+    seed_variance: float,
+    of_images: float,
+) -> Settled:
+    """Studies whose arms' true differences from the control are known, run through their looks.
+
+    Args:
+        differences: `(arms,)` those differences.
+        looks: The looks; one of them for a fixed number of seeds.
+        margin: Largest difference that does not matter.
+        seed_variance: Variance of a paired difference at one seed.
+        of_images: Its variance by the choice of test images.
+    """
+    draw, arms = np.random.default_rng(0), len(differences)
     noise = np.sqrt(seed_variance / 2)
     results = noise * draw.standard_normal((STUDIES, arms + 1, looks.most), dtype=np.float32)
     shift = np.sqrt(of_images) * draw.standard_normal((STUDIES, arms, 1), dtype=np.float32)
-    results[:, 1:] += difference + shift
-    found = settle(results, looks, margin, of_images)
-    return Expectation(difference, float((found.verdicts != 0).mean()), float(found.seeds.mean()))
+    results[:, 1:] += differences[:, None] + shift
+    return settle(results, looks, margin, of_images)
