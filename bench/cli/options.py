@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
@@ -44,6 +44,15 @@ UntilSettled = Annotated[
         "better, worse or equivalent; 60 seeds at most.",
     ),
 ]
+Backend = Annotated[
+    str | None,
+    typer.Option(
+        help="What Keras computes with, in native arithmetic where it is another than the study's: "
+        "other numbers, and so other trials.",
+        envvar="KERAS_BACKEND",
+        metavar="[tensorflow|jax|torch]",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 RESULTS, CACHE = Path("results"), Path(".cache")
@@ -56,17 +65,23 @@ def study_request(
     only: list[str] | None,
     settings: list[str] | None,
     until_settled: bool,
+    backend: str | None,
 ) -> StudyRequest:
     """What the user asked for, from the options that `run` and `plan` share.
 
     Raises:
-        BenchError: There is no such profile, or a `--set` is not PATH=VALUE.
+        BenchError: There is no such profile or backend, or a `--set` is not PATH=VALUE.
     """
     from bench.engine.request import StudyRequest
     from bench.study.presets import PROFILES
+    from bench.study.settings.training import Backend as Backends
 
     if profile is not None and profile not in PROFILES:
         raise BenchError(f"no profile `{profile}`", fix=f"profiles: {', '.join(PROFILES)}")
+    if backend not in (None, *get_args(Backends)):
+        raise BenchError(
+            f"no backend `{backend}`", fix=f"backends: {', '.join(get_args(Backends))}"
+        )
     return StudyRequest(
         study=study,
         data=data,
@@ -74,6 +89,7 @@ def study_request(
         only=tuple(only or ()),
         settings=_settings(settings or []),
         until_settled=until_settled,
+        backend=backend,  # type: ignore[arg-type]
     )
 
 

@@ -86,7 +86,7 @@ def prepare_features(config: WorkerConfig, progress: Path | None, threads: int, 
         config, progress = away_from_home(config), None
     redirect_output(config.log)
     limit_threads(threads)
-    compute_in(config.arithmetic)
+    compute_in(config.arithmetic, config.options.cache)
     load_plugins()
 
     def say(phase: str, done: int, total: int) -> None:

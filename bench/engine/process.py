@@ -21,6 +21,9 @@ def limit_threads(threads: int) -> None:
         "TF_NUM_INTEROP_THREADS": "1",
         "TF_DETERMINISTIC_OPS": "1",
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+        "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen="
+        f"{str(threads > 1).lower()} --xla_gpu_deterministic_ops=true",
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
     }
 
 

@@ -24,6 +24,7 @@ from bench.study.design import Design
 from bench.study.overlays import base_overlays, too_large
 from bench.study.resolve import resolve_study
 from bench.study.settings.data import PhantomSource
+from bench.study.settings.training import Backend
 from bench.study.study import load_study
 
 Say = Callable[[str, int, int], None]
@@ -40,6 +41,7 @@ class StudyRequest:
         only: Names of the only arms to run; empty for all.
         settings: Dotted path -> value, above the study's own.
         until_settled: Whether to go on after the study's fixed seeds until it is settled.
+        backend: What Keras is to compute with; None for what the study says.
     """
 
     study: Path
@@ -48,6 +50,7 @@ class StudyRequest:
     only: tuple[str, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
     until_settled: bool = False
+    backend: Backend | None = None
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,7 @@ def resolve(request: StudyRequest, cache: Path, *, generate: Say | None = None) 
         there=there,
         settings=request.settings,
         until_settled=request.until_settled,
+        backend=request.backend,
     )
     if request.data is not None:
         assert manifest is not None

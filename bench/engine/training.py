@@ -19,6 +19,7 @@ from bench.engine.trial_batches import TrialList
 from bench.engine.until_settled import UntilSettledStudy
 from bench.errors import BenchError
 from bench.store.plan import PlannedTrial, drop_damaged, feature_needs, unprepared
+from bench.train.arithmetic import check_installed
 from bench.train.status import TrialStatus
 from bench.tuning.tuned_study import TunedStudy, opened
 
@@ -124,6 +125,8 @@ def train(
     Returns:
         Trial id -> one of `bench.train.status.ENDED`.
     """
+    for group in groups:
+        check_installed(group.config.arithmetic)
     if any(group.config.arithmetic == "portable" for group in groups):
         _check_portable(resources)
     # Heavy from here on; `session` imports Ray Tune while Ray starts.

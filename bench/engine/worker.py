@@ -63,7 +63,7 @@ class TrialWorker(tune.Trainable):
         self._config = worker if at_home else away_from_home(worker)
         redirect_output(self._config.log)
         limit_threads(threads)
-        compute_in(worker.arithmetic)
+        compute_in(worker.arithmetic, self._config.options.cache)
         load_plugins()
         # What every trial needs, before the clock of the first one runs.
         with as_if_missing("matplotlib.pyplot", "sklearn"):

@@ -47,7 +47,7 @@ class FeatureKey:
         scaling: `unit` or `native`.
         fingerprint: Fingerprint of the data.
         precision: What the network computes in; maps are stored in float32 either way.
-        arithmetic: `portable` or `native`; decoded pixels have none.
+        arithmetic: By its name (`TrialSpec.arithmetic`); decoded pixels have none.
     """
 
     backbone: str
@@ -299,7 +299,7 @@ def feature_key(settings: BackboneSettings, fingerprint: str, arithmetic: str) -
     Args:
         settings: The backbone.
         fingerprint: Fingerprint of the data.
-        arithmetic: `portable` or `native`.
+        arithmetic: By its name (`TrialSpec.arithmetic`).
 
     Raises:
         BenchError: Its weights are a file that is not there.

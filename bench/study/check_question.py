@@ -28,8 +28,8 @@ def check_question(design: Design) -> None:
         )
     elif len({arm.spec.arithmetic for arm in design.arms()} - {None}) > 1:
         why = (
-            "arms in portable and in native arithmetic are trained by other processes, and cannot "
-            "be looked at together"
+            "arms in several arithmetics, or on several backends, are trained by other processes, "
+            "and cannot be looked at together"
         )
     if why is not None:
         where = str(design.source.where(("seeds",)))

@@ -22,7 +22,8 @@ from bench.study import cells
 from bench.study.axes import Axis, Level
 from bench.study.conditions import Condition, Lookup
 from bench.study.config_errors import explain
-from bench.study.overlays import Overlay, base_overlays, stacked
+from bench.study.overlays import Overlay, base_overlays, put, stacked
+from bench.study.settings.training import Backend
 from bench.study.study import (
     DesignChoice,
     DesignKind,
@@ -90,6 +91,7 @@ class Design:
         there: Setting of a size -> images that the data has for it; None where it is not known.
         tuning: How each arm is tuned, under the profile; None where arms are taken as they are.
         until: How many more seeds there may be until it is settled; None for fixed seeds.
+        backend: Backend of every arm that is trained, above all else; None for each arm's own.
     """
 
     study: Study
@@ -106,6 +108,7 @@ class Design:
     there: dict[str, int] | None = None
     tuning: Tuning | None = None
     until: UntilSettled | None = None
+    backend: Backend | None = None
     _control: dict[str, Level] = field(default_factory=dict)
 
     @property
@@ -325,6 +328,10 @@ class Design:
                     fix="write `seeds: [1, 2]` at the top of the study",
                 )
         plain = stacked(overlays)
+        if self.backend is not None and plain.get("train") is not None:
+            put(plain, "train.backend", self.backend)
+            if self.backend != "tensorflow":
+                put(plain, "train.arithmetic", "native")
         try:
             spec = TrialSpec.model_validate(plain)
         except ValidationError as error:

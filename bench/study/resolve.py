@@ -17,6 +17,7 @@ from bench.study.conditions import parse_condition
 from bench.study.config_errors import known_settings
 from bench.study.design import Design
 from bench.study.overlays import Overlay, flatten
+from bench.study.settings.training import Backend
 from bench.study.study import (
     FEWEST_SEEDS,
     FIRST_LOOK,
@@ -39,6 +40,7 @@ def resolve_study(
     there: dict[str, int] | None = None,
     settings: Mapping[str, Any] | None = None,
     until_settled: bool = False,
+    backend: Backend | None = None,
 ) -> Design:
     """Resolve a study under a profile and a data source.
 
@@ -50,6 +52,7 @@ def resolve_study(
         there: Setting of a size -> images that the data has for it (`Design`).
         settings: Dotted path -> value, above everything else (the command line's `--set`).
         until_settled: Go on after the study's fixed seeds until it is settled.
+        backend: Backend of every arm that is trained; None for each arm's own.
 
     Raises:
         BenchError: With file, line and column.
@@ -91,6 +94,7 @@ def resolve_study(
         there=there,
         tuning=_tuning(study, profile, source),
         until=seeds if isinstance(seeds, UntilSettled) else None,
+        backend=backend,
         _control=parse_control(study, parsed, source),
     )
     design.check()

@@ -104,8 +104,14 @@ class TrialSpec(Settings):
 
     @property
     def arithmetic(self) -> str | None:
-        """How it computes; None for a trial that trains nothing."""
-        return None if self.train is None else self.train.arithmetic
+        """How it computes: `portable`, `native`, or another backend than TensorFlow by its name.
+
+        None for a trial that trains nothing. Trials that differ in it have processes of their own.
+        """
+        if self.train is None:
+            return None
+        on_tensorflow = self.train.backend == "tensorflow"
+        return self.train.arithmetic if on_tensorflow else self.train.backend
 
     @property
     def supervision(self) -> Settings | None:

@@ -88,7 +88,7 @@ def extract(
         rows: Rows of it.
         settings: The backbone.
         cache: Cache folder.
-        arithmetic: `portable` or `native`; how this process computes must be it.
+        arithmetic: By its name; how this process computes must be it.
         progress: Called with (images done, images to do).
 
     Returns:

@@ -16,6 +16,7 @@ from bench.cli.options import (
     CACHE,
     RESULTS,
     AsJson,
+    Backend,
     Cache,
     Data,
     Only,
@@ -46,12 +47,13 @@ def plan(
     only: Only = None,
     settings: Set = None,
     until_settled: UntilSettled = False,
+    backend: Backend = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what a run would do, and do nothing."""
     from bench.engine.study_plan import plan_study
 
-    request = study_request(study, data, profile, only, settings, until_settled)
+    request = study_request(study, data, profile, only, settings, until_settled, backend)
     found = plan_study(request, results, cache)
     if as_json:
         print_json(found.to_json())

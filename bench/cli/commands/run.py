@@ -16,6 +16,7 @@ from bench.cli.options import (
     CACHE,
     RESULTS,
     AsJson,
+    Backend,
     Cache,
     Data,
     Only,
@@ -99,6 +100,7 @@ def run(
     mirror_url: Mirror = None,
     settings: Set = None,
     until_settled: UntilSettled = False,
+    backend: Backend = None,
     as_json: AsJson = False,
 ) -> None:
     """Train the trials of one or more studies that are not in the store yet."""
@@ -112,7 +114,8 @@ def run(
             fix="run that study alone",
         )
     requests = [
-        study_request(study, data, profile, only, settings, until_settled) for study in studies
+        study_request(study, data, profile, only, settings, until_settled, backend)
+        for study in studies
     ]
     options = RunOptions(
         results=results,

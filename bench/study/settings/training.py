@@ -23,6 +23,8 @@ class Augmentation(Settings):
     crop: float = Field(default=0.1, ge=0, le=0.5, allow_inf_nan=False)
 
 
+Backend = Literal["tensorflow", "jax", "torch"]
+
 NOT_PORTABLE = (
     "needs instructions that not every processor has, and portable arithmetic computes in float32: "
     "set train.arithmetic to native"
@@ -49,6 +51,8 @@ class TrainSpec(Settings):
         arithmetic: `portable` gives the same bytes on every x86-64 processor with AVX2, on one
             thread and without a GPU (docs/portable.md); `native` is as fast as the machine can. So
             for the maps of a frozen backbone.
+        backend: What Keras computes with. Each rounds otherwise, so that the same trial on another
+            is another trial; portable arithmetic is TensorFlow's.
         precision: Layers compute in `float32`, or in `bfloat16` with weights, losses and heads in
             float32, which is faster where the hardware has it.
     """
@@ -63,10 +67,17 @@ class TrainSpec(Settings):
     balancing_strength: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     augmentation: Augmentation | None = None
     arithmetic: Literal["portable", "native"] = "native"
+    backend: Annotated[Backend, ADDED] = "tensorflow"
     precision: Annotated[Precision, ADDED] = "float32"
 
     @model_validator(mode="after")
     def _computable(self) -> TrainSpec:
+        if self.arithmetic == "portable" and self.backend != "tensorflow":
+            raise unused_setting(
+                "train.backend",
+                f"portable arithmetic is TensorFlow's, and the backend is {self.backend}: set "
+                "train.arithmetic to native",
+            )
         if self.arithmetic == "portable" and self.precision != "float32":
             raise unused_setting("train.precision", f"{self.precision} {NOT_PORTABLE}")
         return self
