@@ -26,8 +26,9 @@ class Verdict(StrEnum):
 
 
 INPUTS = (
-    "processor", "instructions", "gpus", "tensorflow", "onednn", "threads", "backbone_weights",
-    "semantics", "bench", "commit", "keras", "backend", "python", "numpy", "machine", "cores",
+    "processor", "instructions", "gpus", "tensorflow", "jax", "torch", "onednn", "threads",
+    "backbone_weights", "semantics", "bench", "commit", "keras", "backend", "python", "numpy",
+    "machine", "cores",
 )  # fmt: skip
 """What a record's environment says that may change a trial's numbers, the first suspects first."""
 

@@ -9,9 +9,9 @@ thread and without a GPU. What was compared between which processors: docs/porta
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,7 @@ def check_installed(arithmetic: str) -> None:
         BenchError: It is not installed.
     """
     backend = BACKENDS[arithmetic]
-    if importlib.util.find_spec(backend) is None:
+    if find_spec(backend) is None:
         raise BenchError(
             f"the backend {backend} is not installed",
             where="train.backend",

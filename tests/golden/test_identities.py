@@ -44,6 +44,8 @@ SEEDS_THEN = {
     ("class_balance", "laptop"): 2,
     ("landmark_ratio", "laptop"): 2,
     ("gate_shape", "laptop"): 2,
+    ("ledger", "laptop"): 2,
+    ("systems", "laptop"): 2,
 }
 """The last seed when the identities were written, of studies that have other seeds since."""
 

@@ -81,7 +81,9 @@ def _items(
     yield "Python", _listed(_environment(trials, "python"))
     yield "Keras", _listed(_environment(trials, "keras"))
     yield "backend", _listed(_environment(trials, "backend"))
-    yield "TensorFlow", _listed(_environment(trials, "tensorflow"))
+    for backend, name in {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}.items():
+        if versions := _environment(trials, backend):
+            yield name, _listed(versions)
     yield "bench", _listed(_environment(trials, "bench"))
     yield "commit of the bench", _listed(_environment(trials, "commit"))
     dates = sorted(_environment(trials, "begun"))
