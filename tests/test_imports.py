@@ -29,6 +29,7 @@ FLOORS = (
     ("tuning", "searches"),
     ("engine", "runs"),
     ("report", "tables, figures, pages"),
+    ("trackers", "TensorBoard, MLflow, Weights & Biases"),
     ("cli", "commands"),
     ("notebook", "what `import bench` offers"),
 )
@@ -39,7 +40,7 @@ BUILDERS = ("network", "supervision", "targets")
 
 HEAVY = {"tensorflow", "keras", "ray", "keras_tuner"}
 LIGHT = ("errors", "files", "metrics", "systems", "study", "data", "paper", "store", "analysis",
-         "report", "cli", "notebook")  # fmt: skip
+         "report", "trackers", "cli", "notebook")  # fmt: skip
 """Packages that plan, read or report: nothing heavy is imported when they are."""
 
 

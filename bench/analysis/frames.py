@@ -7,7 +7,7 @@ shows percent and points.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +87,7 @@ def trial_frame(study: StudyRecord, arms: Sequence[Arm]) -> pd.DataFrame:
         for recorded in study.arms
         for seed, identity in sorted(recorded.trials.items())
     ]
-    return _uniform(pd.json_normalize(rows))
+    return _uniform(pd.DataFrame(rows))
 
 
 def _about(arm: Arm, seed: int) -> dict[str, Any]:
@@ -95,33 +95,44 @@ def _about(arm: Arm, seed: int) -> dict[str, Any]:
     if trial is None:
         failure = arm.failed.get(seed)
         return {"status": "missing" if failure is None else str(failure.kind)}
-    # What a system has no settings of is null in its trials' specs.
-    spec = {name: part for name, part in trial.spec.items() if part is not None and name != "seed"}
     return {
         "status": "finished",
         **trial.metrics,
-        **spec,
-        "images": trial.data["images"],
-        "seconds": trial.timings,
-        "environment": trial.environment,
+        **settings_of(trial.spec),
+        **flat({"images": trial.data["images"], "seconds": trial.timings}),
+        **flat({"environment": trial.environment}),
     }
 
 
+def settings_of(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """A trial's settings by their dotted paths, its seed and what its system has none of left out.
+
+    Args:
+        spec: Its spec as plain data.
+    """
+    return flat({k: part for k, part in spec.items() if part is not None and k != "seed"})
+
+
+def flat(plain: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Nested mappings by dotted paths, with lists as JSON."""
+    found: dict[str, Any] = {}
+    for key, value in plain.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{before}{key}.")
+        else:
+            found[f"{before}{key}"] = json.dumps(value) if isinstance(value, list) else value
+    return found
+
+
 def _uniform(frame: pd.DataFrame) -> pd.DataFrame:
-    """The same with columns that any file can hold: no lists, and one type each."""
+    """The same with one type a column, as files need: words where there are words and numbers."""
     for name, column in frame.items():
-        if column.dtype != "object":
-            continue
-        found = column.map(_as_json)
-        kinds = {type(value) for value in found if not pd.isna(value)}
-        if len(kinds) > 1 and not kinds <= {int, float}:
-            found = found.map(str, na_action="ignore")
-        frame[name] = found.infer_objects()
+        kinds = {type(value) for value in column.dropna()}
+        if not kinds:
+            frame[name] = np.nan
+        elif len(kinds) > 1 and str in kinds:
+            frame[name] = column.map(str, na_action="ignore")
     return frame
-
-
-def _as_json(value: Any) -> Any:
-    return json.dumps(value) if isinstance(value, list | dict) else value
 
 
 def history_frame(arms: Iterable[Arm]) -> pd.DataFrame:

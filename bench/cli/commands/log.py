@@ -1,0 +1,43 @@
+"""`bench log`: write stored trials to an experiment tracker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli.console import err, out, print_json
+from bench.cli.options import RESULTS, AsJson
+
+app = typer.Typer()
+
+
+@app.command(
+    epilog="Examples:\n\n  bench log --to tensorboard:runs\n\n"
+    "  bench log results/reference --study mask_gate --to mlflow:http://localhost:5000\n\n"
+    "  WANDB_MODE=offline bench log --to wandb:fashion --no-figures\n\n"
+    "Each trial is logged once: the same command again logs what is new."
+)
+def log(
+    to: Annotated[str, typer.Option(help="tensorboard:DIR, mlflow:URI or wandb:PROJECT.")],
+    results: Annotated[Path, typer.Argument(metavar="STORE", help="Results folder.")] = RESULTS,
+    study: Annotated[
+        list[str] | None, typer.Option(help="Only this study; repeat for more.")
+    ] = None,
+    figures: Annotated[bool, typer.Option(help="Log the report's figures too.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Write stored trials to TensorBoard, MLflow or Weights & Biases."""
+    from bench.cli.progress import phase_bar
+    from bench.store.trials import Store
+    from bench.trackers.log import log as log_store
+
+    with phase_bar(err) as say:
+        found = log_store(Store(results), to, study, figures=figures, say=say)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        there = f", {found.there} were there" if found.there else ""
+        logged = f"{found.trials} trials and {found.figures} figures logged to {to}{there}"
+        out.print(logged, soft_wrap=True, markup=False)
