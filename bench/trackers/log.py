@@ -84,6 +84,54 @@ def log(
     return Logged(trials, there, drawn)
 
 
+class RunLog:
+    """Logs the trials of a run as they end; `log` does at its end what this could not.
+
+    Args:
+        store: The run's store.
+        to: The tracker, as `log` takes it.
+        studies: Names of the run's studies.
+
+    Raises:
+        BenchError: There is no such tracker, or its library is missing.
+    """
+
+    def __init__(self, store: Store, to: str, studies: Sequence[str]) -> None:
+        self._store, self._to, self._names = store, to, studies
+        self._tracker: Tracker | None = open_tracker(to)
+        self._known: dict[str, set[str]] = {}
+        self._places: dict[str, list[tuple[str, str, int]]] = {}
+
+    def ended(self, identity: str) -> None:
+        """Log a trial that was just stored, for each of the studies that it is a trial of.
+
+        A tracker that fails is asked no more, so that it holds up no trial.
+        """
+        if self._tracker is None:
+            return
+        try:
+            with _errors_of(self._to):
+                self._add(self._tracker, identity)
+        except (BenchError, OSError):
+            self._tracker = None
+
+    def _add(self, tracker: Tracker, identity: str) -> None:
+        if identity not in self._places:  # a study that grows has others than a moment ago
+            self._find_places()
+        for study, arm, seed in self._places.get(identity, ()):
+            if study not in self._known:
+                self._known[study] = tracker.known(study)
+            if identity not in self._known[study]:
+                record = self._store.read(identity, gates=False)
+                tracker.add_trial(TrackedTrial(study, arm, seed, record))
+
+    def _find_places(self) -> None:
+        self._places = {}
+        for study in filter(None, map(self._store.study, self._names)):
+            for arm, seed, identity in _trials(study):
+                self._places.setdefault(identity, []).append((study.name, arm, seed))
+
+
 def open_tracker(to: str) -> Tracker:
     """The tracker that a text names.
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.cli.console import err, out, print_json
 from bench.cli.options import RESULTS, AsJson
+
+if TYPE_CHECKING:
+    from bench.trackers.log import Logged
 
 app = typer.Typer()
 
@@ -29,15 +33,22 @@ def log(
     as_json: AsJson = False,
 ) -> None:
     """Write stored trials to TensorBoard, MLflow or Weights & Biases."""
-    from bench.cli.progress import phase_bar
-    from bench.store.trials import Store
-    from bench.trackers.log import log as log_store
-
-    with phase_bar(err) as say:
-        found = log_store(Store(results), to, study, figures=figures, say=say)
+    found = log_store(results, to, study, figures=figures)
     if as_json:
         print_json(found.to_json())
     else:
         there = f", {found.there} were there" if found.there else ""
         logged = f"{found.trials} trials and {found.figures} figures logged to {to}{there}"
         out.print(logged, soft_wrap=True, markup=False)
+
+
+def log_store(
+    results: Path, to: str, studies: Sequence[str] | None, *, figures: bool = True
+) -> Logged:
+    """Log what a tracker has not yet, and show the progress."""
+    from bench.cli.progress import phase_bar
+    from bench.store.trials import Store
+    from bench.trackers.log import log as log_new
+
+    with phase_bar(err) as say:
+        return log_new(Store(results), to, studies, figures=figures, say=say)
