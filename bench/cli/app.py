@@ -17,7 +17,7 @@ from bench.errors import BenchError
 
 COMMANDS = (
     "run", "plan", "report", "compare", "export", "log", "verify", "mirror", "status", "fsck",
-    "schema", "ledger", "audit", "data",
+    "explain", "schema", "ledger", "audit", "data",
 )  # fmt: skip
 """Modules of `bench.cli.commands`, in the order of `bench --help`; each has a typer `app`."""
 
