@@ -135,9 +135,13 @@ def _uniform(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
+_HISTORY = ["arm", "seed", "epoch", "split", "metric", "value"]
+_PREDICTIONS = ["arm", "seed", "image", "label", "predicted", "probability", "rank"]
+
+
 def history_frame(arms: Iterable[Arm]) -> pd.DataFrame:
     """Every measurement of every epoch: columns arm, seed, epoch, split, metric, value."""
-    return pd.concat([arm.history() for arm in arms], ignore_index=True)
+    return _joined([arm.history() for arm in arms], _HISTORY)
 
 
 def prediction_frame(arms: Iterable[Arm]) -> pd.DataFrame:
@@ -153,10 +157,12 @@ def prediction_frame(arms: Iterable[Arm]) -> pd.DataFrame:
         for arm in arms
         for seed, trial in arm.trials.items()
     ]
-    columns = ["arm", "seed", "image", "label", "predicted", "probability", "rank"]
-    if not parts:
-        return pd.DataFrame(columns=columns)
-    return pd.concat(parts, ignore_index=True)[columns]
+    return _joined(parts, _PREDICTIONS)
+
+
+def _joined(parts: Sequence[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
+    """Frames below each other; an empty one of the same columns where there are none."""
+    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
 
 def _predictions(trial: Trial) -> pd.DataFrame:

@@ -16,6 +16,7 @@ import bench
 from bench.analysis.load import load_arms
 from bench.report.tables.arms import arms_table, effects_table
 from bench.store.trials import Store
+from tests.store.recorded import recorded
 
 ROOT = Path(__file__).parents[2]
 GOLDEN, REFERENCE = ROOT / "tests" / "golden" / "store", ROOT / "results" / "reference"
@@ -82,6 +83,16 @@ def test_means_effects_and_verdicts_are_the_reports(gates: bench.StudyResults) -
         np.testing.assert_allclose(found[mine] * scale, shown[f"difference {theirs}"].astype(float))
     means = gates.means().query("metric == 'accuracy'")
     np.testing.assert_allclose(100 * means["low"], arms_table(record, arms).raw()["top-1 % low"])
+
+
+def test_a_study_without_a_finished_trial_has_empty_frames(tmp_path: Path) -> None:
+    Store(tmp_path).write_study(recorded("begun", {"a": {"0": "x"}, "b": {"0": "y"}}))
+    begun = bench.Results(tmp_path).study("begun")
+    assert begun.frame()["status"].tolist() == ["missing", "missing"]
+    for frame in (begun.history(), begun.predictions(), begun.means(), begun.effects()):
+        assert frame.empty and "arm" in frame
+    with pytest.raises(bench.BenchError, match="has no finished trial"):
+        begun.plot()
 
 
 def test_a_figure_is_the_reports_and_leaves_the_notebooks_style(gates: bench.StudyResults) -> None:
