@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,7 +29,9 @@ FLOORS = (
     ("tuning", "searches"),
     ("engine", "runs"),
     ("report", "tables, figures, pages"),
+    ("trackers", "TensorBoard, MLflow, Weights & Biases"),
     ("cli", "commands"),
+    ("notebook", "what `import bench` offers"),
 )
 """The packages of `docs/ARCHITECTURE.md`, lowest first: imports are of one's own or a lower one."""
 
@@ -36,7 +40,7 @@ BUILDERS = ("network", "supervision", "targets")
 
 HEAVY = {"tensorflow", "keras", "ray", "keras_tuner"}
 LIGHT = ("errors", "files", "metrics", "systems", "study", "data", "paper", "store", "analysis",
-         "report", "cli")  # fmt: skip
+         "report", "trackers", "cli", "notebook")  # fmt: skip
 """Packages that plan, read or report: nothing heavy is imported when they are."""
 
 
@@ -117,6 +121,17 @@ def test_what_plans_reads_or_reports_imports_nothing_heavy(package: str) -> None
         if at_import and name.split(".")[0] in HEAVY
     ]
     assert not heavy, "\n".join(heavy)
+
+
+def test_import_bench_imports_nothing_until_it_is_used() -> None:
+    script = (
+        "import bench, sys\n"
+        "assert not {'numpy', 'pandas', 'pydantic'} & set(sys.modules)\n"
+        "bench.Results, bench.run\n"
+        f"heavy = {HEAVY | {'matplotlib.pyplot'}} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
 
 
 def test_the_picture_in_the_architecture_is_this_order() -> None:

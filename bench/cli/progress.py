@@ -66,10 +66,17 @@ class TrialDisplay:
         console: Where to show it.
         total: Trials to run.
         stored: Trials of the study that are in the store already.
+        ended: Called with the identity of each trial that was trained and stored.
     """
 
-    def __init__(self, console: Console, total: int, stored: int) -> None:
-        self._console = console
+    def __init__(
+        self,
+        console: Console,
+        total: int,
+        stored: int,
+        ended: Callable[[str], None] | None = None,
+    ) -> None:
+        self._console, self._ended = console, ended
         self._total, self._stored = total, stored
         self._running: set[str] = set()
         self._counts = Counter[TrialStatus]()
@@ -95,6 +102,8 @@ class TrialDisplay:
             self._running.discard(trial.id)
         if status in ENDED:
             self._counts[status] += 1
+        if status is TrialStatus.FINISHED and self._ended is not None:
+            self._ended(trial.id)
         if status in (TrialStatus.FAILED, TrialStatus.DIVERGED):
             self._console.print(
                 f"  {status}: {trial.name}",
@@ -134,13 +143,20 @@ class TrialDisplay:
             )
 
 
-def trial_bar(console: Console) -> Callable[[int, int, ResourceSplit], TrialDisplay]:
-    """What shows the trials of a run: says what each may use, then makes its display."""
+def trial_bar(
+    console: Console, ended: Callable[[str], None] | None = None
+) -> Callable[[int, int, ResourceSplit], TrialDisplay]:
+    """What shows the trials of a run: says what each may use, then makes its display.
+
+    Args:
+        console: Where to show it.
+        ended: As `TrialDisplay` takes it.
+    """
 
     def show(total: int, stored: int, split: ResourceSplit) -> TrialDisplay:
         each = f"{split.cpus} CPU" + (f" and {split.gpus:g} GPU" if split.gpus else "")
         console.print(f"{total} trials to train, {split.workers} at a time, {each} each")
-        return TrialDisplay(console, total, stored)
+        return TrialDisplay(console, total, stored, ended)
 
     return show
 

@@ -19,13 +19,13 @@ from bench.data.phantom import (
 )
 from bench.data.sources import open_source
 from bench.errors import BenchError
-from bench.files.yaml import nearest
+from bench.files.yaml import Located, nearest
 from bench.study.design import Design
 from bench.study.overlays import base_overlays, too_large
 from bench.study.resolve import resolve_study
 from bench.study.settings.data import PhantomSource
 from bench.study.settings.training import Backend
-from bench.study.study import load_study
+from bench.study.study import Study, load_study
 
 Say = Callable[[str, int, int], None]
 
@@ -98,7 +98,29 @@ def resolve(request: StudyRequest, cache: Path, *, generate: Say | None = None) 
     Raises:
         BenchError: The study is at fault: with file, line and column.
     """
-    study, file = load_study(request.study)
+    return resolve_read(*load_study(request.study), request, cache, generate=generate)
+
+
+def resolve_read(
+    study: Study,
+    file: Located,
+    request: StudyRequest,
+    cache: Path,
+    *,
+    generate: Say | None = None,
+) -> ResolvedStudy:
+    """Open the data of a study that is read already.
+
+    Args:
+        study: The study.
+        file: Its file, for the positions of what is wrong.
+        request: What the user asked for.
+        cache: Cache folder.
+        generate: As in `resolve`.
+
+    Raises:
+        BenchError: The study is at fault: with file, line and column.
+    """
     profile = request.profile or ("paper" if request.data else "laptop")
     manifest, there = None, None
     data_source: dict[str, Any] | None = None

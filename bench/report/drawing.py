@@ -7,6 +7,7 @@ holds.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,9 @@ from typing import Any
 
 import matplotlib
 
-matplotlib.use("Agg")
+# Where it is in use already, as in a notebook, its backend stays.
+if "matplotlib.pyplot" not in sys.modules:
+    matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np

@@ -20,14 +20,19 @@ def study_schema() -> dict[str, Any]:
     trial = TrialSpec.model_json_schema(ref_template="#/$defs/{model}")
     schema = Study.model_json_schema(ref_template="#/$defs/{model}")
     definitions = trial["$defs"] | schema["$defs"]
-    leaves = _leaves(trial, definitions, "")
+    texts: dict[str, str] = {}
+    leaves = _leaves(trial, definitions, "", texts)
     del leaves["seed"]  # the study's `seeds` set it
-    definitions |= {f"Value.{path}": {"anyOf": values} for path, values in leaves.items()}
+    definitions |= {
+        f"Value.{path}": {"anyOf": values, "description": texts[path]}
+        for path, values in leaves.items()
+    }
     groups = _groups(leaves)
-    definitions |= {f"Settings.{group}": _settings(group, leaves, groups) for group in groups}
-    overrides = _settings("", leaves, groups)
+    definitions |= {f"Settings.{group}": _settings(group, leaves, texts) for group in groups}
+    overrides = _settings("", leaves, texts)
     names = list(presets())
-    level = {**overrides, "properties": {"base": {"enum": names}, **overrides["properties"]}}
+    preset = {"enum": names, "description": "The preset that the other settings lie above."}
+    level = {**overrides, "properties": {"base": preset, **overrides["properties"]}}
     named = {
         "type": "object",
         "minProperties": 1,
@@ -37,22 +42,30 @@ def study_schema() -> dict[str, Any]:
     axes = {
         "type": "object",
         "properties": {
-            path: {"anyOf": [_levels(path), _conditional(_levels(path))]} for path in leaves
+            path: {
+                "anyOf": [_levels(path), _conditional(_levels(path))],
+                "description": texts[path],
+            }
+            for path in leaves
         },
         "additionalProperties": levels,
     }
     base = {
         **overrides,
-        "properties": {"preset": {"enum": names}, **overrides["properties"]},
+        "properties": {"preset": preset, **overrides["properties"]},
         "required": ["preset"],
     }
     definitions |= {"Overrides": overrides, "Level": level, "Axes": axes}
     properties = schema["properties"]
     properties["base"] = {"anyOf": [{"enum": names}, base], "description": "A preset, or more."}
-    properties["axes"] = {"$ref": "#/$defs/Axes"}
     overlay = definitions["ProfileOverlay"]["properties"]
-    overlay["base"] = {"$ref": "#/$defs/Overrides"}
-    overlay["axes"] = {"$ref": "#/$defs/Axes"}
+    for fields, name, form in (
+        (properties, "axes", "Axes"),
+        (overlay, "base", "Overrides"),
+        (overlay, "axes", "Axes"),
+    ):
+        text = fields[name]["description"]
+        fields[name] = {"$ref": f"#/$defs/{form}", "description": text}
     definitions["Setting"] = {"enum": list(leaves)}
     for tuned in ("Tuning", "TuningOverlay"):
         space = definitions[tuned]["properties"]["space"]
@@ -78,7 +91,13 @@ def _conditional(levels: dict[str, Any]) -> dict[str, Any]:
     """An axis that exists only where a condition holds."""
     return {
         "type": "object",
-        "properties": {"when": {"type": ["object", "string"]}, "levels": levels},
+        "properties": {
+            "when": {
+                "type": ["object", "string"],
+                "description": "The axis exists where this condition on axes before it holds.",
+            },
+            "levels": {**levels, "description": "Its levels where it exists."},
+        },
         "required": ["when", "levels"],
         "additionalProperties": False,
     }
@@ -90,7 +109,7 @@ def _groups(leaves: Iterable[str]) -> list[str]:
     return sorted({".".join(keys[:end]) for keys in parts for end in range(1, len(keys))})
 
 
-def _settings(group: str, leaves: Iterable[str], groups: list[str]) -> dict[str, Any]:
+def _settings(group: str, leaves: Iterable[str], texts: dict[str, str]) -> dict[str, Any]:
     """A mapping of settings below a group, each by its path from there, dotted or nested."""
     inside = f"{group}." if group else ""
     properties: dict[str, Any] = {
@@ -98,25 +117,31 @@ def _settings(group: str, leaves: Iterable[str], groups: list[str]) -> dict[str,
         for path in leaves
         if path.startswith(inside)
     }
-    for other in groups:
+    for other in _groups(leaves):
         if other.startswith(inside) and other != group:
             name = other.removeprefix(inside)
             nested = {"$ref": f"#/$defs/Settings.{other}"}
-            properties[name] = {"anyOf": [nested, {"type": "null"}]}
+            properties[name] = {"anyOf": [nested, {"type": "null"}], "description": texts[other]}
     return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
 def _leaves(
-    schema: dict[str, Any], definitions: dict[str, Any], before: str
+    schema: dict[str, Any], definitions: dict[str, Any], before: str, texts: dict[str, str]
 ) -> dict[str, list[dict[str, Any]]]:
-    """Dotted path -> the value schemas that some kind of trial admits there."""
+    """Dotted path -> the value schemas that some kind of trial admits there.
+
+    What each says of itself is added to `texts`, by path, also of settings that hold others.
+    """
     leaves: dict[str, list[dict[str, Any]]] = {}
     for name, field in schema.get("properties", {}).items():
+        known_text, text = texts.get(f"{before}{name}", ""), field.get("description", "")
+        if text not in known_text:
+            texts[f"{before}{name}"] = f"{known_text} {text}".strip()
         objects = [s for s in _resolved(field, definitions) if s.get("type") == "object"]
         if len(objects) < len(_resolved(field, definitions)):
             leaves.setdefault(f"{before}{name}", []).append(field)
         for inner in objects:
-            for path, values in _leaves(inner, definitions, f"{before}{name}.").items():
+            for path, values in _leaves(inner, definitions, f"{before}{name}.", texts).items():
                 known = leaves.setdefault(path, [])
                 known += [value for value in values if value not in known]
     return leaves

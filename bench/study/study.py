@@ -248,15 +248,24 @@ def load_study(path: Path) -> tuple[Study, Located]:
     Raises:
         BenchError: With file, line and column.
     """
-    load_plugins()  # a study may name their metrics, as the measure of a tuning
     source = load_yaml(path)
+    return read_study(source), source
+
+
+def read_study(source: Located) -> Study:
+    """A study from parsed YAML.
+
+    Raises:
+        BenchError: With file, line and column.
+    """
+    load_plugins()  # a study may name their metrics, as the measure of a tuning
     if not isinstance(source.value, dict):
         raise BenchError(
-            f"a study is a mapping; found {type(source.value).__name__}", where=f"{path}:1:1"
+            f"a study is a mapping; found {type(source.value).__name__}", where=f"{source.file}:1:1"
         )
-    plain = {"name": re.sub(r"[^A-Za-z0-9_.-]", "-", path.stem), "seeds": 3} | source.value
+    name = re.sub(r"[^A-Za-z0-9_.-]", "-", Path(source.file).stem)
     try:
-        return Study.model_validate(plain), source
+        return Study.model_validate({"name": name, "seeds": 3} | source.value)
     except ValidationError as error:
         raise study_error(error, source) from None
 

@@ -6,6 +6,8 @@ planning, reading and reporting ask of it. Its network is built from `network`, 
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -19,9 +21,37 @@ from bench.systems.registry import BACKBONES, DownloadedWeights, PackagedWeights
 
 
 class Settings(BaseModel):
-    """Base of all settings: frozen, strict about types, closed to unknown keys."""
+    """Base of all settings: frozen, strict about types, closed to unknown keys.
+
+    What a class' docstring says of an argument is the setting's description in the JSON Schema; its
+    first sentence is that of its `kind`.
+    """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", protected_namespaces=())
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: Any, handler: Any) -> dict[str, Any]:
+        schema: dict[str, Any] = handler.resolve_ref_schema(handler(core))
+        texts = _described(cls)
+        for name, field in schema.get("properties", {}).items():
+            if name in texts:
+                field["description"] = texts[name]
+            elif "const" in field:
+                summary = inspect.cleandoc(cls.__doc__ or "").partition("\n\n")[0]
+                field["description"] = f"`{field['const']}`: {' '.join(summary.split())}"
+        return schema
+
+
+_ARGUMENT = re.compile(r"^    (\w+): (.+(?:\n {8}.+)*)", re.MULTILINE)
+
+
+def _described(cls: type) -> dict[str, str]:
+    """Argument -> what the docstrings of a class and those it inherits from say of it."""
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        arguments = inspect.cleandoc(base.__doc__ or "").partition("Args:\n")[2]
+        found |= {name: " ".join(text.split()) for name, text in _ARGUMENT.findall(arguments)}
+    return found
 
 
 def one_of(registry: Mapping[str, Any]) -> Any:

@@ -49,8 +49,10 @@ def run_json(workspace: Path, *words: str, code: int = 0) -> dict[str, Any]:
 def test_what_is_stored_is_never_trained_again_in_whatever_study_it_turns_up(
     workspace: Path,
 ) -> None:
-    first = run_json(workspace, "study.yaml")
+    first = run_json(workspace, "study.yaml", "--log", "tensorboard:runs")
     assert (first["finished"], first["stored"]) == (2, 0)
+    assert len(list(workspace.glob("runs/study/gate=*/seed-0.*/*tfevents*"))) == 2
+    assert len(list(workspace.glob("runs/study/figures.*"))) == 1
     trials = {path: path.stat().st_mtime_ns for path in workspace.glob("results/trials/*/*")}
 
     assert "Nothing to train" in bench(workspace, "run", "study.yaml", "--profile", "smoke")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from bench.cli.commands.log import log_store
 from bench.cli.commands.mirror import mirror_store
 from bench.cli.console import err, out, print_json
 from bench.cli.options import (
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from bench.engine.request import StudyRequest
     from bench.engine.resources import Resources
     from bench.engine.run import Result
+    from bench.trackers.log import RunLog
 
 app = typer.Typer()
 
@@ -72,12 +74,21 @@ Mirror = Annotated[
         help="Copy trials from this URL (s3://, ...) before the run, and to it afterwards.",
     ),
 ]
+Log = Annotated[
+    str | None,
+    typer.Option(
+        "--log",
+        help="Log trials as they end, and figures afterwards: tensorboard:DIR, mlflow:URI or "
+        "wandb:PROJECT.",
+    ),
+]
 
 
 @app.command(
     epilog="Examples:\n\n  bench run ablations/mask_gate.yaml\n\n"
     "  bench run ablations/mask_gate.yaml --data /data/DeepFashion --gpus-per-trial 0.5\n\n"
     "  bench run my_study.yaml --until-settled\n\n"
+    "  bench run my_study.yaml --log tensorboard:runs\n\n"
     "  bench run ablations/tables.yaml --only Baseline-1000 --set train.epochs=3\n\n"
     "  bench run ablations/*.yaml --profile smoke"
 )
@@ -98,6 +109,7 @@ def run(
     checkpoint_every: CheckpointEvery = 60.0,
     share: Share = True,
     mirror_url: Mirror = None,
+    log_to: Log = None,
     settings: Set = None,
     until_settled: UntilSettled = False,
     backend: Backend = None,
@@ -127,12 +139,15 @@ def run(
         reuse_compiled=share,
     )
     resources = Resources(workers, threads, gpus_per_trial, address)
+    run_log = None if log_to is None else _run_log(results, log_to, studies)
     with _mirrored(results, mirror_url):
-        found = _run(requests, options, resources, err if as_json else out)
+        found = _run(requests, options, resources, err if as_json else out, run_log)
     if as_json:
         print_json([result.to_json() for result in found])
     else:
         print_run(out, found, results)
+    if log_to is not None:
+        log_store(results, log_to, [result.study for result in found])
     if any(result.failed for result in found):
         raise typer.Exit(1)
 
@@ -150,8 +165,21 @@ def _mirrored(results: Path, url: str | None) -> Iterator[None]:
         mirror_store(results, url)
 
 
+def _run_log(results: Path, to: str, studies: Sequence[Path]) -> RunLog:
+    """What logs trials as they end; made before anything is trained, so that it fails early."""
+    from bench.store.trials import Store
+    from bench.study.study import load_study
+    from bench.trackers.log import RunLog
+
+    return RunLog(Store(results), to, [load_study(study)[0].name for study in studies])
+
+
 def _run(
-    requests: Sequence[StudyRequest], options: RunOptions, resources: Resources, screen: Console
+    requests: Sequence[StudyRequest],
+    options: RunOptions,
+    resources: Resources,
+    screen: Console,
+    run_log: RunLog | None,
 ) -> list[Result]:
     from bench.cli.progress import phase_bar, trial_bar
     from bench.engine.run import run as run_studies
@@ -162,7 +190,7 @@ def _run(
             options,
             resources,
             phases=lambda: phase_bar(screen),
-            trials_shown=trial_bar(screen),
+            trials_shown=trial_bar(screen, run_log.ended if run_log else None),
         )
     except KeyboardInterrupt:
         err.print(

@@ -1,0 +1,1 @@
+"""What `import bench` offers a notebook: results as pandas frames and Matplotlib axes, and runs."""

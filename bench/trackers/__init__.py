@@ -1,0 +1,1 @@
+"""Stored trials written to experiment trackers: TensorBoard, MLflow, Weights & Biases."""
