@@ -33,7 +33,7 @@ def check(
 
     with phase_bar(err) as say:
         manifest = open_source(
-            folder, cache=cache, progress=lambda done, total: say("sizes", done, total)
+            folder, cache=cache, progress=lambda done, total: say("reading", done, total)
         )
         found = check_source(
             manifest, decode=decode, progress=lambda done, total: say("decoding", done, total)
