@@ -71,7 +71,10 @@ def count_items(manifest: Manifest) -> ItemCounts | None:
         counted = rows(getattr(items, kind), {name: 1 + i for i, name in enumerate(names)})
         for name, row in counted.items():
             share = 100 * (row["total"] or 0) / max(len(items), 1)
-            published = {"here, %": round(share, 1), "published, %": names[name]}
+            published: dict[str, float | None] = {
+                "here, %": round(share, 1),
+                "published, %": names[name],
+            }
             grades[f"{kind.replace('_', '-')}: {name}"] = row | published
     owner = np.repeat(part, np.diff(items.point_starts))
     seen = {"visible": SEEN, "occluded": HIDDEN, "not labelled": UNLABELLED}

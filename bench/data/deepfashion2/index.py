@@ -88,7 +88,7 @@ def read_index(
         place = hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:16]
         folder = cache / f"deepfashion2-{place}"
     parts = []
-    for number, at in enumerate(range(0, len(files), _PART)):
+    for number, at in enumerate(range(0, max(len(files), 1), _PART)):
         part = files[at : at + _PART]
         kept = None if folder is None else folder / f"part-{number:04d}.npz"
         columns, oddities = _part(root, part, kept)

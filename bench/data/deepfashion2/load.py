@@ -75,19 +75,24 @@ def load_deepfashion2(
     partition = np.repeat(np.arange(len(PARTS)), list(map(len, parts))).astype(np.int8)[usable]
     items = _items(columns, partition)
     used = [file for file, kept in zip(files, usable.tolist(), strict=True) if kept]
-    count_oddities(items, columns, np.array([file.image for file in used]), log)
-    return _manifest(root, source, used, items, columns["image_size"][usable], partition, log)
+    # An image without annotation is of a pair of its own.
+    alone = np.where(items.domain == UNKNOWN, np.arange(len(used)), UNKNOWN)
+    pairs = _groups(partition, items.pair_id, alone)
+    count_oddities(items, columns, np.array([file.image for file in used]), pairs, log)
+    return Manifest(
+        source=source,
+        root=root,
+        product=pairs,
+        image_size=columns["image_size"][usable],
+        class_names=NAMES,
+        issues=log.issues(),
+        items=items,
+        **_columns(used, items, partition),
+    )
 
 
-def _manifest(
-    root: Path,
-    source: str,
-    files: list[IndexedFile],
-    items: Items,
-    image_size: np.ndarray,
-    partition: np.ndarray,
-    log: IssueLog,
-) -> Manifest:
+def _columns(files: list[IndexedFile], items: Items, partition: np.ndarray) -> dict[str, Any]:
+    """Paths, fingerprint, and what an image that has several garments has none of itself."""
     count = len(files)
     paths = [file.image for file in files]
     columns: dict[str, Any] = {
@@ -98,20 +103,10 @@ def _manifest(
         "partition": partition,
     }
     sizes = np.array([file.stamp[0] for file in files], dtype=np.int64)
-    return Manifest(
-        source=source,
-        root=root,
-        paths=np.array(paths, dtype=np.str_),
-        product=_groups(partition, items.pair_id),
-        image_size=image_size,
-        class_names=NAMES,
-        fingerprint=fingerprint(
-            class_names=NAMES, paths=paths, file_sizes=sizes, more=items.arrays(), **columns
-        ),
-        issues=log.issues(),
-        items=items,
-        **columns,
+    identity = fingerprint(
+        class_names=NAMES, paths=paths, file_sizes=sizes, more=items.arrays(), **columns
     )
+    return columns | {"paths": np.array(paths, dtype=np.str_), "fingerprint": identity}
 
 
 def _files(root: Path, part: str, log: IssueLog) -> list[IndexedFile]:

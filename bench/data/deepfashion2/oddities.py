@@ -20,7 +20,11 @@ _Say = Callable[[str, np.ndarray], None]
 
 
 def count_oddities(
-    items: Items, columns: dict[str, np.ndarray], images: np.ndarray, log: IssueLog
+    items: Items,
+    columns: dict[str, np.ndarray],
+    images: np.ndarray,
+    pairs: np.ndarray,
+    log: IssueLog,
 ) -> None:
     """Count them, each kind with a few examples.
 
@@ -28,6 +32,7 @@ def count_oddities(
         items: The items as they are handed on.
         columns: The index: boxes and landmarks as annotated, and the sizes of the images.
         images: `(n,)` paths of the images.
+        pairs: `(n,)`, the same number for images of one part and `pair_id`.
         log: Where they are counted.
     """
 
@@ -43,6 +48,11 @@ def count_oddities(
     _landmarks(items, columns["points"], columns["labelled"] > 0, size, say)
     _polygons(items, say)
     _identities(items, say)
+    said = np.flatnonzero(items.domain != UNKNOWN)
+    alone = said[one_sided(pairs[said], items.domain[said])]
+    say(
+        "pair_id with images of one side only", alone[np.unique(pairs[alone], return_index=True)[1]]
+    )
 
 
 def polygon_areas(items: Items) -> np.ndarray:
@@ -56,7 +66,7 @@ def polygon_areas(items: Items) -> np.ndarray:
 
 
 def one_sided(identity: np.ndarray, domain: np.ndarray) -> np.ndarray:
-    """Whether each item has an identity that no item of the other side has, `(m,)` bool."""
+    """Whether what has an identity has none of the same on the other side, `(m,)` bool."""
     sides = np.zeros((identity.max(initial=-1) + 2, 2), dtype=bool)
     sides[identity[domain == USER], USER] = True
     sides[identity[domain == SHOP], SHOP] = True
