@@ -8,14 +8,12 @@ from pathlib import Path
 from bench.data.deepfashion import ANNOTATION_FOLDERS, is_deepfashion, load_deepfashion
 from bench.data.deepfashion2 import release as deepfashion2_release
 from bench.data.deepfashion2.load import is_deepfashion2, load_deepfashion2
+from bench.data.drawn_folder import MARK
 from bench.data.folder import is_folder_of_classes, load_folder
 from bench.data.issues import printable
 from bench.data.manifest import Manifest
 from bench.data.release import layout_label
 from bench.errors import BenchError
-
-PHANTOM_MARK = "phantom.json"
-"""The file at its root by which a DeepFashion or DeepFashion2 layout says that it is a phantom."""
 
 _LISTED = 8
 
@@ -49,7 +47,7 @@ def open_source(
         )
     layout = _layout_of(root)
     if layout is not None:
-        source = "phantom" if (root / PHANTOM_MARK).is_file() else layout.lower()
+        source = "phantom" if (root / MARK).is_file() else layout.lower()
         load = load_deepfashion if layout == "DeepFashion" else load_deepfashion2
         return load(root, source=source, cache=cache, progress=progress)
     _refuse_part(root)
