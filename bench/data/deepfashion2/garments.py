@@ -13,7 +13,7 @@ import numpy as np
 
 from bench.data.categories import categories
 from bench.data.deepfashion2.categories import NAMES
-from bench.data.garment import Cloth, Drawing, Point, cut, sample_cloth
+from bench.data.garment import SIDES, Cloth, Drawing, Point, cut, sample_cloth
 
 Place = tuple[str, float]
 """An edge by its name, and how far along it."""
@@ -127,7 +127,21 @@ def cut_garment(garment: Garment, *, back: bool, rng: np.random.Generator) -> Dr
     if garment.is_upper:
         neckline = drawing.lines["neckline"]
         drawing.lines["back"] = [neckline[0], neckline[-1]]
+    for side in SIDES.values():
+        if f"{side} lower sleeve" in drawing.lines:
+            drawing.lines[f"{side} lower sleeve"][0] = _inner_cuff(drawing, side)
     return drawing
+
+
+def _inner_cuff(drawing: Drawing, side: str) -> Point:
+    """The end of the cuff that is nearest to the body; of an arm that hangs down, not behind it."""
+    edge = np.array(drawing.lines[f"{side} armhole"] + drawing.lines[f"{side} side"])
+    outer, inner = (np.array(drawing.lines[f"{side} {line} sleeve"][at])
+                    for line, at in (("upper", 1), ("lower", 0)))  # fmt: skip
+    cuff = np.linspace(inner, outer, 50)
+    behind = np.abs(cuff[:, 0]) < np.interp(cuff[:, 1], edge[:, 1], np.abs(edge[:, 0]))
+    x, y = cuff[int(np.argmin(behind))]
+    return float(x), float(y)
 
 
 def landmark_places(garment: Garment, drawing: Drawing) -> np.ndarray:

@@ -26,21 +26,23 @@ OCCLUSION_EDGES = (0.1, 0.5)
 ZOOM_EDGES = (1e-6, 0.4)
 """Shares of the landmarks that the picture cuts off: medium and large zoom-in."""
 
-SCALES = (0.26, 0.50, 0.24)
-"""Shares of small, moderate and large items (DeepFashion2's statistics)."""
-
-ZOOMS = {True: (0.86, 0.12, 0.02), False: (0.42, 0.34, 0.24)}
-OCCLUSIONS = {True: (0.72, 0.27, 0.01), False: (0.22, 0.62, 0.16)}
-"""By whether it is a shop's, so that together they are about as published: 67 / 21 / 12 % and
-47 / 47 / 6 %, some of it by what is worn over it."""
-
 NOT_WORN, FRONTAL, BEHIND = 1, 2, 3
-VIEWPOINTS = {True: (0.12, 0.78, 0.10), False: (0.0, 0.80, 0.20)}
+
+SCALES = (0.16, 0.46, 0.38)
+ZOOMS = {True: (0.93, 0.07, 0.0), False: (0.54, 0.33, 0.13)}
+OCCLUSIONS = {True: (0.78, 0.22, 0.0), False: (0.26, 0.70, 0.04)}
+VIEWPOINTS = {True: (0.12, 0.72, 0.16), False: (0.0, 0.80, 0.20)}
+"""How often the main garment has each grade in a shop's picture (True) and in a user's: such that
+those of all items, which follow from the picture, are about as published."""
+
+WHOLE_OUTFIT = 0.7
+"""How often what the main garment is worn with is all in the picture, too, if that one is."""
 
 _SHARES = ((0.03, 0.1), (0.1, 0.4), (0.4, 0.75))
 """Shares of the picture for a box of each scale."""
 
 _LEAST_AREA = 60
+_MOST_CUT_OFF = 0.75
 _PROPOSALS = 40
 _Proposal = TypeVar("_Proposal")
 
@@ -120,7 +122,9 @@ def render(wardrobe: list[Worn], *, shop: bool, rng: np.random.Generator) -> Pic
     width, height = round(LONGEST * rng.uniform(0.62, 1.0)), LONGEST
     view = 1 + int(rng.choice(3, p=VIEWPOINTS[shop]))
     drawings = [cut_garment(worn.garment, back=view == BEHIND, rng=rng) for worn in wardrobe]
-    place = _placed(wardrobe[0].garment, drawings[0], np.array([width, height]), shop, rng)
+    outfit = [d for d, worn in zip(drawings, wardrobe, strict=True) if not worn.beside]
+    size = np.array([width, height])
+    place = _placed(wardrobe[0].garment, outfit, size, shop, rng)
 
     colour = wardrobe[0].garment.cloth.colour
     scene = (_wall if shop else background)(colour, width, height, rng)
@@ -177,35 +181,41 @@ def _best(proposals: Iterable[tuple[int, _Proposal]]) -> _Proposal:
 
 
 def _placed(
-    garment: Garment, drawing: Drawing, size: np.ndarray, shop: bool, rng: np.random.Generator
+    garment: Garment,
+    outfit: list[Drawing],
+    size: np.ndarray,
+    shop: bool,
+    rng: np.random.Generator,
 ) -> Affine:
-    """A place for the main garment, of a scale and a zoom-in as often as published."""
+    """A place for the main garment, the first of an outfit, of a scale and zoom-in drawn for it."""
     scale, zoom = (1 + int(rng.choice(3, p=shares)) for shares in (SCALES, ZOOMS[shop]))
-    landmarks = landmark_places(garment, drawing)
+    landmarks, main = landmark_places(garment, outfit[0]), _points(outfit[0])
+    whole = zoom == 1 and rng.random() < WHOLE_OUTFIT
+    framed = np.concatenate([_points(d) for d in outfit]) if whole else main
 
     def proposals() -> Iterator[tuple[int, Affine]]:
         for _ in range(_PROPOSALS):
-            place = _proposed(drawing, size, scale, zoom, shop, rng)
-            outline = np.clip(place(_points(drawing)), 0, size)
+            place = _proposed(framed, size, scale, zoom, shop, rng)
+            outline = np.clip(place(main), 0, size)
             low, high = outline.min(axis=0), outline.max(axis=0)
             share = float((high - low).prod() / size.prod())
             at = place(landmarks)
             cut_off = float(((at < 0) | (at > size - 1)).any(axis=1).mean())
-            unlike_scale = abs(_grade(share, SCALE_EDGES) - scale)
-            yield unlike_scale + 2 * abs(_grade(cut_off, ZOOM_EDGES) - zoom), place
+            unlike = abs(_grade(share, SCALE_EDGES) - scale)
+            unlike += 2 * abs(_grade(cut_off, ZOOM_EDGES) - zoom)
+            yield unlike + 10 * (cut_off > _MOST_CUT_OFF), place
 
     return _best(proposals())
 
 
 def _proposed(
-    drawing: Drawing,
+    points: np.ndarray,
     size: np.ndarray,
     scale: int,
     zoom: int,
     shop: bool,
     rng: np.random.Generator,
 ) -> Affine:
-    points = _points(drawing)
     low, high = points.min(axis=0), points.max(axis=0)
     extent = high - low
     unit = np.sqrt(rng.uniform(*_SHARES[scale - 1]) * size.prod() / extent.prod())
@@ -228,7 +238,7 @@ def _hung(
 ) -> Affine:
     """Beside what is worn, smaller."""
     points = _points(drawing)
-    matrix = place.matrix * rng.uniform(0.55, 0.9)
+    matrix = place.matrix * rng.uniform(0.7, 1.0)
     side = rng.uniform(0.06, 0.2) if rng.random() < 0.5 else rng.uniform(0.8, 0.94)
     centre = np.array([width * side, height * rng.uniform(0.3, 0.7)])
     return Affine(matrix, centre - matrix @ points.mean(axis=0))
@@ -306,11 +316,11 @@ def _share(mask: Image.Image) -> np.ndarray:
 def _annotated(layer: _Layer, view: int) -> dict[str, object] | None:
     """What an annotator would write; None where next to nothing can be seen."""
     seen = layer.seen
-    rows, columns = (np.flatnonzero((seen > 0.5).any(axis=axis)) for axis in (1, 0))
     polygons = outlines(seen)
     if np.count_nonzero(seen > 0.5) < _LEAST_AREA or not polygons:
         return None
-    box = [int(edge) for edge in (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)]
+    corners = np.concatenate(polygons)
+    box = [*map(int, np.floor(corners.min(axis=0))), *map(int, np.ceil(corners.max(axis=0)))]
     share = (box[2] - box[0]) * (box[3] - box[1]) / seen.size
     visibility = layer.visibility
     labelled = np.column_stack([np.rint(layer.landmarks), visibility])

@@ -7,24 +7,25 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from bench.data.deepfashion2.load import load_deepfashion2
 from bench.data.items import HIDDEN, SEEN, SHOP, UNKNOWN, Items
-from bench.data.manifest import Manifest
 
 _COLOURS = ("deepskyblue", "magenta", "gold")
 _FLAGS = {SEEN: "lime", HIDDEN: "orange"}
 
 
-def items_sheet(manifest: Manifest, out: Path, rows: int = 6, columns: int = 8) -> Path:
+def items_sheet(root: Path, out: Path, rows: int = 6, columns: int = 6) -> Path:
     """A sheet of annotated images: outlines, boxes, and landmarks with their numbers.
 
     Landmarks are green where visible, orange where occluded.
 
     Args:
-        manifest: A source with items.
+        root: A folder in DeepFashion2's layout.
         out: PNG to write.
         rows: Rows of the sheet.
         columns: Columns of the sheet.
     """
+    manifest = load_deepfashion2(root)
     items = manifest.items
     assert items is not None
     side, head = 300, 14
@@ -56,8 +57,8 @@ def _draw(picture: Image.Image, items: Items, item: int, ratio: float, colour: s
     pen.rectangle((items.box[item] * ratio).tolist(), outline=colour)
     for polygon in items.polygons_of(item):
         pen.polygon([(x, y) for x, y in (polygon * ratio).tolist()], outline=colour, width=2)
-    for number, (x, y, flag) in enumerate(items.landmarks_of(item).tolist(), start=1):
-        if flag in _FLAGS:
-            x, y = x * ratio, y * ratio
-            pen.ellipse((x - 2, y - 2, x + 2, y + 2), fill=_FLAGS[flag])
+    for number, mark in enumerate(items.landmarks_of(item).tolist(), start=1):
+        if mark[2] in _FLAGS:
+            x, y = mark[0] * ratio, mark[1] * ratio
+            pen.ellipse((x - 2, y - 2, x + 2, y + 2), fill=_FLAGS[mark[2]])
             pen.text((x + 3, y - 5), str(number), "white", stroke_width=1, stroke_fill="black")
