@@ -114,7 +114,7 @@ def _sizes(manifest: Manifest, items: Items, part: np.ndarray) -> Counts:
         "pairs of items (user, shop)": (("released", release.RELEASED_ITEM_PAIRS),),
         "pairs of images (user, shop)": (
             ("released", release.RELEASED_IMAGE_PAIRS),
-            ("paper, which does not say of what", release.PAPER_PAIRS),
+            ("pairs of the paper", release.PAPER_PAIRS),
         ),
     }
     table: Counts = {}

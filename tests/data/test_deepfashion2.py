@@ -148,6 +148,10 @@ QUIRKS: dict[str, tuple[str, dict[str, Any]]] = {
         "item whose polygons overlap (its mask is their union)",
         {"segmentation": [[20, 30, 90, 30, 90, 99, 20, 99], [60, 60, 170, 60, 170, 230, 60, 230]]},
     ),
+    "figure's order": (
+        "short sleeve outwear with point 2 below point 4 (ordered as in the figure)",
+        item(3, landmarks=[30, 40, 2, 60, 90, 2, 40, 60, 2, 35, 45, 1] + [50, 50, 2] * 27, style=0),
+    ),
     "other style": ("style without a partner on the other side", {"style": 14}),
     "other category": ("pair_id and style under two categories", item(TROUSERS)),
 }  # fmt: skip

@@ -7,9 +7,8 @@ thresholds it does not give, from the shares of landmarks hidden and cut off.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -17,34 +16,29 @@ from PIL import Image, ImageDraw
 from bench.data.deepfashion2.garments import FRONT_NECK, Garment, cut_garment, landmark_places
 from bench.data.deepfashion2.oddities import SCALE_EDGES
 from bench.data.deepfashion2.outline import outlines
-from bench.data.garment import LONGEST, Affine, Drawing, background, body, light, paint
+from bench.data.deepfashion2.placing import (
+    PROPOSALS,
+    ZOOM_EDGES,
+    best,
+    grade,
+    hang_beside,
+    place_outfit,
+)
+from bench.data.garment import LONGEST, background, body, light, paint
 from bench.data.items import HIDDEN, SEEN, UNLABELLED
 
 OCCLUSION_EDGES = (0.1, 0.5)
 """Shares of the landmarks in the picture that are hidden: medium and heavy occlusion."""
 
-ZOOM_EDGES = (1e-6, 0.4)
-"""Shares of the landmarks that the picture cuts off: medium and large zoom-in."""
-
 NOT_WORN, FRONTAL, BEHIND = 1, 2, 3
 
-SCALES = (0.16, 0.46, 0.38)
-ZOOMS = {True: (0.93, 0.07, 0.0), False: (0.54, 0.33, 0.13)}
 OCCLUSIONS = {True: (0.78, 0.22, 0.0), False: (0.26, 0.70, 0.04)}
 VIEWPOINTS = {True: (0.12, 0.72, 0.16), False: (0.0, 0.80, 0.20)}
-"""How often the main garment has each grade in a shop's picture (True) and in a user's: such that
-those of all items, which follow from the picture, are about as published."""
-
-WHOLE_OUTFIT = 0.7
-"""How often what the main garment is worn with is all in the picture, too, if that one is."""
-
-_SHARES = ((0.03, 0.1), (0.1, 0.4), (0.4, 0.75))
-"""Shares of the picture for a box of each scale."""
+"""How often the main garment has each grade in a shop's picture (True) and in a user's."""
 
 _LEAST_AREA = 60
-_MOST_CUT_OFF = 0.75
-_PROPOSALS = 40
-_Proposal = TypeVar("_Proposal")
+_INSIDE = 110
+"""Shade of the inside of a top's back, which a neck hides where it is worn."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +94,7 @@ class _Layer:
     def occlusion(self) -> int:
         """Grade of the share of the landmarks in the picture that are hidden."""
         inside = self.visibility[self.visibility != UNLABELLED]
-        return _grade(float((inside == HIDDEN).mean()) if len(inside) else 1.0, OCCLUSION_EDGES)
+        return grade(float((inside == HIDDEN).mean()) if len(inside) else 1.0, OCCLUSION_EDGES)
 
     @property
     def seen(self) -> np.ndarray:
@@ -124,7 +118,7 @@ def render(wardrobe: list[Worn], *, shop: bool, rng: np.random.Generator) -> Pic
     drawings = [cut_garment(worn.garment, back=view == BEHIND, rng=rng) for worn in wardrobe]
     outfit = [d for d, worn in zip(drawings, wardrobe, strict=True) if not worn.beside]
     size = np.array([width, height])
-    place = _placed(wardrobe[0].garment, outfit, size, shop, rng)
+    place = place_outfit(wardrobe[0].garment, outfit, size, shop, rng)
 
     colour = wardrobe[0].garment.cloth.colour
     scene = (_wall if shop else background)(colour, width, height, rng)
@@ -135,7 +129,7 @@ def render(wardrobe: list[Worn], *, shop: bool, rng: np.random.Generator) -> Pic
     tucked_in = bool(rng.random() < 0.4)
     for number in sorted(range(len(wardrobe)), key=lambda n: _depth(wardrobe[n], tucked_in)):
         worn, drawing = wardrobe[number], drawings[number]
-        where = _hung(drawing, place, width, height, rng) if worn.beside else place
+        where = hang_beside(drawing, place, width, height, rng) if worn.beside else place
         if view == NOT_WORN and worn.garment.is_upper:
             drawing.parts.insert(0, (drawing.lines["neckline"], _INSIDE, False))
         pixels, cover = paint(pixels, worn.garment.cloth, drawing, where)
@@ -151,10 +145,6 @@ def render(wardrobe: list[Worn], *, shop: bool, rng: np.random.Generator) -> Pic
     return Picture(np.asarray(picture), [item for item in items if item is not None])
 
 
-_INSIDE = 110
-"""Shade of the inside of a top's back, which a neck hides where it is worn."""
-
-
 def _depth(worn: Worn, tucked_in: bool) -> tuple[bool, bool]:
     """What is painted first: what hangs beside, then what the rest is worn over."""
     return not worn.beside, worn.garment.is_upper != tucked_in
@@ -164,88 +154,6 @@ def _turned_away(garment: Garment, view: int) -> range:
     if not garment.is_upper or view == NOT_WORN:
         return range(0)
     return FRONT_NECK if view == BEHIND else range(1)
-
-
-def _grade(share: float, edges: tuple[float, float]) -> int:
-    return 1 + int(np.digitize(share, edges))
-
-
-def _best(proposals: Iterable[tuple[int, _Proposal]]) -> _Proposal:
-    """The first that is as wanted, else the first that is least otherwise."""
-    found: list[tuple[int, _Proposal]] = []
-    for proposal in proposals:
-        found.append(proposal)
-        if proposal[0] == 0:
-            break
-    return min(found, key=lambda one: one[0])[1]
-
-
-def _placed(
-    garment: Garment,
-    outfit: list[Drawing],
-    size: np.ndarray,
-    shop: bool,
-    rng: np.random.Generator,
-) -> Affine:
-    """A place for the main garment, the first of an outfit, of a scale and zoom-in drawn for it."""
-    scale, zoom = (1 + int(rng.choice(3, p=shares)) for shares in (SCALES, ZOOMS[shop]))
-    landmarks, main = landmark_places(garment, outfit[0]), _points(outfit[0])
-    whole = zoom == 1 and rng.random() < WHOLE_OUTFIT
-    framed = np.concatenate([_points(d) for d in outfit]) if whole else main
-
-    def proposals() -> Iterator[tuple[int, Affine]]:
-        for _ in range(_PROPOSALS):
-            place = _proposed(framed, size, scale, zoom, shop, rng)
-            outline = np.clip(place(main), 0, size)
-            low, high = outline.min(axis=0), outline.max(axis=0)
-            share = float((high - low).prod() / size.prod())
-            at = place(landmarks)
-            cut_off = float(((at < 0) | (at > size - 1)).any(axis=1).mean())
-            unlike = abs(_grade(share, SCALE_EDGES) - scale)
-            unlike += 2 * abs(_grade(cut_off, ZOOM_EDGES) - zoom)
-            yield unlike + 10 * (cut_off > _MOST_CUT_OFF), place
-
-    return _best(proposals())
-
-
-def _proposed(
-    points: np.ndarray,
-    size: np.ndarray,
-    scale: int,
-    zoom: int,
-    shop: bool,
-    rng: np.random.Generator,
-) -> Affine:
-    low, high = points.min(axis=0), points.max(axis=0)
-    extent = high - low
-    unit = np.sqrt(rng.uniform(*_SHARES[scale - 1]) * size.prod() / extent.prod())
-    if zoom == 1:
-        unit = min(unit, *(0.96 * size / extent))
-        room = np.clip((size - unit * extent) / 2, 0, None)
-        centre = size / 2 + room * rng.uniform(-1, 1, 2) * (0.5 if shop else 1)
-    else:
-        unit *= np.sqrt(rng.uniform(1.1, 1.0 + zoom))
-        centre = size * rng.uniform(-0.2, 1.2, 2)
-    ease = 0.5 if shop else 1.5
-    turn, shear = ease * rng.normal(0, 0.06), ease * rng.normal(0, 0.05)
-    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    matrix = unit * rotation @ np.array([[rng.uniform(0.92, 1.08), shear], [0.0, 1.0]])
-    return Affine(matrix, centre - matrix @ ((low + high) / 2))
-
-
-def _hung(
-    drawing: Drawing, place: Affine, width: int, height: int, rng: np.random.Generator
-) -> Affine:
-    """Beside what is worn, smaller."""
-    points = _points(drawing)
-    matrix = place.matrix * rng.uniform(0.7, 1.0)
-    side = rng.uniform(0.06, 0.2) if rng.random() < 0.5 else rng.uniform(0.8, 0.94)
-    centre = np.array([width * side, height * rng.uniform(0.3, 0.7)])
-    return Affine(matrix, centre - matrix @ points.mean(axis=0))
-
-
-def _points(drawing: Drawing) -> np.ndarray:
-    return np.array([point for part, _, _ in drawing.parts for point in part])
 
 
 def _wall(colour: np.ndarray, width: int, height: int, rng: np.random.Generator) -> Image.Image:
@@ -274,14 +182,14 @@ def _cover_up(
 
     def proposals() -> Iterator[tuple[int, Image.Image]]:
         yield max(wanted - main.occlusion, 0), plain
-        for _ in range(_PROPOSALS):
+        for _ in range(PROPOSALS):
             front = _front(main, picture.size, wanted, rng)
             main.above = np.maximum(before, _share(front))
             lost = bool((main.seen > 0.5).sum() < 2 * _LEAST_AREA)
             yield 3 * lost + abs(main.occlusion - wanted), front
             main.above = before
 
-    front = _best(proposals())
+    front = best(proposals())
     for layer in layers:
         layer.above = np.maximum(before if layer is main else layer.above, _share(front))
     picture.paste(tuple(int(c) for c in rng.uniform(10, 245, 3)), mask=front)
@@ -327,9 +235,9 @@ def _annotated(layer: _Layer, view: int) -> dict[str, object] | None:
     labelled[visibility == UNLABELLED] = 0
     return {
         "segmentation": [np.round(polygon, 1).ravel().tolist() for polygon in polygons],
-        "scale": _grade(share, SCALE_EDGES),
+        "scale": grade(share, SCALE_EDGES),
         "viewpoint": view,
-        "zoom_in": _grade(float((visibility == UNLABELLED).mean()), ZOOM_EDGES),
+        "zoom_in": grade(float((visibility == UNLABELLED).mean()), ZOOM_EDGES),
         "landmarks": labelled.astype(int).ravel().tolist(),
         "style": layer.worn.style,
         "bounding_box": box,
