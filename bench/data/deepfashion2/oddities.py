@@ -17,10 +17,8 @@ from bench.data.items import NO_IDENTITY, SHOP, UNKNOWN, UNLABELLED, USER, Items
 SCALE_EDGES = (0.1, 0.4)
 """Shares of the image that a box covers at which an item is no longer small, and is large."""
 
-SHORT_OUTWEAR = (
-    "short sleeve outwear with point 2 below point 4 (the figure's order, not the sigmas')"
-)
-"""The figure has its point 4 at the neck and 2 at the front; the published sigmas are symmetric only
+SHORT_OUTWEAR = "short sleeve outwear with point 2 below point 4 (ordered as in the figure)"
+"""The authors' figure has point 4 at the neck and 2 at the front; their sigmas are symmetric only
 the other way round. Which it is must be known before an image is flipped."""
 
 _Say = Callable[[str, np.ndarray], None]
