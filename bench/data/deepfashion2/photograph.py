@@ -8,7 +8,7 @@ thresholds it does not give, from the shares of landmarks hidden and cut off.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -178,20 +178,18 @@ def _cover_up(
 ) -> None:
     """Put a bag, an arm or a post in front of the main garment, where its occlusion asks for it."""
     wanted = 1 + int(rng.choice(3, p=OCCLUSIONS[shop]))
-    before, plain = main.above, Image.new("L", picture.size)
 
     def proposals() -> Iterator[tuple[int, Image.Image]]:
-        yield max(wanted - main.occlusion, 0), plain
+        yield max(wanted - main.occlusion, 0), Image.new("L", picture.size)
         for _ in range(PROPOSALS):
             front = _front(main, picture.size, wanted, rng)
-            main.above = np.maximum(before, _share(front))
-            lost = bool((main.seen > 0.5).sum() < 2 * _LEAST_AREA)
-            yield 3 * lost + abs(main.occlusion - wanted), front
-            main.above = before
+            covered = replace(main, above=np.maximum(main.above, _share(front)))
+            lost = bool((covered.seen > 0.5).sum() < 2 * _LEAST_AREA)
+            yield 3 * lost + abs(covered.occlusion - wanted), front
 
     front = best(proposals())
     for layer in layers:
-        layer.above = np.maximum(before if layer is main else layer.above, _share(front))
+        layer.above = np.maximum(layer.above, _share(front))
     picture.paste(tuple(int(c) for c in rng.uniform(10, 245, 3)), mask=front)
 
 
@@ -199,10 +197,9 @@ def _front(
     main: _Layer, size: tuple[int, int], wanted: int, rng: np.random.Generator
 ) -> Image.Image:
     """Something in front of a garment, as a mask."""
-    rows, columns = (np.flatnonzero((main.cover > 0.5).any(axis=axis)) for axis in (1, 0))
-    low, high = (np.array([c[i], r[i]]) if len(r) else np.zeros(2) for i in (0, -1)
-                 for r, c in [(rows, columns)])  # fmt: skip
-    x, y = rng.uniform(low, high + 1)
+    box = Image.fromarray(main.cover > 0.5).getbbox() or (0, 0, *size)
+    low, high = np.array(box[:2]), np.array(box[2:])
+    x, y = rng.uniform(low, high)
     w, h = rng.uniform(0.08, 0.25 * wanted, 2) * (high - low)
     mask = Image.new("L", size)
     pen = ImageDraw.Draw(mask)

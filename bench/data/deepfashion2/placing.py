@@ -64,9 +64,9 @@ def place_outfit(
         rng: The photograph's generator.
     """
     scale, zoom = (1 + int(rng.choice(3, p=shares)) for shares in (SCALES, ZOOMS[shop]))
-    landmarks, main = landmark_places(garment, outfit[0]), outline_points(outfit[0])
+    landmarks, main = landmark_places(garment, outfit[0]), _points(outfit[0])
     whole = zoom == 1 and rng.random() < WHOLE_OUTFIT
-    framed = np.concatenate([outline_points(d) for d in outfit]) if whole else main
+    framed = np.concatenate([_points(d) for d in outfit]) if whole else main
 
     def proposals() -> Iterator[tuple[int, Affine]]:
         for _ in range(PROPOSALS):
@@ -112,12 +112,12 @@ def hang_beside(
     drawing: Drawing, place: Affine, width: int, height: int, rng: np.random.Generator
 ) -> Affine:
     """A place for a garment beside what is worn at another, smaller."""
-    points = outline_points(drawing)
+    points = _points(drawing)
     matrix = place.matrix * rng.uniform(0.7, 1.0)
     side = rng.uniform(0.06, 0.2) if rng.random() < 0.5 else rng.uniform(0.8, 0.94)
     centre = np.array([width * side, height * rng.uniform(0.3, 0.7)])
     return Affine(matrix, centre - matrix @ points.mean(axis=0))
 
 
-def outline_points(drawing: Drawing) -> np.ndarray:
+def _points(drawing: Drawing) -> np.ndarray:
     return np.array([point for part, _, _ in drawing.parts for point in part])
