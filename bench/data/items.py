@@ -97,3 +97,9 @@ class Items:
     def arrays(self) -> list[np.ndarray]:
         """All of it, in the order of the fields."""
         return [getattr(self, field.name) for field in fields(self)]
+
+
+def polygon_area(corners: np.ndarray) -> float:
+    """Area of a polygon, `(corners, 2)`, in square pixels."""
+    (x, y), (after_x, after_y) = corners.T, np.roll(corners, -1, axis=0).T
+    return float(abs((x * after_y - after_x * y).sum()) / 2)

@@ -15,13 +15,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import PydanticCustomError, from_json
 
 from bench.data.deepfashion2.categories import CATEGORIES
+from bench.data.items import polygon_area
 
 MOST_BYTES = 5_000_000
 """Of a file; those of the release have some thousands."""
 
 UNORDERED = "annotation file with keys out of order"
 OVERLAPPING = "item whose polygons overlap (its mask is their union)"
+FLAT = "item whose polygons have no area"
 SLIVER = "polygon of fewer than three points (left out)"
+
+LEAST_AREA = 1e-3
+"""Of a polygon in square pixels; below it there is none, but for rounding."""
 
 _ITEM = re.compile(r"item(\d{1,4})")
 _INT32 = 2**31 - 1
@@ -126,7 +131,10 @@ def parse(raw: bytes) -> Annotation:
         whole = [polygon for polygon in item.segmentation if len(polygon) >= 6]
         oddities += [SLIVER] * (len(item.segmentation) - len(whole))
         item.segmentation = whole
-        if len(whole) > 1 and _overlap([np.reshape(polygon, (-1, 2)) for polygon in whole]):
+        polygons = [np.reshape(polygon, (-1, 2)) for polygon in whole]
+        if polygons and max(map(polygon_area, polygons)) < LEAST_AREA:
+            oddities.append(FLAT)
+        if len(polygons) > 1 and _overlap(polygons):
             oddities.append(OVERLAPPING)
     return Annotation(head.source, head.pair_id, items, oddities)
 

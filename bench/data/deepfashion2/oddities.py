@@ -51,23 +51,13 @@ def count_oddities(
     size = columns["image_size"][columns["usable"]][items.image].astype(np.float32)
     _boxes(items, columns["box"], size, say)
     _landmarks(items, columns["points"], columns["labelled"] > 0, size, say)
-    _polygons(items, say)
+    say("item without a polygon", items.image[np.diff(items.polygon_starts) == 0])
     _identities(items, say)
     said = np.flatnonzero(items.domain != UNKNOWN)
     alone = said[one_sided(pairs[said], items.domain[said])]
     say(
         "pair_id with images of one side only", alone[np.unique(pairs[alone], return_index=True)[1]]
     )
-
-
-def polygon_areas(items: Items) -> np.ndarray:
-    """Area of each polygon in square pixels, `(q,)`."""
-    corners, starts = items.corners.astype(np.float64), items.corner_starts
-    after = np.arange(1, len(corners) + 1)
-    after[starts[1:] - 1] = starts[:-1]
-    x, y = corners.T
-    doubled = np.concatenate([[0], np.cumsum(x * y[after] - x[after] * y)])
-    return np.abs(doubled[starts[1:]] - doubled[starts[:-1]]) / 2
 
 
 def one_sided(identity: np.ndarray, domain: np.ndarray) -> np.ndarray:
@@ -110,14 +100,6 @@ def _landmarks(
     placed = (annotated[:, 2] == UNLABELLED) & (annotated[:, :2] != 0).any(axis=1)
     found = np.unique(owner[np.repeat(given, np.diff(items.point_starts))][placed])
     say("item with a place for a landmark that is not labelled (ignored)", items.image[found])
-
-
-def _polygons(items: Items, say: _Say) -> None:
-    polygons = np.diff(items.polygon_starts)
-    say("item without a polygon", items.image[polygons == 0])
-    owner = np.repeat(np.arange(len(items)), polygons)
-    area = np.bincount(owner, weights=polygon_areas(items), minlength=len(items))
-    say("item whose polygons have no area", items.image[(polygons > 0) & (area == 0)])
 
 
 def _identities(items: Items, say: _Say) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from contourpy import contour_generator
 
+from bench.data.items import polygon_area
+
 LEAST_AREA = 12.0
 """Square pixels below which a piece is left out."""
 
@@ -27,7 +29,7 @@ def outlines(cover: np.ndarray) -> list[np.ndarray]:
     for points, offsets in zip(*contours.filled(0.5, 2.0), strict=True):
         outer = points[: offsets[1] - 1] - 1
         outer = outer[_kept(outer)]
-        if len(outer) >= 3 and _area(outer) >= LEAST_AREA:
+        if len(outer) >= 3 and polygon_area(outer) >= LEAST_AREA:
             polygons.append(np.clip(outer, 0, np.array(cover.shape[::-1]) - 1))
     return polygons
 
@@ -52,8 +54,3 @@ def _kept(ring: np.ndarray) -> np.ndarray:
             kept[middle] = True
             pending += [(first, middle), (middle, end)]
     return kept
-
-
-def _area(ring: np.ndarray) -> float:
-    (x, y), (after_x, after_y) = ring.T, np.roll(ring, -1, axis=0).T
-    return float(abs((x * after_y - after_x * y).sum()) / 2)
