@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from bench.data.attributes import ATTRIBUTE_TYPES, YES, Attributes, load_attributes
 from bench.data.images import decode_batch
 from bench.data.issues import IssueLog
+from bench.data.item_counts import ItemCounts, Table, count_items
 from bench.data.manifest import (
     ABSENT,
     CLOTHES_TYPES,
@@ -35,9 +36,6 @@ VISIBILITIES = {"visible": VISIBLE, "occluded": OCCLUDED, "outside": OUTSIDE, "a
 _DECODED_SIZE = 64
 _CHUNK = 256
 
-Table = tuple[str, list[str], list[list[str]]]
-"""A title, the column headers and the rows of a table to print."""
-
 
 @dataclass(frozen=True)
 class CheckReport:
@@ -55,6 +53,7 @@ class CheckReport:
         landmarks: Landmarks by channel, then by visibility.
         attributes: By type of attribute, how many there are, and how many of them an image has
             on average; empty without attributes.
+        items: What there is of items; None where each image has one garment.
         issues: Its issues, blocking kinds first.
     """
 
@@ -68,6 +67,7 @@ class CheckReport:
     types: dict[str, dict[str, int]]
     landmarks: dict[str, dict[str, int]]
     attributes: dict[str, dict[str, float]]
+    items: ItemCounts | None
     issues: tuple[DataIssue, ...]
 
     @property
@@ -88,6 +88,7 @@ class CheckReport:
             "types": self.types,
             "landmarks": self.landmarks,
             "attributes": self.attributes,
+            "items": None if self.items is None else asdict(self.items),
             "oddities": [
                 {
                     "kind": issue.kind,
@@ -102,10 +103,10 @@ class CheckReport:
 
     def tables(self) -> list[Table]:
         """Title, headers and rows of each table, as text ready to print."""
-        tables = [
-            _counts("Images by class", "class", self.classes),
-            _counts("Images by clothes type", "type", self.types),
-        ]
+        tables = [] if self.items is None else self.items.tables()
+        if self.items is None:
+            tables.append(_counts("Images by class", "class", self.classes))
+            tables.append(_counts("Images by clothes type", "type", self.types))
         if any(row["absent"] < self.images for row in self.landmarks.values()):
             rows = [
                 [channel, *(f"{row[name]:,}" for name in VISIBILITIES)]
@@ -154,6 +155,7 @@ def check(
         issues += _undecodable(manifest, progress)
     split = np.where(manifest.partition < 0, len(PARTITIONS), manifest.partition)
     types = _cross(manifest.clothes_type, TYPES, split)
+    items = count_items(manifest)
     return CheckReport(
         source=manifest.source,
         data=data_label(manifest),
@@ -161,8 +163,8 @@ def check(
         fingerprint=manifest.fingerprint,
         images=len(manifest),
         decoded=decode,
-        classes=_cross(manifest.category, manifest.class_names, split),
-        types={name: row for name, row in types.items() if sum(row.values())},
+        classes={} if items else _cross(manifest.category, manifest.class_names, split),
+        types={} if items else {name: row for name, row in types.items() if sum(row.values())},
         landmarks={
             channel: {
                 name: int((manifest.visibility[:, index] == flag).sum())
@@ -171,6 +173,7 @@ def check(
             for index, channel in enumerate(LANDMARKS)
         },
         attributes={} if attributes is None else _by_type(attributes),
+        items=items,
         issues=tuple(sorted(issues, key=lambda issue: not issue.blocking)),
     )
 

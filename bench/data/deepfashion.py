@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -96,7 +97,7 @@ def load_deepfashion(
     clothes_type = np.array(types, dtype=np.int8)[category]
     landmarks, visibility = _landmarks(root, paths, stored, clothes_type, log)
     partition = _partition(root, paths, log)
-    columns: dict[str, np.ndarray] = {
+    columns: dict[str, Any] = {
         "category": category[rows],
         "clothes_type": clothes_type[rows],
         "landmarks": landmarks[rows],

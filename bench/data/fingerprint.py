@@ -18,6 +18,7 @@ def fingerprint(
     visibility: np.ndarray,
     partition: np.ndarray,
     file_sizes: np.ndarray,
+    more: Sequence[np.ndarray] = (),
 ) -> str:
     """Hash everything that can change a result.
 
@@ -30,6 +31,7 @@ def fingerprint(
         visibility: `(n, 8)` visibility flags.
         partition: `(n,)` partition indices.
         file_sizes: `(n,)` sizes of the image files in bytes.
+        more: What else a source knows of its images, in an order of its own.
 
     Returns:
         SHA-256 in hexadecimal.
@@ -50,4 +52,6 @@ def fingerprint(
     feed(np.ascontiguousarray(file_sizes, dtype="<i8").tobytes())
     for flags in (clothes_type, visibility, partition):
         feed(np.ascontiguousarray(flags, dtype="<i1").tobytes())
+    for array in more:
+        feed(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).tobytes())
     return digest.hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -58,7 +59,7 @@ def load_folder(root: Path) -> Manifest:
     paths = [path for images in classes.values() for path, _ in images]
     sizes = [size for images in classes.values() for _, size in images]
     count = len(paths)
-    columns: dict[str, np.ndarray] = {
+    columns: dict[str, Any] = {
         "category": np.repeat(range(len(classes)), list(map(len, classes.values()))).astype("i2"),
         "clothes_type": np.zeros(count, dtype=np.int8),
         "landmarks": np.full((count, 8, 2), np.nan, dtype=np.float32),

@@ -21,6 +21,9 @@ SEAM, CLOTH = 90, 200
 ARM = 1.5
 """Length of a sleeve that reaches the wrist."""
 
+SIDES = {-1: "left", 1: "right"}
+"""Sides of the image by the sign of x."""
+
 Point = tuple[float, float]
 
 
@@ -56,14 +59,19 @@ class Cloth:
 
 
 @dataclass
-class _Drawing:
-    """Outlines in the garment's frame, in painting order: (points, shade of 0..255, accent)."""
+class Drawing:
+    """Outlines in the garment's frame, in painting order: (points, shade of 0..255, accent).
+
+    `landmarks` are DeepFashion's, by channel; `lines` are the edges and seams, by name, that
+    DeepFashion2's lie along.
+    """
 
     parts: list[tuple[list[Point], int, bool]] = field(default_factory=list)
     seams: list[tuple[list[Point], float]] = field(default_factory=list)
     knobs: list[tuple[Point, float]] = field(default_factory=list)
     holes: list[list[Point]] = field(default_factory=list)
     landmarks: dict[int, Point] = field(default_factory=dict)
+    lines: dict[str, list[Point]] = field(default_factory=dict)
 
 
 def sample_cloth(category: int, rng: np.random.Generator) -> Cloth:
@@ -105,19 +113,14 @@ def render_photograph(cloth: Cloth, rng: np.random.Generator) -> Photograph:
         if aspect <= 1
         else (LONGEST, round(LONGEST / aspect))
     )
-    drawing = _cut(cloth, rng)
+    drawing = cut(cloth, rng)
     to_pixels = _pose(drawing, width, height, rng)
 
-    scene = _background(cloth.colour, width, height, rng)
+    scene = background(cloth.colour, width, height, rng)
     if rng.random() < 0.5:
-        _body(scene, to_pixels, rng)
-    cover, shade, accent = _masks(drawing, to_pixels, width, height)
-    texture = _weave(cloth, to_pixels, width, height)
-    texture = texture * (1 - accent[..., None]) + cloth.accent * accent[..., None]
-    garment = texture * (shade[..., None] / CLOTH)
-    pixels = np.asarray(scene, np.float32)
-    pixels = pixels * (1 - cover[..., None]) + garment * cover[..., None]
-    pixels = _light(pixels, rng)
+        body(scene, to_pixels, rng)
+    pixels, cover = paint(np.asarray(scene, np.float32), cloth, drawing, to_pixels)
+    pixels = light(pixels, rng)
     picture = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
     hidden = _occlude(picture, rng)
 
@@ -138,11 +141,33 @@ def render_photograph(cloth: Cloth, rng: np.random.Generator) -> Photograph:
     )
 
 
-def _cut(cloth: Cloth, rng: np.random.Generator) -> _Drawing:
+def paint(
+    pixels: np.ndarray, cloth: Cloth, drawing: Drawing, to_pixels: Affine
+) -> tuple[np.ndarray, np.ndarray]:
+    """Paint a garment over a picture.
+
+    Args:
+        pixels: `(height, width, 3)` float32, the picture so far.
+        cloth: The product.
+        drawing: Its outlines.
+        to_pixels: Where they are in the picture.
+
+    Returns:
+        The picture, and how much of each pixel the garment covers, `(height, width)` in [0, 1].
+    """
+    height, width = pixels.shape[:2]
+    cover, shade, accent = _masks(drawing, to_pixels, width, height)
+    texture = _weave(cloth, to_pixels, width, height)
+    texture = texture * (1 - accent[..., None]) + cloth.accent * accent[..., None]
+    garment = texture * (shade[..., None] / CLOTH)
+    return pixels * (1 - cover[..., None]) + garment * cover[..., None], cover
+
+
+def cut(cloth: Cloth, rng: np.random.Generator) -> Drawing:
     """The garment's outlines in a pose of the arms and legs."""
     kind = categories()[cloth.category].clothes_type
     pattern = cloth.pattern
-    drawing = _Drawing()
+    drawing = Drawing()
     if kind != 2 and pattern.hood:
         rim = [
             (0.34 * np.cos(t), -0.16 + 0.36 * np.sin(t)) for t in np.linspace(np.pi, 2 * np.pi, 12)
@@ -160,7 +185,7 @@ def _cut(cloth: Cloth, rng: np.random.Generator) -> _Drawing:
     return drawing
 
 
-def _sleeves(drawing: _Drawing, pattern: Pattern, rng: np.random.Generator) -> None:
+def _sleeves(drawing: Drawing, pattern: Pattern, rng: np.random.Generator) -> None:
     lift, asymmetry = rng.uniform(0.12, 0.75), rng.normal(0, 0.12, 2)
     shoulder = min(pattern.chest * 0.86, 0.52)
     for side, channel, tilt in ((-1, 2, asymmetry[0]), (1, 3, asymmetry[1])):
@@ -177,6 +202,9 @@ def _sleeves(drawing: _Drawing, pattern: Pattern, rng: np.random.Generator) -> N
             outline = [top + across * wide * 0.4, end + across * narrow, end - across * narrow]
             outline += [inner - across * wide, inner - np.array([side * 0.16, 0.1])]
             drawing.parts.append(([tuple(p) for p in outline], 178, False))
+            armpit = (side * pattern.chest, 0.42)
+            drawing.lines[f"{SIDES[side]} upper sleeve"] = [tuple(p) for p in outline[:2]]
+            drawing.lines[f"{SIDES[side]} lower sleeve"] = [tuple(outline[2]), armpit]
             if pattern.cuffs:
                 back = end - along * 0.09
                 cuff = [end + across * narrow, end - across * narrow]
@@ -188,7 +216,7 @@ def _sleeves(drawing: _Drawing, pattern: Pattern, rng: np.random.Generator) -> N
         drawing.landmarks[channel] = (float(place[0]), float(place[1]))
 
 
-def _torso(drawing: _Drawing, pattern: Pattern, kind: int, rng: np.random.Generator) -> None:
+def _torso(drawing: Drawing, pattern: Pattern, kind: int, rng: np.random.Generator) -> None:
     shoulder = min(pattern.chest * 0.86, 0.52)
     bottom = pattern.length if kind == 1 else WAIST
     hem = pattern.waist * pattern.flare if kind == 1 else pattern.waist
@@ -214,6 +242,12 @@ def _torso(drawing: _Drawing, pattern: Pattern, kind: int, rng: np.random.Genera
     left = [(-x, y) for x, y in reversed(right)]
     sag = rng.uniform(0.0, 0.05)
     drawing.parts.append(([*top, *right, (0.0, bottom + sag), *left], CLOTH, False))
+    drawing.lines["neckline"] = top
+    for side, edge in ((-1, left[::-1]), (1, right)):
+        armpit = edge.index((side * pattern.chest, 0.42))
+        drawing.lines[f"{SIDES[side]} armhole"] = edge[: armpit + 1]
+        drawing.lines[f"{SIDES[side]} side"] = edge[armpit:]
+    drawing.lines["hem"] = [left[0], (0.0, bottom + sag), right[-1]]
     drawing.landmarks |= {0: (-neck, 0.0), 1: (neck, 0.0)}
     drawing.landmarks |= {4: (-pattern.waist, WAIST), 5: (pattern.waist, WAIST)}
     if kind == 1:
@@ -230,7 +264,7 @@ def _neckline(neck: float, pattern: Pattern) -> list[Point]:
     return [(neck * np.cos(t), pattern.neck_depth * np.sin(t)) for t in turn]
 
 
-def _below_waist(drawing: _Drawing, pattern: Pattern, kind: int, rng: np.random.Generator) -> None:
+def _below_waist(drawing: Drawing, pattern: Pattern, kind: int, rng: np.random.Generator) -> None:
     waist, hem = pattern.waist, pattern.waist * pattern.flare
     hip = max(waist * 1.12, 0.4)
     if pattern.legs:
@@ -241,6 +275,8 @@ def _below_waist(drawing: _Drawing, pattern: Pattern, kind: int, rng: np.random.
             leg = [(0.0, WAIST), (side * waist, WAIST), (side * hip, 1.3), (outer, pattern.length)]
             leg += [(inner, pattern.length), (0.0, CROTCH)]
             drawing.parts.append((leg, CLOTH - 8 * (side > 0), False))
+            drawing.lines[f"{SIDES[side]} outseam"] = leg[1:4]
+            drawing.lines[f"{SIDES[side]} inseam"] = leg[4:]
             drawing.landmarks[channel] = (outer, pattern.length)
             if pattern.cuffs:
                 up = pattern.length - 0.1
@@ -257,6 +293,9 @@ def _below_waist(drawing: _Drawing, pattern: Pattern, kind: int, rng: np.random.
         hips = [(waist, WAIST), (max(hip, waist + (hem - waist) * 0.3), 1.3)]
         outline = [*hips, *reversed(edge), *[(-x, y) for x, y in reversed(hips)]]
         drawing.parts.append((outline, CLOTH - 6 * (kind == 3), False))
+        drawing.lines["hem"] = edge
+        drawing.lines["left outseam"] = [*((-x, y) for x, y in hips), edge[0]]
+        drawing.lines["right outseam"] = [*hips, edge[-1]]
         drawing.landmarks |= {6: edge[0], 7: edge[-1]}
         if pattern.flare > 1.25:
             for f in folds[2:-2:2]:
@@ -269,13 +308,14 @@ def _below_waist(drawing: _Drawing, pattern: Pattern, kind: int, rng: np.random.
     if kind == 2:
         band = [(-waist, 0.93), (waist, 0.93), (waist, 1.02), (-waist, 1.02)]
         drawing.parts.append((band, 165, bool(pattern.belt) and not pattern.cuffs))
+        drawing.lines["waistline"] = band[:2]
         drawing.landmarks |= {4: (-waist, 0.95), 5: (waist, 0.95)}
     if pattern.pockets:
         for side in (-1, 1):
             drawing.seams.append(([(side * waist * 0.9, 1.08), (side * waist * 0.5, 1.26)], 0.02))
 
 
-def _front(drawing: _Drawing, pattern: Pattern, kind: int) -> None:
+def _front(drawing: Drawing, pattern: Pattern, kind: int) -> None:
     """Collar, closure and belt."""
     low = pattern.length if kind == 1 or not pattern.legs else CROTCH
     throat = pattern.neck_depth
@@ -333,7 +373,7 @@ def _front(drawing: _Drawing, pattern: Pattern, kind: int) -> None:
             drawing.seams.append((pocket, 0.014))
 
 
-class _Affine:
+class Affine:
     """Garment frame -> pixels, and back."""
 
     def __init__(self, matrix: np.ndarray, offset: np.ndarray) -> None:
@@ -350,7 +390,7 @@ class _Affine:
         return a * x + b * y, c * x + d * y
 
 
-def _pose(drawing: _Drawing, width: int, height: int, rng: np.random.Generator) -> _Affine:
+def _pose(drawing: Drawing, width: int, height: int, rng: np.random.Generator) -> Affine:
     points = np.array([point for part, _, _ in drawing.parts for point in part])
     low, high = points.min(axis=0), points.max(axis=0)
     size = min(width / (high[0] - low[0]), height / (high[1] - low[1])) * rng.uniform(0.74, 1.02)
@@ -358,11 +398,11 @@ def _pose(drawing: _Drawing, width: int, height: int, rng: np.random.Generator) 
     rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     matrix = size * rotation @ np.array([[squeeze, shear], [0.0, 1.0]])
     centre = np.array([width, height]) * (0.5 + rng.normal(0, 0.03, 2))
-    return _Affine(matrix, centre - matrix @ ((low + high) / 2))
+    return Affine(matrix, centre - matrix @ ((low + high) / 2))
 
 
 def _masks(
-    drawing: _Drawing, to_pixels: _Affine, width: int, height: int
+    drawing: Drawing, to_pixels: Affine, width: int, height: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Coverage in [0, 1], shade in 0..255 and accent in [0, 1], each `(height, width)`."""
     full = (width * OVERSAMPLING, height * OVERSAMPLING)
@@ -392,7 +432,7 @@ def _masks(
     return small[0] / 255, small[1], small[2] / 255
 
 
-def _weave(cloth: Cloth, to_pixels: _Affine, width: int, height: int) -> np.ndarray:
+def _weave(cloth: Cloth, to_pixels: Affine, width: int, height: int) -> np.ndarray:
     """The cloth's colour at every pixel, `(height, width, 3)`; it moves with the garment."""
     u, v = to_pixels.back(width, height)
     k, p = 12.0 * cloth.scale, cloth.phase
@@ -417,7 +457,7 @@ def _weave(cloth: Cloth, to_pixels: _Affine, width: int, height: int) -> np.ndar
     return cloth.colour + (cloth.second - cloth.colour) * mix[..., None].astype(np.float32)
 
 
-def _background(
+def background(
     colour: np.ndarray, width: int, height: int, rng: np.random.Generator
 ) -> Image.Image:
     """A wall or a street, of another lightness or hue than the cloth."""
@@ -439,7 +479,7 @@ def _background(
     return picture
 
 
-def _body(scene: Image.Image, to_pixels: _Affine, rng: np.random.Generator) -> None:
+def body(scene: Image.Image, to_pixels: Affine, rng: np.random.Generator) -> None:
     """Head, arms and legs of whoever wears it."""
     pen = ImageDraw.Draw(scene)
     tone = np.array([1.0, 0.78, 0.64]) * rng.uniform(70, 240)
@@ -470,7 +510,7 @@ def _body(scene: Image.Image, to_pixels: _Affine, rng: np.random.Generator) -> N
     pen.ellipse((x - 0.78 * r, y - r, x + 0.78 * r, y + 1.15 * r), fill=skin)
 
 
-def _light(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def light(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     height, width = pixels.shape[:2]
     across, down = rng.normal(0, 0.15, 2).astype(np.float32)
     x = np.linspace(-1, 1, width, dtype=np.float32)[None, :, None]

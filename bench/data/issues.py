@@ -5,6 +5,8 @@ Reading prints nothing and drops nothing quietly: whatever it skips is counted h
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bench.data.manifest import DataIssue
 
 EXAMPLES = 5
@@ -37,6 +39,10 @@ class IssueLog:
         self._issues[kind] = DataIssue(
             kind, found.count + count, examples, found.blocking or blocking
         )
+
+    def make_blocking(self, kind: str) -> None:
+        """Let a kind that was counted forbid training, where its number is what does."""
+        self._issues[kind] = replace(self._issues[kind], blocking=True)
 
     def issues(self) -> tuple[DataIssue, ...]:
         """All kinds found, blocking ones first."""

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.data.deepfashion2 import release as deepfashion2_release
+from bench.data.items import SHOP, USER, Items
 from bench.data.release import release_differences
 from bench.metrics import landmarks
 
@@ -61,10 +63,11 @@ class Manifest:
     """All images of a source, in a stable order, with everything known about each.
 
     Args:
-        source: `"phantom"`, `"deepfashion"` or `"folder"`.
+        source: `"phantom"`, `"deepfashion"`, `"deepfashion2"` or `"folder"`.
         root: Folder that `paths` are relative to.
         paths: `(n,)` strings, the image files as they are named on disk.
-        category: `(n,)` int16, 0-based index into `class_names`.
+        category: `(n,)` int16, 0-based index into `class_names`; -1 where only the image's items
+            have one.
         clothes_type: `(n,)` int8, 1 upper, 2 lower, 3 full body, 0 unknown.
         product: `(n,)` int32, the same number for photographs of one product.
         landmarks: `(n, 8, 2)` float32, (x, y) as a share of the stored image's width and height,
@@ -77,6 +80,7 @@ class Manifest:
         fingerprint: Hash of all the above and the size of every image file; equal on two
             machines with the same data, in whatever folder.
         issues: The issues found, counted, with examples.
+        items: What is known of the several garments of each image; None where each image has one.
     """
 
     source: str
@@ -92,6 +96,7 @@ class Manifest:
     class_names: tuple[str, ...]
     fingerprint: str
     issues: tuple[DataIssue, ...] = field(default=())
+    items: Items | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -108,17 +113,27 @@ class Manifest:
 
     @property
     def class_counts(self) -> list[int]:
-        """Images of each class."""
-        return np.bincount(self.category, minlength=len(self.class_names)).tolist()
+        """Images of each class; where images have several items, items of each class."""
+        category = self.category if self.items is None else self.items.category
+        return np.bincount(category, minlength=len(self.class_names)).tolist()
+
+    @property
+    def partition_counts(self) -> list[int]:
+        """Images of train, val and test as the source divides them."""
+        named = self.partition[self.partition >= 0]
+        return np.bincount(named, minlength=len(PARTITIONS)).tolist()
 
     @cached_property
     def release_differences(self) -> tuple[str, ...] | None:
-        """How it differs from DeepFashion's official release; None for what has another layout.
+        """How it differs from the official release that it has the layout of; None for a phantom
+        and for a folder of classes.
 
         Empty for the official release itself.
         """
+        if self.source == "deepfashion2" and self.items is not None:
+            domain = self.items.domain[self.partition == PARTITIONS.index("val")]
+            sides = [int((domain == side).sum()) for side in (USER, SHOP)]
+            return deepfashion2_release.release_differences(self.partition_counts, sides)
         if self.source != "deepfashion":
             return None
-        named = self.partition[self.partition >= 0]
-        partition = np.bincount(named, minlength=len(PARTITIONS)).tolist()
-        return release_differences(self.class_names, self.class_counts, partition)
+        return release_differences(self.class_names, self.class_counts, self.partition_counts)

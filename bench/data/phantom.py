@@ -7,12 +7,7 @@ DeepFashion. The same seed and version give the same bytes, whatever the number 
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
-import shutil
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,17 +15,16 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from bench.data.categories import categories
+from bench.data.drawn_folder import MARK, draw_folder, has_mark, ordered_pool
 from bench.data.garment import Cloth, Photograph, render_photograph, sample_cloth
 from bench.data.manifest import ABSENT, CHANNELS_OF_TYPE, PARTITIONS
 from bench.data.phantom_attributes import answers_of, has_attributes, write_attributes
 from bench.errors import BenchError
-from bench.files.atomic import new_folder
 from bench.files.locks import locked
 
 PHANTOM_VERSION = 1
 """Raised by hand whenever the same seed would give other images than before."""
 
-MARK = "phantom.json"
 SPLIT_FRACTIONS = (0.6, 0.1, 0.3)
 """Train, val and test; more test images than DeepFashion's share, for tighter intervals."""
 
@@ -86,21 +80,9 @@ def generate_phantom(
         if not has_attributes(root):
             write_attributes(root, _attributes(_products(images, seed), seed))
         return root
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise BenchError(
-            f"is not the phantom of {images:,} images with seed {seed}",
-            where=str(root),
-            fix="give an empty or a new folder",
-        )
-    _remove_stale_drafts(root)
-    try:
-        with new_folder(root) as draft:
-            _generate(draft, images, seed, workers, progress)
-    except FileExistsError:
-        # Another process generated the same phantom first: it stays.
-        if not is_generated(root, images=images, seed=seed):
-            raise
-    return root
+    return draw_folder(
+        root, _mark(images, seed), lambda draft: _generate(draft, images, seed, workers, progress)
+    )
 
 
 def generate_phantom_once(
@@ -124,11 +106,7 @@ def size_and_seed(root: Path) -> tuple[int, int]:
 
 def is_generated(root: Path, *, images: int, seed: int) -> bool:
     """Whether a folder holds exactly this phantom, whole."""
-    try:
-        mark = json.loads((root / MARK).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return bool(mark == _mark(images, seed))
+    return has_mark(root, _mark(images, seed))
 
 
 def generated_as(root: Path) -> dict[str, int]:
@@ -205,14 +183,13 @@ def _generate(
     if task:
         tasks.append((draft, seed, task))
     lines: list[tuple[str, str, str, str]] = []
-    with _pool(workers) as run:
+    with ordered_pool(workers) as run:
         for written in run(_render_products, tasks):
             lines += written
             if progress is not None:
                 progress(len(lines), images)
     _write_annotations(draft, lines)
     write_attributes(draft, _attributes(products, seed))
-    (draft / MARK).write_text(json.dumps(_mark(images, seed), indent=1) + "\n", encoding="utf-8")
 
 
 def _products(images: int, seed: int) -> list[_Product]:
@@ -323,23 +300,3 @@ def _mark(images: int, seed: int) -> dict[str, object]:
     # Compared as a whole: another word here would be another phantom.
     made_by = "RopaNet Bench: drawn garments in DeepFashion's layout; this is not DeepFashion"
     return {"made_by": made_by, "version": PHANTOM_VERSION, "images": images, "seed": seed}
-
-
-def _remove_stale_drafts(root: Path) -> None:
-    """Drafts of processes that are no more."""
-    for draft in root.parent.glob(f".{root.name}.*.part"):
-        pid = draft.name.split(".")[-2]
-        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
-            shutil.rmtree(draft, ignore_errors=True)
-
-
-@contextmanager
-def _pool(workers: int | None) -> Iterator[Callable]:
-    """An ordered parallel map; in this very process for one worker."""
-    count = workers or os.cpu_count() or 1
-    if count == 1:
-        yield map
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, mp_context=context) as pool:
-        yield pool.map

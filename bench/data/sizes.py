@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-import zipfile
-import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
+from bench.data.cached_arrays import DAMAGED, keep_arrays
 from bench.data.images import UnreadableImage, stored_size
 from bench.data.tree import ImageTree
-from bench.errors import BenchError
-from bench.files.atomic import new_file
-
-_DAMAGED = (
-    OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
-"""What reading a damaged file of sizes may raise; RuntimeError is an unknown compression."""
 
 _CHUNK = 1000
 _THREADS = 4
@@ -102,7 +94,7 @@ def _recall(kept: Path, tree: ImageTree, sizes: np.ndarray) -> None:
             known = np.column_stack([stored["bytes"], stored["mtimes"], stored["sizes"]])
         if len(known) != len(names) or known.shape[1] != 4:
             return
-    except _DAMAGED:
+    except DAMAGED:
         # Only a cache: missing or damaged, it is written again.
         return
     place = {name: index for index, name in enumerate(names)}
@@ -116,12 +108,4 @@ def _recall(kept: Path, tree: ImageTree, sizes: np.ndarray) -> None:
 
 def _keep(kept: Path, tree: ImageTree, sizes: np.ndarray) -> None:
     names = np.frombuffer("\0".join(tree.names).encode("utf-8"), dtype=np.uint8)
-    try:
-        with new_file(kept) as draft:
-            np.savez(draft, names=names, bytes=tree.sizes, mtimes=tree.mtimes, sizes=sizes)
-    except OSError as error:
-        raise BenchError(
-            f"the cache folder cannot be written: {error.strerror}",
-            where=str(kept.parent),
-            fix="free space or make it writable, or choose another cache folder",
-        ) from error
+    keep_arrays(kept, {"names": names, "bytes": tree.sizes, "mtimes": tree.mtimes, "sizes": sizes})

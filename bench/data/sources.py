@@ -6,14 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.data.deepfashion import ANNOTATION_FOLDERS, is_deepfashion, load_deepfashion
+from bench.data.deepfashion2 import release as deepfashion2_release
+from bench.data.deepfashion2.load import is_deepfashion2, load_deepfashion2
+from bench.data.drawn_folder import MARK
 from bench.data.folder import is_folder_of_classes, load_folder
 from bench.data.issues import printable
 from bench.data.manifest import Manifest
 from bench.data.release import layout_label
 from bench.errors import BenchError
-
-PHANTOM_MARK = "phantom.json"
-"""The file at its root by which a DeepFashion layout says that it is a phantom."""
 
 _LISTED = 8
 
@@ -27,8 +27,9 @@ def open_source(
     """Read a data folder of any kind.
 
     Args:
-        root: The folder: DeepFashion's layout, a phantom, or a folder of classes.
-        cache: Folder to keep image sizes in between runs.
+        root: The folder: DeepFashion's or DeepFashion2's layout, a phantom of one of them, or a
+            folder of classes.
+        cache: Folder to keep image sizes in between runs, and DeepFashion2's annotations.
         progress: Called with (image headers read, headers to read).
 
     Returns:
@@ -44,15 +45,18 @@ def open_source(
             where=str(root),
             fix="give the folder that holds the data, unpacked if it came as an archive",
         )
-    if is_deepfashion(root):
-        source = "phantom" if (root / PHANTOM_MARK).is_file() else "deepfashion"
-        return load_deepfashion(root, source=source, cache=cache, progress=progress)
+    layout = _layout_of(root)
+    if layout is not None:
+        source = "phantom" if (root / MARK).is_file() else layout.lower()
+        load = load_deepfashion if layout == "DeepFashion" else load_deepfashion2
+        return load(root, source=source, cache=cache, progress=progress)
     _refuse_part(root)
     if is_folder_of_classes(root):
         return load_folder(root)
     raise BenchError(
         f"expected DeepFashion ({', '.join(f'{name}/' for name in ANNOTATION_FOLDERS)} with "
-        "list_category_img.txt) or a folder of classes (<class>/*.jpg); "
+        "list_category_img.txt), DeepFashion2 (train/annos/, train/image/) or a folder of classes "
+        "(<class>/*.jpg); "
         f"found {_listing(root)}",
         where=str(root),
         fix=_nearby(root),
@@ -62,18 +66,31 @@ def open_source(
 def data_label(manifest: Manifest) -> str:
     """Name of the data in tables and figures."""
     if manifest.source == "phantom":
-        return f"phantom ({len(manifest):,} drawn images, not DeepFashion)"
+        layout = "DeepFashion" if manifest.items is None else "DeepFashion2"
+        return f"phantom ({len(manifest):,} drawn images, not {layout})"
+    if manifest.release_differences is not None and manifest.items is not None:
+        return deepfashion2_release.layout_label(
+            manifest.partition_counts, manifest.release_differences
+        )
     if manifest.release_differences is not None:
         return layout_label(manifest.class_counts, manifest.release_differences)
     return f"folder `{printable(manifest.root.name)}` ({len(manifest):,} images)"
 
 
+def _layout_of(root: Path) -> str | None:
+    if is_deepfashion(root):
+        return "DeepFashion"
+    return "DeepFashion2" if is_deepfashion2(root) else None
+
+
 def _refuse_part(root: Path) -> None:
-    # Img/img inside DeepFashion looks like a folder of 5,620 classes: the products.
+    # Img/img inside DeepFashion looks like a folder of 5,620 classes, the products; train/ inside
+    # DeepFashion2 like one of a single class.
     for parent in list(root.resolve().parents)[:2]:
-        if is_deepfashion(parent):
+        layout = _layout_of(parent)
+        if layout is not None:
             raise BenchError(
-                "this is a part of a DeepFashion folder, not the whole of it",
+                f"this is a part of a {layout} folder, not the whole of it",
                 where=str(root),
                 fix=f"give {parent}",
             )
@@ -91,6 +108,7 @@ def _listing(root: Path) -> str:
 
 def _nearby(root: Path) -> str:
     for child in sorted(root.iterdir()):
-        if child.is_dir() and is_deepfashion(child):
-            return f"DeepFashion is one folder further in: give {child}"
+        layout = _layout_of(child) if child.is_dir() else None
+        if layout is not None:
+            return f"{layout} is one folder further in: give {child}"
     return "give the folder that holds one of these layouts"

@@ -45,7 +45,13 @@ class ImageTree:
     mtimes: np.ndarray
 
 
-def scan_images(root: Path, base: Path, top: str, log: IssueLog) -> ImageTree:
+def scan_images(
+    root: Path,
+    base: Path,
+    top: str,
+    log: IssueLog,
+    suffixes: tuple[str, ...] = IMAGE_SUFFIXES,
+) -> ImageTree:
     """List the images under `base/top`.
 
     Args:
@@ -53,9 +59,10 @@ def scan_images(root: Path, base: Path, top: str, log: IssueLog) -> ImageTree:
         base: Folder that the names will be relative to.
         top: Folder inside `base` to list, by its name on disk.
         log: Where refused links and names that are not UTF-8 are counted.
+        suffixes: Suffixes of the files to list, in lower case.
 
     Returns:
-        Every image file, sorted by name.
+        Every image file, or file of another suffix asked for, sorted by name.
 
     Raises:
         BenchError: A folder cannot be listed.
@@ -79,7 +86,7 @@ def scan_images(root: Path, base: Path, top: str, log: IssueLog) -> ImageTree:
                     followed.add(target)
             if entry.is_dir():
                 pending.append(name)
-            elif name.lower().endswith(IMAGE_SUFFIXES) and entry.is_file():
+            elif name.lower().endswith(suffixes) and entry.is_file():
                 if not name.isascii() and not _is_text(name):
                     log.add("file name that is not UTF-8 (left out)", name)
                     continue

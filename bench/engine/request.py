@@ -126,6 +126,14 @@ def resolve_read(
     data_source: dict[str, Any] | None = None
     if request.data is not None:
         manifest = open_source(request.data, cache=cache, progress=_named(generate, "sizes"))
+        if manifest.items is not None:
+            raise BenchError(
+                "this data has several garments an image; the systems here are trained on one "
+                "category an image",
+                where=str(request.data),
+                fix="`bench data check` reads it; to train, give DeepFashion, a phantom of it or "
+                "a folder of classes",
+            )
         data_source = {"kind": manifest.source}
         there = _there(manifest)
         if manifest.source == "phantom":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,7 +34,7 @@ def check(
 
     with phase_bar(err) as say:
         manifest = open_source(
-            folder, cache=cache, progress=lambda done, total: say("sizes", done, total)
+            folder, cache=cache, progress=lambda done, total: say("reading", done, total)
         )
         found = check_source(
             manifest, decode=decode, progress=lambda done, total: say("decoding", done, total)
@@ -62,7 +63,17 @@ def print_check(console: Console, found: CheckReport) -> None:
         console.print("[green]Nothing here would make training wrong.[/]")
 
 
-@app.command(epilog="Example:\n\n  bench data phantom /tmp/phantom --images 2000")
+class Layout(StrEnum):
+    """Layouts that a phantom can have."""
+
+    DEEPFASHION = "deepfashion"
+    DEEPFASHION2 = "deepfashion2"
+
+
+@app.command(
+    epilog="Examples:\n\n  bench data phantom /tmp/phantom --images 2000\n\n"
+    "  bench data phantom /tmp/phantom2 --layout deepfashion2 --images 800 --sheet sheet.png"
+)
 def phantom(
     folder: Annotated[Path, typer.Argument(help="Folder to write to.", show_default=False)],
     images: Annotated[int, typer.Option(min=50, help="How many photographs.")] = 6000,
@@ -70,13 +81,20 @@ def phantom(
     sheet: Annotated[
         Path | None, typer.Option(help="Also write a contact sheet, a PNG, here.")
     ] = None,
+    layout: Annotated[
+        Layout, typer.Option(help="One garment an image, or one to three, in pairs.")
+    ] = Layout.DEEPFASHION,
 ) -> None:
-    """Generate the phantom: drawn garments in DeepFashion's layout, for use without DeepFashion."""
+    """Generate the phantom: drawn garments in the layout of DeepFashion or DeepFashion2, for use
+    without either."""
     from bench.cli.progress import phase_bar
+    from bench.data.deepfashion2.phantom import generate_deepfashion2
+    from bench.data.deepfashion2.sheet import items_sheet
     from bench.data.phantom import contact_sheet, generate_phantom
 
+    of_items = layout == Layout.DEEPFASHION2
     with phase_bar(err) as say:
-        generate_phantom(
+        (generate_deepfashion2 if of_items else generate_phantom)(
             folder,
             images=images,
             seed=seed,
@@ -84,4 +102,5 @@ def phantom(
         )
     out.print(f"{images:,} photographs in {folder}")
     if sheet is not None:
-        out.print(f"contact sheet: {contact_sheet(folder, sheet)}")
+        drawn = (items_sheet if of_items else contact_sheet)(folder, sheet)
+        out.print(f"contact sheet: {drawn}")

@@ -9,7 +9,8 @@ from dataclasses import fields
 from functools import partial
 from pathlib import Path
 
-from bench.data.phantom import MARK, PHANTOM_VERSION
+from bench.data.drawn_folder import MARK
+from bench.data.phantom import PHANTOM_VERSION
 from bench.files.atomic import DRAFT_SUFFIX
 from bench.store.features import FORMAT, FeatureKey, FeatureStore
 from bench.store.fsck.findings import (
