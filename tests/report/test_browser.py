@@ -64,6 +64,8 @@ CLIPPED = """
 """
 """Elements whose text reaches beyond their box."""
 
+UNFOLD = "document.querySelectorAll('details').forEach(d => d.open = true)"
+
 OUTSIDE = """
 [...document.querySelectorAll('body *')]
   .filter(e => !e.closest('.scroll > *, .skip') && e.checkVisibility())
@@ -176,7 +178,7 @@ def test_every_figure_is_drawn_and_described_on_white(page: Browser, report: Pat
     page.emulate(scheme="dark")
     figures = page.evaluate(
         "[...document.images].map(i => ({done: i.complete, width: i.naturalWidth, alt: i.alt,"
-        "title: i.closest('figure').previousElementSibling.textContent,"
+        "title: i.closest('figure').querySelector('h3').textContent,"
         "card: getComputedStyle(i.parentElement).backgroundColor}))"
     )
     assert len(figures) == len(list((report.parent / "figures").glob("*.png"))) > 5
@@ -190,7 +192,7 @@ def test_every_figure_is_drawn_and_described_on_white(page: Browser, report: Pat
 @pytest.mark.parametrize("width", WIDTHS)
 def test_nothing_reaches_beyond_the_window_or_its_box(page: Browser, width: int) -> None:
     page.resize(width)
-    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    page.evaluate(UNFOLD)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.evaluate(OUTSIDE) == []
     assert page.evaluate(CLIPPED) == []
@@ -198,6 +200,7 @@ def test_nothing_reaches_beyond_the_window_or_its_box(page: Browser, width: int)
 
 def test_a_table_wider_than_a_phone_is_scrolled_in_its_own_region(page: Browser) -> None:
     page.resize(360)
+    page.evaluate(UNFOLD)
     regions = page.evaluate(
         "[...document.querySelectorAll('table')].map(t => t.parentElement).map(r => ["
         "r.scrollWidth > r.clientWidth, getComputedStyle(r).overflowX, r.getAttribute('tabindex')])"
@@ -221,6 +224,7 @@ def test_a_table_wider_than_a_phone_is_scrolled_in_its_own_region(page: Browser)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_stands_out_from_its_background(page: Browser, scheme: str) -> None:
     page.emulate(scheme=scheme)
+    page.evaluate(UNFOLD)
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     level = [int(value) for value in ground[4:-1].split(",")]
     assert max(level) < 64 if scheme == "dark" else min(level) > 192
@@ -254,6 +258,7 @@ def test_the_page_has_landmarks_and_headings_in_order(page: Browser) -> None:
 
 
 def test_every_table_has_a_name_of_its_own_and_heads_for_rows_and_columns(page: Browser) -> None:
+    page.evaluate(UNFOLD)
     tables = [node for node in _accessible(page) if node["role"]["value"] == "table"]
     names = [table["name"]["value"] for table in tables]
     assert len(tables) == page.evaluate("document.querySelectorAll('table').length") > 4
