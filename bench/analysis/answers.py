@@ -85,17 +85,23 @@ def in_one_sentence(study: StudyRecord, arms: Sequence[Arm]) -> str:
         how = (
             f"is {_beside(first.verdict, against)}"
             if first.settled
-            else f"is open against {against}"
+            else f"cannot be told from {against}"
         )
         return f"{first.arm} {how}: {size}."
-    counts = " and ".join(
-        f"{count} {'is' if count == 1 else 'are'} {'open' if how == CANNOT_TELL else how}"
-        for how, count in tally(found).items()
-    )
-    return (
-        f"Of {len(found)} compared with {against}, {counts}; the largest difference is that of "
-        f"{first.arm}, {size}."
-    )
+    return f"{_counted(found, against)}; the largest difference is that of {first.arm}, {size}."
+
+
+def _counted(found: Sequence[Effect], against: str) -> str:
+    (how, _), *others = counts = [*tally(found).items()]
+    if others:
+        each = [
+            f"{n} {'is' if n == 1 else 'are'} {'open' if how == CANNOT_TELL else how}"
+            for how, n in counts
+        ]
+        return f"Of {len(found)} compared with {against}, {' and '.join(each)}"
+    if how == CANNOT_TELL:
+        return f"None of {len(found)} can be told from {against}"
+    return f"All {len(found)} are {_beside(how, against)}"
 
 
 def tally(found: Iterable[Effect]) -> dict[str, int]:

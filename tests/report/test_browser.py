@@ -21,7 +21,8 @@ pytestmark = pytest.mark.skipif(PATH is None, reason=f"no browser: none of {', '
 HOSTILE = "<script>alert(1)</script>"
 BREAKING = '"><img src=x onerror=alert(2)>'
 UNBROKEN = "an_arm_with_a_name_that_nobody_can_break_" + "x" * 60
-WIDTHS = (360, 1280)
+MEANS = dict.fromkeys(("better", "worse", "equivalent"), f"it is told {BREAKING}")
+WIDTHS = (360, 1024, 1280)
 
 CONTRASTS = """
 (() => {
@@ -91,7 +92,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 store.write(found)
     store.write_failure("3-0", {"error": f"ValueError: {HOSTILE} {'y' * 120}"})
     title = f"Gate {HOSTILE} {UNBROKEN}"
-    store.write_study(study("gates", arms, title=title, description=BREAKING))
+    asked = {"question": f"Does it help, {HOSTILE}", "answers": {f"gate={HOSTILE}": MEANS}}
+    store.write_study(study("gates", arms, title=title, description=BREAKING, **asked))
     rows = {"Baseline-100": {str(seed): f"t-{seed}" for seed in range(SEEDS)}}
     for seed in range(SEEDS):
         store.write(record(f"t-{seed}", 0.6, seed))
@@ -154,6 +156,42 @@ def test_names_from_a_study_are_shown_as_text_and_run_nothing(page: Browser) -> 
         ".filter(name => name.startsWith('on'))"
     )
     assert own == []
+
+
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (1024, 768), (390, 844)])
+def test_the_first_screen_has_the_question_its_answer_and_verdicts(
+    page: Browser, width: int, height: int
+) -> None:
+    page.resize(width, height)
+    seen = page.evaluate(
+        "[...document.querySelectorAll('h3, .headline, .verdict')]"
+        ".filter(e => e.checkVisibility() && e.getBoundingClientRect().bottom <= innerHeight)"
+        ".map(e => e.textContent.trim())"
+    )
+    assert seen[0] == f"Does it help, {HOSTILE}"
+    assert seen[1].startswith("It is told ") and "points of top-1 accuracy" in seen[1]
+    assert any(text.endswith("better") for text in seen[2:])
+
+
+def test_a_wide_window_shows_a_studys_answer_beside_the_figure_that_decides(page: Browser) -> None:
+    page.resize(1440, 900)
+    answer, figure = page.evaluate(
+        "[...document.querySelectorAll('#study-gates .answer > *')].map(e => {"
+        "const box = e.getBoundingClientRect(); return [box.left, box.right, box.top] })"
+    )
+    assert answer[1] < figure[0] and answer[2] == figure[2]
+    assert page.evaluate(
+        "document.querySelector('#study-gates .answer img').src.startsWith('data:image/png')"
+    )
+
+
+def test_tables_are_folded_and_open_by_key_without_a_script(page: Browser) -> None:
+    folded = "document.querySelector('#study-gates details:has(table)')"
+    assert page.evaluate(f"{folded}.open") is False
+    page.evaluate(f"{folded}.querySelector('summary').focus()")
+    page.press("Enter", "\r", 13)
+    assert page.evaluate(f"{folded}.open") is True
+    assert page.evaluate(f"{folded}.querySelector('table').checkVisibility()")
 
 
 def test_every_link_leads_somewhere(page: Browser, report: Path) -> None:
@@ -273,7 +311,7 @@ def test_every_table_has_a_name_of_its_own_and_heads_for_rows_and_columns(page: 
 def test_the_tab_key_reaches_the_skip_link_first_and_then_everything_in_sight(
     page: Browser,
 ) -> None:
-    page.press_tab()
+    page.press("Tab")
     first = page.evaluate(
         "(() => { const e = document.activeElement, box = e.getBoundingClientRect();"
         "return {to: e.getAttribute('href'), width: box.width, left: box.left, top: box.top,"
@@ -287,7 +325,7 @@ def test_the_tab_key_reaches_the_skip_link_first_and_then_everything_in_sight(
     )
     unseen = []
     for _ in range(stops - 1):
-        page.press_tab()
+        page.press("Tab")
         stop = page.evaluate(
             "(() => { const e = document.activeElement, s = getComputedStyle(e);"
             "return [e.tagName, e.className, e.textContent.slice(0, 40), s.outlineStyle,"
@@ -319,10 +357,10 @@ def test_on_paper_nothing_is_cut_off_or_left_out(page: Browser, tmp_path: Path) 
         ".every(e => getComputedStyle(e).breakInside === 'avoid')"
     )
     hidden = page.evaluate(
-        "[...document.querySelectorAll('details li')].filter(e => !e.checkVisibility("
+        "[...document.querySelectorAll('details :is(li, td, img)')].filter(e => !e.checkVisibility("
         "{contentVisibilityAuto: true})).length"
     )
-    assert page.evaluate("document.querySelectorAll('details:not([open]) li').length") > 0
+    assert page.evaluate("document.querySelectorAll('details:not([open]) td').length") > 0
     assert hidden == 0
     page.emulate()
     page.pdf(tmp_path / "report.pdf")

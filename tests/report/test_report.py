@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bench.analysis.answers import in_one_sentence
 from bench.analysis.arms import effects
 from bench.analysis.load import load_arms
 from bench.errors import BenchError
@@ -101,6 +102,42 @@ def test_effects_are_paired_and_judged(store: Store) -> None:
     ]
     assert abs(better.difference.mean) == pytest.approx(abs(np.mean(by_hand)))
     assert not same.settled and same.verdict.startswith("too few seeds to tell (2 of at least 3)")
+
+
+def test_a_study_is_answered_in_a_sentence_by_what_its_verdicts_mean_or_by_their_number(
+    store: Store,
+) -> None:
+    gates = store.studies()[0]
+    arms = load_arms(store, gates)
+    counted = in_one_sentence(gates, arms)
+    assert counted.startswith("Of 2 compared with gate=sigmoid, 1 is better and 1 is open; the ")
+    means = {"gate=none": {"better": "the gate hurts."}, "gate=same": {"better": "x"}}
+    [none, _] = effects(arms, "gate=sigmoid", "accuracy")
+    difference = f"{100 * none.difference.mean:+.1f} [{100 * none.difference.low:+.1f}, "
+    asked = in_one_sentence(replace(gates, question="Does it?", answers=means), arms)
+    assert asked.startswith(f"The gate hurts (gate=none {difference}")
+    assert asked.endswith("in points of top-1 accuracy against gate=sigmoid; open: gate=same.")
+
+    one = in_one_sentence(gates, [arm for arm in arms if arm.name != "gate=same"])
+    assert one.startswith(f"gate=none is better than gate=sigmoid: {difference}")
+    open_ = in_one_sentence(gates, [arm for arm in arms if arm.name != "gate=none"])
+    assert open_.startswith("gate=same cannot be told from gate=sigmoid: ")
+    assert in_one_sentence(gates, arms[:1]) == "Nothing can be compared with gate=sigmoid yet."
+
+
+def test_a_section_opens_with_the_answer_and_ends_with_where_it_comes_from(
+    store: Store, tmp_path: Path
+) -> None:
+    write_report(store, tmp_path / "report", ["gates"])
+    for name, parts in (
+        ("index.html", ('class="headline"', "figure-gates.effects", "figure-gates.arms",
+                        "table-gates.arms", "<dl>", "table-gates.checklist")),
+        ("report.md", ("**Of 2 compared", "gates.effects.png", "gates.arms.png",
+                       "### Arms", "- control:", "### Reproducibility checklist")),
+    ):  # fmt: skip
+        text = (tmp_path / "report" / name).read_text()
+        places = [text.index(part) for part in parts]
+        assert places == sorted(places), name
 
 
 def test_the_report_counts_what_failed_and_what_is_missing(store: Store, tmp_path: Path) -> None:
