@@ -10,9 +10,10 @@ from pathlib import Path
 from bench.analysis.rerun import Rerun
 from bench.files.atomic import new_folder
 from bench.report.drawing import draw
+from bench.report.embedded import EmbeddedFigure, embedded
 from bench.report.figures.replication import compared_arms
 from bench.report.page import PAGES, check_free, render
-from bench.report.section import EmbeddedFigure, Section, brief, embedded
+from bench.report.section import Section, brief
 from bench.report.tables.replication import replication_tables
 from bench.report.verdicts import counted
 

@@ -15,10 +15,12 @@ from markupsafe import Markup
 import bench
 from bench.errors import BenchError
 from bench.files.atomic import new_folder
-from bench.report.cells import latex_text, markdown_text
+from bench.report.cells import MOST_COLUMNS
+from bench.report.embedded import EmbeddedFigure
+from bench.report.escapes import latex_text, markdown_text
 from bench.report.paper import make_paper
 from bench.report.reuse import MARK, ReportManifest, digest_of, read_manifest, sizes
-from bench.report.section import EmbeddedFigure, make_section
+from bench.report.section import make_section
 from bench.report.verdicts import kind_of
 from bench.store.studies import StudyRecord
 from bench.store.trials import Store
@@ -178,6 +180,7 @@ def render(draft: Path, templates: Mapping[str, str], context: Mapping[str, Any]
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["most_columns"] = MOST_COLUMNS
     environment.filters["png"] = lambda data: Markup(f"data:image/png;base64,{data}")
     environment.filters |= {"md": markdown_text, "tex": latex_text, "kind": kind_of}
     for form, template in templates.items():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +10,8 @@ from bench.analysis.answers import answer, deciding_effects, in_one_sentence, ta
 from bench.analysis.arms import Arm, controls
 from bench.analysis.load import load_arms
 from bench.report.cells import Table
-from bench.report.drawing import DPI, MOST_DRAWN, RANKED, Figure, span
+from bench.report.drawing import MOST_DRAWN, RANKED, span
+from bench.report.embedded import EmbeddedFigure, embedded
 from bench.report.figures.catalogue import study_figures
 from bench.report.looks import looks_in_words, looks_table
 from bench.report.seeds import explained
@@ -32,37 +31,6 @@ from bench.systems.ledger import ledger
 
 ENDED = ("finished", "diverged", "failed")
 """What becomes of a planned trial."""
-
-CSS_DPI = 96
-"""CSS pixels to the inch."""
-
-
-@dataclass(frozen=True)
-class EmbeddedFigure:
-    """A figure as the page shows it.
-
-    Args:
-        name: File name without ending.
-        title: Heading.
-        caption: What it shows.
-        png: The picture, base64.
-    """
-
-    name: str
-    title: str
-    caption: str
-    png: str
-
-    @classmethod
-    def of(cls, name: str, title: str, caption: str, png: Path) -> EmbeddedFigure:
-        """A figure whose picture is in a file."""
-        return cls(name, title, caption, base64.b64encode(png.read_bytes()).decode())
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height at which its lettering is as large as the page's, in CSS pixels."""
-        width, height = struct.unpack(">II", base64.b64decode(self.png[:32])[16:24])
-        return round(width * CSS_DPI / DPI), round(height * CSS_DPI / DPI)
 
 
 @dataclass(frozen=True)
@@ -186,11 +154,6 @@ def _seeds_and_trials(arms: list[Arm], counts: dict[str, int]) -> str:
     seeds = [len(arm.trials) for arm in arms] or [0]
     told = f"{span(seeds)} seed{'s' if max(seeds) != 1 else ''} an arm"
     return f"{told} · {counts['finished']:,} of {counts['planned']:,} trials"
-
-
-def embedded(figure: Figure, folder: Path) -> EmbeddedFigure:
-    """Write a figure's files into a folder, and give it as a page shows it."""
-    return EmbeddedFigure.of(figure.name, figure.title, figure.caption, figure.write(folder))
 
 
 def _comparisons(study: StudyRecord, arms: list[Arm]) -> Iterator[Table | None]:
