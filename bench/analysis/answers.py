@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import get_args
 
 from bench.analysis.arms import EQUIVALENT, Arm, Effect, by_size, controls, effects
+from bench.analysis.verdicts import CANNOT_TELL
 from bench.metrics.catalogue import ACCURACY, COMPARED, Metric
 from bench.store.studies import StudyRecord
 from bench.study.study import Outcome
@@ -26,15 +28,86 @@ def answer(study: StudyRecord, arms: Sequence[Arm]) -> list[str]:
         Sentences: what the settled arms mean that have an answer, then the others by verdict, then
         what is open; none where nothing can be compared.
     """
-    metric = COMPARED[study.until.metric] if study.until else ACCURACY
+    metric = deciding_metric(study)
     sentences = []
-    for control in controls(list(arms)):
-        found = effects(list(arms), control, metric.name, study.margin_in(metric))
+    for control, found in deciding_effects(study, arms).items():
         told = [e for e in found if e.settled and study.answers.get(e.arm, {}).get(e.verdict)]
         sentences += [_meaning(study, effect, metric, control) for effect in told]
         others = [effect for effect in by_size(found) if effect not in told]
         sentences += _by_verdict(others, metric, control)
     return sentences
+
+
+def deciding_metric(study: StudyRecord) -> Metric:
+    """The metric that a study is decided by: the one that it goes on by, or accuracy."""
+    return COMPARED[study.until.metric] if study.until else ACCURACY
+
+
+def deciding_effects(study: StudyRecord, arms: Sequence[Arm]) -> dict[str, list[Effect]]:
+    """Each control of a study -> the effects against it in the metric that decides."""
+    metric = deciding_metric(study)
+    margin = study.margin_in(metric)
+    return {
+        control: effects(list(arms), control, metric.name, margin)
+        for control in controls(list(arms))
+    }
+
+
+def in_one_sentence(study: StudyRecord, arms: Sequence[Arm]) -> str:
+    """What a study found: what its settled arms mean, or else how many arms have which verdict.
+
+    Args:
+        study: Its record.
+        arms: Its arms.
+
+    Returns:
+        A sentence with the interval that it stands on.
+    """
+    metric = deciding_metric(study)
+    by_control = deciding_effects(study, arms)
+    found = [effect for each in by_control.values() for effect in each]
+    if not found:
+        return f"Nothing can be compared with {study.control} yet."
+    against = study.control if len(by_control) == 1 else "their controls"
+    asked = [effect for effect in found if effect.arm in study.answers]
+    told = [
+        f"{_clause(says)} ({effect.arm} {_difference(effect, metric)})"
+        for effect in asked
+        if (says := study.answers[effect.arm].get(effect.verdict))
+    ]
+    if told:
+        open_ = ", ".join(effect.arm for effect in asked if not effect.settled)
+        said = _capital("; ".join(told)) + f", in {_unit(metric)} against {against}"
+        return f"{said}; open: {open_}." if open_ else f"{said}."
+    first = by_size(found)[0]
+    size = f"{_difference(first, metric)} {_unit(metric)}"
+    if len(found) == 1:
+        how = (
+            f"is {_beside(first.verdict, against)}"
+            if first.settled
+            else f"cannot be told from {against}"
+        )
+        return f"{first.arm} {how}: {size}."
+    return f"{_counted(found, against)}; the largest difference is that of {first.arm}, {size}."
+
+
+def _counted(found: Sequence[Effect], against: str) -> str:
+    (how, _), *others = counts = [*tally(found).items()]
+    if others:
+        each = [
+            f"{n} {'is' if n == 1 else 'are'} {'open' if how == CANNOT_TELL else how}"
+            for how, n in counts
+        ]
+        return f"Of {len(found)} compared with {against}, {' and '.join(each)}"
+    if how == CANNOT_TELL:
+        return f"None of {len(found)} can be told from {against}"
+    return f"All {len(found)} are {_beside(how, against)}"
+
+
+def tally(found: Iterable[Effect]) -> dict[str, int]:
+    """How many effects have which verdict; those that are not settled are `cannot tell`."""
+    counts = Counter(effect.verdict if effect.settled else CANNOT_TELL for effect in found)
+    return {how: counts[how] for how in (*get_args(Outcome), CANNOT_TELL) if counts[how]}
 
 
 def difference_in_words(metric: Metric, mean: float, low: float | None, high: float | None) -> str:
@@ -62,11 +135,20 @@ def _beside(verdict: str, control: str) -> str:
 
 
 def _meaning(study: StudyRecord, effect: Effect, metric: Metric, control: str) -> str:
-    meaning = study.answers[effect.arm][effect.verdict].strip().rstrip(".")
+    meaning = _capital(_clause(study.answers[effect.arm][effect.verdict]))
     return (
-        f"{meaning[:1].upper()}{meaning[1:]}: {effect.arm} is {_beside(effect.verdict, control)}, "
+        f"{meaning}: {effect.arm} is {_beside(effect.verdict, control)}, "
         f"{_difference(effect, metric)} {_unit(metric)} at {effect.difference.seeds} seeds."
     )
+
+
+def _clause(text: str) -> str:
+    """What a study's file says a verdict would mean, as a part of a sentence."""
+    return text.strip().rstrip(".")
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _by_verdict(found: Sequence[Effect], metric: Metric, control: str) -> list[str]:

@@ -6,8 +6,10 @@ in the CSV, which is in the unit of its column's head.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ import pandas as pd
 from tabulate import tabulate
 
 from bench.analysis.intervals import Estimate
+from bench.report.compact import Column, compact_latex
+from bench.report.escapes import in_latin, markdown_text
 
 WORDS = (
     "arm", "row", "metric", "verdict", "source", "contrast", "kind", "check", "calculation",
@@ -23,13 +27,14 @@ WORDS = (
 )  # fmt: skip
 """Columns whose heads open so hold text and are set to the left."""
 
+COMPARING = ("metric", "kind of class", "contrast", "verdict")
+"""Columns without a number that a paper's table has all the same."""
+
 MOST_ROWS = 200
 """Rows of a table that are shown; its CSV has all."""
 
-LATEX_ESCAPES = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
-    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-}  # fmt: skip
+MOST_COLUMNS = 10
+"""Columns that a page has room for without wrapping or scrolling them."""
 
 
 @dataclass(frozen=True)
@@ -152,13 +157,31 @@ class Table:
         # Nullable types: a count stays whole in a column that has gaps.
         return pd.DataFrame(rows, columns=list(columns)).convert_dtypes()
 
+    def turned(self) -> Table:
+        """Itself, or with rows and columns exchanged where it is so wide that this is narrower."""
+        first, *heads = self.columns
+        names = [_text(row.get(first)) for row in self.rows]
+        if (
+            len(self.columns) <= MOST_COLUMNS
+            or len(names) >= len(heads)
+            or any(self.wordy()[1:])
+            or len({f"by {first}", *names}) <= len(names)
+        ):
+            return self
+        by = f"by {first}"
+        rows = (
+            {by: head} | {name: row.get(head) for name, row in zip(names, self.rows, strict=True)}
+            for head in heads
+        )
+        return replace(self, columns=(by, *names), rows=tuple(rows))
+
     def wordy(self) -> list[bool]:
         """For each column, whether it holds words."""
         return [column.startswith(WORDS) for column in self.columns]
 
     def write(self, folder: Path) -> list[Path]:
-        """Write `<name>.csv`, `.md` and `.tex` into a folder; returns the three."""
-        paths = [folder / f"{self.name}.{ending}" for ending in ("csv", "md", "tex")]
+        """Write `<name>.csv`, `.md`, `.tex` and, of measured ones, `.compact.tex`; returns them."""
+        paths = [folder / f"{self.name}.{ending}" for ending in self.endings]
         self.raw().to_csv(paths[0], index=False, lineterminator="\n")
         paths[1].write_text(
             f"**{markdown_text(self.title)}**\n\n{self.markdown()}\n\n{markdown_text(self.caption)}\n",
@@ -167,6 +190,8 @@ class Table:
         # A line break in a title would end the comment and run on as LaTeX.
         comment = " ".join(f"{self.title}. {self.caption}".split())
         paths[2].write_text(f"% {comment}\n{self.latex()}\n", encoding="utf-8")
+        for path in paths[3:]:
+            path.write_text(f"% {comment}\n{self.compact}\n", encoding="utf-8")
         return paths
 
     def markdown(self) -> str:
@@ -184,30 +209,37 @@ class Table:
             disable_numparse=True,
             colalign=self._align(),
         )
-        return _in_latin(text)
+        return in_latin(text)
+
+    @cached_property
+    def compact(self) -> str | None:
+        """The rows as a paper has them, in LaTeX; None of a table that nothing is measured in."""
+        table = self.turned()
+        measured = [
+            column
+            for column in table.columns
+            if any(isinstance(row.get(column), Measured | Printed) for row in table.rows)
+        ]
+        kept = [
+            column
+            for number, column in enumerate(table.columns)
+            if not number or column in measured or column.startswith(COMPARING)
+        ]
+        if not measured:
+            return None
+        shown = dict(zip(table.columns, zip(*table.shown(), strict=True), strict=True))
+        for name in kept:
+            if name.startswith("verdict"):  # without its reason or advice
+                shown[name] = tuple(re.split(r";| \(", cell)[0] for cell in shown[name])
+        return compact_latex([Column(name, shown[name], name not in measured) for name in kept])
+
+    @property
+    def endings(self) -> tuple[str, ...]:
+        """Of its files."""
+        return ("csv", "md", "tex", *(("compact.tex",) if self.compact else ()))
 
     def _align(self) -> list[str]:
         return ["left" if wordy else "right" for wordy in self.wordy()]
-
-
-def markdown_text(text: Any) -> str:
-    """Text that came from a study, harmless in Markdown and on one line."""
-    plain = " ".join(str(text).split())
-    for sign in "\\`*_[]|":
-        plain = plain.replace(sign, f"\\{sign}")
-    return plain.replace("&", "&amp;").replace("<", "&lt;")
-
-
-def latex_text(text: Any) -> str:
-    """Text that came from a study, harmless in LaTeX and on one line."""
-    plain = " ".join(str(text).split())
-    return _in_latin("".join(LATEX_ESCAPES.get(sign, sign) for sign in plain))
-
-
-def _in_latin(text: str) -> str:
-    """What every LaTeX engine has a letter for; anything else becomes a question mark."""
-    known = text.replace("±", "$\\pm$").replace("–", "--").replace("…", "...")
-    return "".join(sign if ord(sign) < 256 else "?" for sign in known)
 
 
 def _no_minus_zero(value: float, digits: int) -> float:

@@ -10,10 +10,12 @@ from pathlib import Path
 from bench.analysis.rerun import Rerun
 from bench.files.atomic import new_folder
 from bench.report.drawing import draw
+from bench.report.embedded import EmbeddedFigure, embedded
 from bench.report.figures.replication import compared_arms
 from bench.report.page import PAGES, check_free, render
-from bench.report.section import EmbeddedFigure, Section, embedded
+from bench.report.section import Section, brief
 from bench.report.tables.replication import replication_tables
+from bench.report.verdicts import counted
 
 MARK = ".bench-comparison"
 """File that tells a comparison's folder from any other, a report's included."""
@@ -52,20 +54,27 @@ def _section(rerun: Rerun, draft: Path) -> Section:
     for table in tables:
         table.write(draft / "tables")
     trials = rerun.verdicts
+    told = ", ".join(f"{count} {verdict}" for verdict, count in trials.items())
     return Section(
         study=rerun.a,
-        arms=[],
+        question="",  # the study's own is not what is asked here
+        headline=rerun.sentence,
+        answer=[],
+        verdicts=counted(arm.agreement for arm in rerun.arms),
+        compared="Arms and metrics:",
         counts={"finished": len(rerun.in_both), "planned": len(rerun.trials)},
+        brief=brief(rerun.a, f"trials: {told}"),
         facts={
             "answer": rerun.answer.value,
             "data": rerun.a.data.label,
             "profile": rerun.a.profile,
-            "trials": ", ".join(f"{count} {verdict}" for verdict, count in trials.items()),
+            "trials": told,
         },
         warnings=rerun.warnings,
-        summary=[rerun.sentence],
-        tables=tables,
         figures=_figures(rerun, draft),
+        tables=tables,
+        provenance=[],
+        arms=[],
     )
 
 

@@ -48,6 +48,9 @@ MOST_DRAWN = 40
 RANKED = (DesignKind.LEDGER, DesignKind.LEAVE_ONE_OUT)
 """Designs whose arms are ranked by the size of their effect: their order means nothing."""
 
+DPI = 150
+"""Dots to the inch of a figure's PNG."""
+
 LONGEST = 30
 """Characters of a name that a drawing has room for."""
 
@@ -73,7 +76,7 @@ class Figure:
     def write(self, folder: Path) -> Path:
         """Write `<name>.png`, `<name>.svg` and `<name>.csv`; returns the PNG."""
         png = folder / f"{self.name}.png"
-        self.figure.savefig(png, dpi=150, bbox_inches="tight")
+        self.figure.savefig(png, dpi=DPI, bbox_inches="tight")
         self.figure.savefig(
             png.with_suffix(".svg"), bbox_inches="tight", metadata={"Date": None, "Creator": None}
         )

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,13 @@ from markupsafe import Markup
 import bench
 from bench.errors import BenchError
 from bench.files.atomic import new_folder
-from bench.paper.audit import audit, load_claims
-from bench.report.cells import Table, latex_text, markdown_text
+from bench.report.cells import MOST_COLUMNS
+from bench.report.embedded import EmbeddedFigure
+from bench.report.escapes import latex_text, markdown_text
+from bench.report.paper import make_paper
 from bench.report.reuse import MARK, ReportManifest, digest_of, read_manifest, sizes
-from bench.report.section import EmbeddedFigure, Section, make_section
-from bench.report.seeds import explained
-from bench.report.tables.provenance import audit_table
-from bench.report.tables.published import REPRODUCIBLE, protocols_table, published_table
+from bench.report.section import make_section
+from bench.report.verdicts import kind_of
 from bench.store.studies import StudyRecord
 from bench.store.trials import Store
 from bench.systems.registry import load_plugins
@@ -132,20 +131,17 @@ def _write(
             if earlier is not None and earlier.studies.get(name) == digests[name]:
                 rendered = _rendered_before(earlier.figures[name], out, draft)
             sections.append(make_section(store, study, draft, rendered))
-        tables = _published(sections)
+        paper = make_paper(sections)
+        tables = [*paper.tables, paper.quoted, paper.audit]
         for table in tables:
             table.write(draft / "tables")
-        context = {
-            "sections": sections,
-            "published": tables,
-            "reproduced": any(section.study.reproduces for section in sections),
-        }
+        context = {"sections": sections, "paper": paper}
         render(draft, {form: TEMPLATES[form] for form in forms}, context)
         manifest = ReportManifest(
             forms=forms,
             studies=digests,
             figures={section.study.name: _named(section.figures) for section in sections},
-            tables=len(tables) + sum(len(section.tables) for section in sections),
+            tables=len(tables) + sum(len(s.tables) + len(s.provenance) for s in sections),
             files=sizes(draft),
         )
         manifest.write(draft)
@@ -165,23 +161,8 @@ def _rendered_before(
         names = [f"figures/{figure['name']}.{ending}" for ending in ("png", "svg", "csv")]
         for name in names:
             shutil.copy2(out / name, draft / name)
-        png = base64.b64encode((draft / names[0]).read_bytes()).decode()
-        rendered.append(EmbeddedFigure(figure["name"], figure["title"], figure["caption"], png))
+        rendered.append(EmbeddedFigure.of(**figure, png=draft / names[0]))
     return rendered
-
-
-def _published(sections: Sequence[Section]) -> list[Table]:
-    tables = []
-    for key in REPRODUCIBLE:
-        section = next((s for s in sections if key in s.study.reproduces), None)
-        arms, study = ([], None) if section is None else (section.arms, section.study)
-        table = published_table(key, arms, study)
-        tables.append(replace(table, note=explained(table.note, arms)))
-        if key == "table_1" and study is not None:
-            protocols = protocols_table(arms, study)
-            tables += [protocols] if protocols is not None else []
-    claims = load_claims()
-    return [*tables, audit_table(claims.paper, audit(claims))]
 
 
 def render(draft: Path, templates: Mapping[str, str], context: Mapping[str, Any]) -> None:
@@ -199,8 +180,9 @@ def render(draft: Path, templates: Mapping[str, str], context: Mapping[str, Any]
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["most_columns"] = MOST_COLUMNS
     environment.filters["png"] = lambda data: Markup(f"data:image/png;base64,{data}")
-    environment.filters |= {"md": markdown_text, "tex": latex_text}
+    environment.filters |= {"md": markdown_text, "tex": latex_text, "kind": kind_of}
     for form, template in templates.items():
         text = environment.get_template(template).render(**context, version=bench.__version__)
         (draft / PAGES[form]).write_text(text, encoding="utf-8")

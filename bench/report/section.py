@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.analysis.answers import answer
-from bench.analysis.arms import Arm, by_size, controls, effects
+from bench.analysis.answers import answer, deciding_effects, in_one_sentence, tally
+from bench.analysis.arms import Arm, controls
 from bench.analysis.load import load_arms
-from bench.metrics.catalogue import ACCURACY
-from bench.report.cells import Measured, Table
-from bench.report.drawing import MOST_DRAWN, RANKED, Figure
+from bench.report.cells import Table
+from bench.report.drawing import MOST_DRAWN, RANKED, span
+from bench.report.embedded import EmbeddedFigure, embedded
 from bench.report.figures.catalogue import study_figures
 from bench.report.looks import looks_in_words, looks_table
 from bench.report.seeds import explained
@@ -33,33 +32,47 @@ from bench.systems.ledger import ledger
 ENDED = ("finished", "diverged", "failed")
 """What becomes of a planned trial."""
 
-MOST_SENTENCES = 40
-"""Comparisons that are written out in words; the tables have all."""
-
-
-@dataclass(frozen=True)
-class EmbeddedFigure:
-    """A figure as the page shows it; `png` is base64."""
-
-    name: str
-    title: str
-    caption: str
-    png: str
-
 
 @dataclass(frozen=True)
 class Section:
-    """A study as the page shows it."""
+    """A study as the page shows it.
+
+    Args:
+        study: Its record.
+        question: What it asks; empty where it does not say.
+        headline: The answer in a sentence.
+        answer: The same in full.
+        verdicts: How many comparisons have which verdict.
+        compared: What is compared.
+        counts: How many trials there are, by what became of them.
+        brief: What the answer stands on, in a few words.
+        facts: What it stands on in full.
+        warnings: What the reader must know.
+        figures: The first decides; the next show why.
+        tables: Its tables.
+        provenance: Tables of where its numbers come from.
+        arms: Its arms as measured.
+    """
 
     study: StudyRecord
-    arms: list[Arm]
+    question: str
+    headline: str
+    answer: list[str]
+    verdicts: dict[str, int]
+    compared: str
     counts: dict[str, int]
+    brief: str
     facts: dict[str, str]
     warnings: list[str]
-    summary: list[str]
-    tables: list[Table]
     figures: list[EmbeddedFigure]
-    answer: Sequence[str] = ()
+    tables: list[Table]
+    provenance: list[Table]
+    arms: list[Arm]
+
+    @property
+    def heading(self) -> str:
+        """What the section is headed with: the question, or the title of a study without one."""
+        return self.question or self.study.title
 
 
 def make_section(
@@ -97,37 +110,50 @@ def make_section(
             *tuning_tables(study, arms),
             *_comparisons(study, arms),
             looks_table(study),
-            checklist_table(study, arms),
         )
         if table is not None
     ]
-    for table in tables:
+    checklist = checklist_table(study, arms)
+    provenance = [] if checklist is None else [checklist]
+    for table in (*tables, *provenance):
         table.write(draft / "tables")
     if rendered is None:
         figures = study_figures(study, arms)
         rendered = [embedded(figure, draft / "figures") for figure in figures]
+    by_control = deciding_effects(study, arms)
+    facts = _facts(study, arms, counts)
     return Section(
         study=study,
-        arms=arms,
+        question=study.question,
+        headline=in_one_sentence(study, arms),
+        answer=answer(study, arms),
+        verdicts=tally(effect for found in by_control.values() for effect in found),
+        compared=f"Arms against {' and '.join(by_control)}:",
         counts=counts,
-        facts=_facts(study, arms, counts),
+        brief=brief(study, _seeds_and_trials(arms, counts)),
+        facts=facts,
         warnings=[
             *_age_and_machines(study, arms),
             *_looked_before(study),
             *_warnings(arms, counts),
             *tuning_warnings(study, arms),
         ],
-        summary=[] if study.question else _summary(study, arms),
-        tables=tables,
         figures=list(rendered),
-        answer=answer(study, arms) if study.question else (),
+        tables=tables,
+        provenance=provenance,
+        arms=arms,
     )
 
 
-def embedded(figure: Figure, folder: Path) -> EmbeddedFigure:
-    """Write a figure's files into a folder, and give it as a page shows it."""
-    png = base64.b64encode(figure.write(folder).read_bytes()).decode()
-    return EmbeddedFigure(figure.name, figure.title, figure.caption, png)
+def brief(study: StudyRecord, trials: str) -> str:
+    """What an answer stands on, in a line: its trials in words, its data and its profile."""
+    return f"{trials} · {study.data.label} · profile {study.profile}"
+
+
+def _seeds_and_trials(arms: list[Arm], counts: dict[str, int]) -> str:
+    seeds = [len(arm.trials) for arm in arms] or [0]
+    told = f"{span(seeds)} seed{'s' if max(seeds) != 1 else ''} an arm"
+    return f"{told} · {counts['finished']:,} of {counts['planned']:,} trials"
 
 
 def _comparisons(study: StudyRecord, arms: list[Arm]) -> Iterator[Table | None]:
@@ -157,11 +183,11 @@ def _facts(study: StudyRecord, arms: list[Arm], counts: dict[str, int]) -> dict[
     """The section's header."""
     trials = [trial for arm in arms for trial in arm.trials.values()]
 
-    def span(values: set[int]) -> str:
+    def ends(values: set[int]) -> str:
         return " to ".join(f"{v:,}" for v in sorted({min(values), max(values)})) if values else "–"
 
     sizes = {
-        split: span({trial.data["images"][split] for trial in trials})
+        split: ends({trial.data["images"][split] for trial in trials})
         for split in ("train", "val", "test")
     }
     versions = {
@@ -244,18 +270,3 @@ def _warnings(arms: list[Arm], counts: dict[str, int]) -> list[str]:
         named = ", ".join(sorted(unreadable)[:5])
         warnings.append(f"{len(unreadable)} images could not be read and were left out: {named}")
     return warnings
-
-
-def _summary(study: StudyRecord, arms: list[Arm]) -> list[str]:
-    """The comparison with the control in plain words, of a study that asks no question."""
-    sentences = []
-    for control in controls(arms):
-        found = effects(arms, control, ACCURACY.name, study.margin_in(ACCURACY))
-        many = len(arms) > MOST_SENTENCES
-        for effect in by_size(found) if study.design in RANKED or many else found:
-            shown = Measured(effect.difference, True, signed=True)
-            sentences.append(
-                f"{effect.arm}, against {control}: {shown} points of {ACCURACY.in_words}: "
-                f"{effect.verdict}."
-            )
-    return sentences[:MOST_SENTENCES]

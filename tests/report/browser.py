@@ -184,11 +184,17 @@ class Browser:
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.send("Emulation.setEmulatedMedia", media=media, features=features)
 
-    def press_tab(self) -> None:
-        """Press and let go of the tab key."""
-        key = {"key": "Tab", "code": "Tab", "windowsVirtualKeyCode": 9}
-        self.send("Input.dispatchKeyEvent", type="rawKeyDown", **key)
-        self.send("Input.dispatchKeyEvent", type="keyUp", **key)
+    def press(self, key: str, text: str = "", code: int = 9) -> None:
+        """Press and let go of a key.
+
+        Args:
+            key: Its name, such as `Tab`.
+            text: What it types, if anything.
+            code: Its number on Windows.
+        """
+        pressed = {"key": key, "code": key, "windowsVirtualKeyCode": code}
+        self.send("Input.dispatchKeyEvent", type="keyDown", text=text, **pressed)
+        self.send("Input.dispatchKeyEvent", type="keyUp", **pressed)
 
     def screenshot(self, path: Path) -> None:
         """Write what the window shows as a PNG."""

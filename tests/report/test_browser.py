@@ -21,7 +21,8 @@ pytestmark = pytest.mark.skipif(PATH is None, reason=f"no browser: none of {', '
 HOSTILE = "<script>alert(1)</script>"
 BREAKING = '"><img src=x onerror=alert(2)>'
 UNBROKEN = "an_arm_with_a_name_that_nobody_can_break_" + "x" * 60
-WIDTHS = (360, 1280)
+MEANS = dict.fromkeys(("better", "worse", "equivalent"), f"it is told {BREAKING}")
+WIDTHS = (360, 1024, 1280)
 
 CONTRASTS = """
 (() => {
@@ -64,6 +65,8 @@ CLIPPED = """
 """
 """Elements whose text reaches beyond their box."""
 
+UNFOLD = "document.querySelectorAll('details').forEach(d => d.open = true)"
+
 OUTSIDE = """
 [...document.querySelectorAll('body *')]
   .filter(e => !e.closest('.scroll > *, .skip') && e.checkVisibility())
@@ -89,7 +92,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 store.write(found)
     store.write_failure("3-0", {"error": f"ValueError: {HOSTILE} {'y' * 120}"})
     title = f"Gate {HOSTILE} {UNBROKEN}"
-    store.write_study(study("gates", arms, title=title, description=BREAKING))
+    asked = {"question": f"Does it help, {HOSTILE}", "answers": {f"gate={HOSTILE}": MEANS}}
+    store.write_study(study("gates", arms, title=title, description=BREAKING, **asked))
     rows = {"Baseline-100": {str(seed): f"t-{seed}" for seed in range(SEEDS)}}
     for seed in range(SEEDS):
         store.write(record(f"t-{seed}", 0.6, seed))
@@ -154,6 +158,42 @@ def test_names_from_a_study_are_shown_as_text_and_run_nothing(page: Browser) -> 
     assert own == []
 
 
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (1024, 768), (390, 844)])
+def test_the_first_screen_has_the_question_its_answer_and_verdicts(
+    page: Browser, width: int, height: int
+) -> None:
+    page.resize(width, height)
+    seen = page.evaluate(
+        "[...document.querySelectorAll('h3, .headline, .verdict')]"
+        ".filter(e => e.checkVisibility() && e.getBoundingClientRect().bottom <= innerHeight)"
+        ".map(e => e.textContent.trim())"
+    )
+    assert seen[0] == f"Does it help, {HOSTILE}"
+    assert seen[1].startswith("It is told ") and "points of top-1 accuracy" in seen[1]
+    assert any(text.endswith("better") for text in seen[2:])
+
+
+def test_a_wide_window_shows_a_studys_answer_beside_the_figure_that_decides(page: Browser) -> None:
+    page.resize(1440, 900)
+    answer, figure = page.evaluate(
+        "[...document.querySelectorAll('#study-gates .answer > *')].map(e => {"
+        "const box = e.getBoundingClientRect(); return [box.left, box.right, box.top] })"
+    )
+    assert answer[1] < figure[0] and answer[2] == figure[2]
+    assert page.evaluate(
+        "document.querySelector('#study-gates .answer img').src.startsWith('data:image/png')"
+    )
+
+
+def test_tables_are_folded_and_open_by_key_without_a_script(page: Browser) -> None:
+    folded = "document.querySelector('#study-gates details:has(table)')"
+    assert page.evaluate(f"{folded}.open") is False
+    page.evaluate(f"{folded}.querySelector('summary').focus()")
+    page.press("Enter", "\r", 13)
+    assert page.evaluate(f"{folded}.open") is True
+    assert page.evaluate(f"{folded}.querySelector('table').checkVisibility()")
+
+
 def test_every_link_leads_somewhere(page: Browser, report: Path) -> None:
     ids = page.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)")
     assert len(ids) == len(set(ids)), "an id stands twice"
@@ -176,7 +216,7 @@ def test_every_figure_is_drawn_and_described_on_white(page: Browser, report: Pat
     page.emulate(scheme="dark")
     figures = page.evaluate(
         "[...document.images].map(i => ({done: i.complete, width: i.naturalWidth, alt: i.alt,"
-        "title: i.closest('figure').previousElementSibling.textContent,"
+        "title: i.closest('figure').querySelector('h3').textContent,"
         "card: getComputedStyle(i.parentElement).backgroundColor}))"
     )
     assert len(figures) == len(list((report.parent / "figures").glob("*.png"))) > 5
@@ -190,7 +230,7 @@ def test_every_figure_is_drawn_and_described_on_white(page: Browser, report: Pat
 @pytest.mark.parametrize("width", WIDTHS)
 def test_nothing_reaches_beyond_the_window_or_its_box(page: Browser, width: int) -> None:
     page.resize(width)
-    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    page.evaluate(UNFOLD)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.evaluate(OUTSIDE) == []
     assert page.evaluate(CLIPPED) == []
@@ -198,6 +238,7 @@ def test_nothing_reaches_beyond_the_window_or_its_box(page: Browser, width: int)
 
 def test_a_table_wider_than_a_phone_is_scrolled_in_its_own_region(page: Browser) -> None:
     page.resize(360)
+    page.evaluate(UNFOLD)
     regions = page.evaluate(
         "[...document.querySelectorAll('table')].map(t => t.parentElement).map(r => ["
         "r.scrollWidth > r.clientWidth, getComputedStyle(r).overflowX, r.getAttribute('tabindex')])"
@@ -221,6 +262,7 @@ def test_a_table_wider_than_a_phone_is_scrolled_in_its_own_region(page: Browser)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_stands_out_from_its_background(page: Browser, scheme: str) -> None:
     page.emulate(scheme=scheme)
+    page.evaluate(UNFOLD)
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     level = [int(value) for value in ground[4:-1].split(",")]
     assert max(level) < 64 if scheme == "dark" else min(level) > 192
@@ -254,6 +296,7 @@ def test_the_page_has_landmarks_and_headings_in_order(page: Browser) -> None:
 
 
 def test_every_table_has_a_name_of_its_own_and_heads_for_rows_and_columns(page: Browser) -> None:
+    page.evaluate(UNFOLD)
     tables = [node for node in _accessible(page) if node["role"]["value"] == "table"]
     names = [table["name"]["value"] for table in tables]
     assert len(tables) == page.evaluate("document.querySelectorAll('table').length") > 4
@@ -268,7 +311,7 @@ def test_every_table_has_a_name_of_its_own_and_heads_for_rows_and_columns(page: 
 def test_the_tab_key_reaches_the_skip_link_first_and_then_everything_in_sight(
     page: Browser,
 ) -> None:
-    page.press_tab()
+    page.press("Tab")
     first = page.evaluate(
         "(() => { const e = document.activeElement, box = e.getBoundingClientRect();"
         "return {to: e.getAttribute('href'), width: box.width, left: box.left, top: box.top,"
@@ -282,7 +325,7 @@ def test_the_tab_key_reaches_the_skip_link_first_and_then_everything_in_sight(
     )
     unseen = []
     for _ in range(stops - 1):
-        page.press_tab()
+        page.press("Tab")
         stop = page.evaluate(
             "(() => { const e = document.activeElement, s = getComputedStyle(e);"
             "return [e.tagName, e.className, e.textContent.slice(0, 40), s.outlineStyle,"
@@ -314,10 +357,10 @@ def test_on_paper_nothing_is_cut_off_or_left_out(page: Browser, tmp_path: Path) 
         ".every(e => getComputedStyle(e).breakInside === 'avoid')"
     )
     hidden = page.evaluate(
-        "[...document.querySelectorAll('details li')].filter(e => !e.checkVisibility("
+        "[...document.querySelectorAll('details :is(li, td, img)')].filter(e => !e.checkVisibility("
         "{contentVisibilityAuto: true})).length"
     )
-    assert page.evaluate("document.querySelectorAll('details:not([open]) li').length") > 0
+    assert page.evaluate("document.querySelectorAll('details:not([open]) td').length") > 0
     assert hidden == 0
     page.emulate()
     page.pdf(tmp_path / "report.pdf")

@@ -119,8 +119,8 @@ def test_tables_are_written_escaped_with_words_to_the_left(arms: list[Arm], tmp_
         images_table("images", arms, "gate=sigmoid"),
     ):
         assert table is not None
-        _, markdown, latex = (path.read_text() for path in table.write(tmp_path))
-        assert "\\toprule" in latex
+        _, markdown, latex, compact = (path.read_text() for path in table.write(tmp_path))
+        assert "\\toprule" in latex and "\\toprule" in compact
         assert "other | images" not in markdown and "kaf|tan" not in markdown
         words = {c for c, wordy in zip(table.columns, table.wordy(), strict=True) if wordy}
         assert words <= {"arm", "row", "metric", "kind of class"}

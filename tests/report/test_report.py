@@ -14,11 +14,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bench.analysis.answers import in_one_sentence
 from bench.analysis.arms import effects
+from bench.analysis.intervals import Estimate
 from bench.analysis.load import load_arms
 from bench.errors import BenchError
 from bench.metrics.catalogue import classification
 from bench.paper.published import no_information, published
+from bench.report.cells import Measured, Table
 from bench.report.page import write_report
 from bench.report.reuse import read_manifest
 from bench.store.record import Landmarks, Predictions, TrialRecord
@@ -103,6 +106,42 @@ def test_effects_are_paired_and_judged(store: Store) -> None:
     assert not same.settled and same.verdict.startswith("too few seeds to tell (2 of at least 3)")
 
 
+def test_a_study_is_answered_in_a_sentence_by_what_its_verdicts_mean_or_by_their_number(
+    store: Store,
+) -> None:
+    gates = store.studies()[0]
+    arms = load_arms(store, gates)
+    counted = in_one_sentence(gates, arms)
+    assert counted.startswith("Of 2 compared with gate=sigmoid, 1 is better and 1 is open; the ")
+    means = {"gate=none": {"better": "the gate hurts."}, "gate=same": {"better": "x"}}
+    [none, _] = effects(arms, "gate=sigmoid", "accuracy")
+    difference = f"{100 * none.difference.mean:+.1f} [{100 * none.difference.low:+.1f}, "
+    asked = in_one_sentence(replace(gates, question="Does it?", answers=means), arms)
+    assert asked.startswith(f"The gate hurts (gate=none {difference}")
+    assert asked.endswith("in points of top-1 accuracy against gate=sigmoid; open: gate=same.")
+
+    one = in_one_sentence(gates, [arm for arm in arms if arm.name != "gate=same"])
+    assert one.startswith(f"gate=none is better than gate=sigmoid: {difference}")
+    open_ = in_one_sentence(gates, [arm for arm in arms if arm.name != "gate=none"])
+    assert open_.startswith("gate=same cannot be told from gate=sigmoid: ")
+    assert in_one_sentence(gates, arms[:1]) == "Nothing can be compared with gate=sigmoid yet."
+
+
+def test_a_section_opens_with_the_answer_and_ends_with_where_it_comes_from(
+    store: Store, tmp_path: Path
+) -> None:
+    write_report(store, tmp_path / "report", ["gates"])
+    for name, parts in (
+        ("index.html", ('class="headline"', "figure-gates.effects", "figure-gates.arms",
+                        "table-gates.arms", "<dl>", "table-gates.checklist")),
+        ("report.md", ("**Of 2 compared", "gates.effects.png", "gates.arms.png",
+                       "### Arms", "- control:", "### Reproducibility checklist")),
+    ):  # fmt: skip
+        text = (tmp_path / "report" / name).read_text()
+        places = [text.index(part) for part in parts]
+        assert places == sorted(places), name
+
+
 def test_the_report_counts_what_failed_and_what_is_missing(store: Store, tmp_path: Path) -> None:
     write_report(store, tmp_path / "report", ["gates"])
     text = (tmp_path / "report" / "report.md").read_text()
@@ -130,6 +169,64 @@ def test_the_published_figures_stand_beside_measured_ones_and_the_phantom_is_nev
     assert 20 < bound < 80
     second = (tmp_path / "report" / "tables" / "table_2.tex").read_text()
     assert "\\toprule" in second and "\\%" in second
+
+
+def test_the_papers_tables_read_as_printed_and_what_became_of_them_is_counted(
+    store: Store, tmp_path: Path
+) -> None:
+    write_report(store, tmp_path / "report")
+    table = pd.read_csv(tmp_path / "report" / "tables" / "table_1.csv")
+    assert table["row"][:5].tolist() == [row.name for row in published()["table_1"].rows]
+    shown = (tmp_path / "report" / "tables" / "table_1.md").read_text().splitlines()[2]
+    heads = [head.strip() for head in shown.strip("|").split("|")]
+    assert heads[2:5] == ["published top-3 %", "measured top-3 %", "verdict top-3 %"]
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "beside measured ones: 10 not comparable. Arithmetic alone finds 2 impossible" in text
+    quoted = pd.read_csv(tmp_path / "report" / "tables" / "quoted.csv")
+    assert "WTBI" in set(quoted["row"]) and "WTBI" not in set(table["row"])
+
+
+def test_a_table_is_turned_on_its_side_where_it_would_be_narrower() -> None:
+    heads = tuple(f"place {number}" for number in range(12))
+    rows = tuple(
+        {"arm": arm} | {head: number for number, head in enumerate(heads, start=start)}
+        for arm, start in (("a", 0), ("b", 100))
+    )
+    wide = Table("t", "", "", ("arm", *heads), rows)
+    assert wide.turned().columns == ("by arm", "a", "b")
+    assert wide.turned().shown()[1] == ["place 1", "1", "101"]
+    for kept in (
+        replace(wide, columns=("arm", *heads[:5])),
+        replace(wide, columns=(*wide.columns, "verdict")),
+        replace(wide, rows=rows * 7),
+        replace(wide, rows=(rows[0], rows[0])),
+    ):
+        assert kept.turned() is kept
+
+
+def test_a_compact_table_has_what_a_paper_prints_aligned_and_escaped() -> None:
+    differences = [Estimate(mean, mean - 0.1, mean + 0.1, 5, 80, 0, 0, 0) for mean in (-0.2, 0.005)]
+    rows = tuple(
+        {"arm": arm, "difference": Measured(difference, True, signed=True), "p": 0.01,
+         "verdict": "cannot tell at 5 seeds; 9 would do"}
+        for arm, difference in zip(("a_b", "x & y"), differences, strict=True)
+    )  # fmt: skip
+    table = Table("t", "", "", ("arm", "difference", "p", "verdict"), rows)
+    assert table.compact is not None and "% Fits a column." in table.compact
+    body = [line for line in table.compact.splitlines() if line.endswith(r"seeds \tabularnewline")]
+    numbers = [line.split(" & ")[-2] for line in body]
+    assert [line.split(" & ")[0] for line in body[:1]] == [r"a\_b"]
+    assert r"x \& y" in body[1] and "0.01" not in table.compact
+    assert numbers == [
+        r"$-$20.0 [$-$30.0, $-$10.0]",
+        r"\phantom{0}$+$0.5 [\phantom{0}$-$9.5, $+$10.5]",
+    ]
+    wide = tuple(f"metric {number}" for number in range(20))
+    many = {"arm": "a" * 20} | dict.fromkeys(wide, Measured(differences[0], True))
+    cut = replace(table, columns=("arm", *wide), rows=(many,) * 30).compact
+    assert cut is not None and "% Left out for want of room: " in cut and "metric 19." in cut
+    assert replace(table, columns=("arm", "verdict")).compact is None
+    assert replace(table, columns=("arm", "verdict")).endings == ("csv", "md", "tex")
 
 
 def test_on_deepfashion_at_the_papers_scale_a_row_is_judged(store: Store, tmp_path: Path) -> None:
@@ -347,11 +444,25 @@ def test_the_latex_compiles_whatever_the_names_hold(store: Store, tmp_path: Path
     engine = shutil.which("pdflatex")
     if engine is None:
         pytest.skip("no pdflatex on this machine: the LaTeX was written and not compiled")
-    done = subprocess.run(
-        [engine, "-interaction=nonstopmode", "-halt-on-error", "report.tex"],
-        cwd=tmp_path / "report", capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-2000:]
+    compact = sorted((tmp_path / "report" / "tables").glob("*.compact.tex"))
+    for name, options, fitting in (
+        ("page", "", compact),
+        ("columns", "[twocolumn]", [p for p in compact if "Fits a column" in p.read_text()]),
+    ):
+        inputs = (rf"\noindent\input{{tables/{path.name}}}\par" for path in fitting)
+        (tmp_path / "report" / f"{name}.tex").write_text(
+            rf"\documentclass{options}{{article}}\usepackage{{booktabs}}\begin{{document}}"
+            + "\n".join(inputs)
+            + r"\end{document}"
+        )
+        assert len(fitting) > 1
+    for name in ("report", "page", "columns"):
+        done = subprocess.run(
+            [engine, "-interaction=nonstopmode", "-halt-on-error", f"{name}.tex"],
+            cwd=tmp_path / "report", capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout[-2000:]
+        assert name == "report" or r"Overfull \hbox" not in done.stdout, name
 
 
 def test_the_same_store_gives_the_same_report(store: Store, tmp_path: Path) -> None:

@@ -9,9 +9,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from bench.analysis.arms import Arm, Effect, by_size, controls, effects
+from bench.analysis.answers import deciding_effects, deciding_metric
+from bench.analysis.arms import Arm, Effect, by_size, effects
 from bench.analysis.intervals import Estimate
-from bench.metrics.catalogue import ACCURACY, COMPARED, GATE_MEAN, GATES, TOP_K, Metric
+from bench.analysis.verdicts import CANNOT_TELL
+from bench.metrics.catalogue import COMPARED, GATE_MEAN, GATES, TOP_K, Metric, lower_is_better
 from bench.report.drawing import (
     MOST_DRAWN,
     RANKED,
@@ -23,7 +25,11 @@ from bench.report.drawing import (
     literal,
     seeds_an_arm,
 )
+from bench.report.verdicts import ON_WHITE, SIGNS, SIGNS_IN_WORDS, kind_of
 from bench.store.studies import StudyRecord
+
+LONGEST_ROW = 40
+"""Characters of an arm's name that a forest plot has room for beside its panel."""
 
 
 def accuracy(study: StudyRecord, arms: Sequence[Arm]) -> Figure | None:
@@ -59,32 +65,45 @@ def accuracy(study: StudyRecord, arms: Sequence[Arm]) -> Figure | None:
 
 
 def differences(study: StudyRecord, arms: Sequence[Arm]) -> Iterator[Figure]:
-    """A forest plot for each control: every arm's difference from it, with its interval."""
-    for number, control in enumerate(controls(list(arms)), start=1):
+    """What decides a study: a forest plot for each control, in the metric that decides."""
+    metric = deciding_metric(study)
+    for name, control, found in _compared(study, arms):
+        title = f"{metric.in_words[:1].upper()}{metric.in_words[1:]} against {control}"
+        yield _forest(name, title, found, {metric: found}, study)
+
+
+def other_differences(study: StudyRecord, arms: Sequence[Arm]) -> Iterator[Figure]:
+    """The same in the other metrics that arms are compared in, a panel each."""
+    for name, control, found in _compared(study, arms):
         panels = {
             metric: effects(list(arms), control, metric.name, study.margin_in(metric))
-            for metric in panel_metrics()
+            for metric in COMPARED.values()
+            if metric != deciding_metric(study)
         }
-        found = panels[ACCURACY]
+        if any(panels.values()):
+            title = f"The other metrics against {control}"
+            yield _forest(f"{name}.others", title, found, panels, study)
+
+
+def _compared(
+    study: StudyRecord, arms: Sequence[Arm]
+) -> Iterator[tuple[str, str, Sequence[Effect]]]:
+    """A figure's name, its control and the effects against that, in the figure's order."""
+    for number, (control, found) in enumerate(deciding_effects(study, arms).items(), start=1):
         if found:
             suffix = "effects" if number == 1 else f"effects_{number}"
-            ordered = by_size(found) if study.design in RANKED else found
-            yield _forest(f"{study.name}.{suffix}", control, ordered, panels, study)
-
-
-def panel_metrics() -> list[Metric]:
-    """The first metric of each group that arms are compared in."""
-    first: dict[str | None, Metric] = {}
-    for metric in COMPARED.values():
-        first.setdefault(metric.group, metric)
-    return list(first.values())
+            yield (
+                f"{study.name}.{suffix}",
+                control,
+                by_size(found) if study.design in RANKED else found,
+            )
 
 
 def _forest(
     name: str,
-    control: str,
+    title: str,
     ordered: Sequence[Effect],
-    panels: dict[Metric, list[Effect]],
+    panels: Mapping[Metric, Sequence[Effect]],
     study: StudyRecord,
 ) -> Figure:
     drawn = {effect.arm for effect in by_size(ordered)[:MOST_DRAWN]}
@@ -96,21 +115,21 @@ def _forest(
     }
     rows = {
         metric: [
-            (effect.arm, effect.difference, colour_of(effect.settled, effect.equivalent))
+            (effect.arm, effect.difference, effect.verdict if effect.settled else CANNOT_TELL)
             for effect in found
         ]
         for metric, found in shown.items()
     }
     figure = forest(names, rows, {metric: study.margin_in(metric) for metric in shown})
+    signs = "" if len(shown) == 1 else f" ({SIGNS_IN_WORDS})"
+    ranked = " Ranked by the size of the difference." if study.design in RANKED else ""
     return Figure(
         name,
-        f"Against {control}",
-        "Arm minus control, paired by seed, with 95 % intervals over seeds and test images, not "
-        "corrected for the number of arms. The band is the margin within which a difference does "
-        "not matter. By the Holm-corrected verdict blue is better or worse, green equivalent, grey "
-        "cannot be told."
-        + (" Ranked by the size of the difference in accuracy." if study.design in RANKED else "")
-        + f" {left_out(len(names), len(ordered))}",
+        title,
+        "Arm minus control, paired by seed; bars are 95 % intervals over seeds and test images. "
+        "Grey: the margin, within which a difference does not matter. Verdicts are corrected for "
+        f"the number of arms by Holm's method{signs}, intervals are not.{ranked} "
+        f"{left_out(len(names), len(ordered))}",
         figure,
         pd.DataFrame(
             {"arm": effect.arm, "metric": effect.metric, **ends_of(effect.difference)}
@@ -118,13 +137,6 @@ def _forest(
             for effect in found
         ),
     )
-
-
-def colour_of(settled: bool, alike: bool) -> str:
-    """A difference's colour: green that does not matter, blue that is there, grey not told."""
-    if not settled:
-        return "0.45"
-    return "tab:green" if alike else "tab:blue"
 
 
 def forest(
@@ -136,28 +148,38 @@ def forest(
 
     Args:
         names: The arms, from the top.
-        panels: Metric -> arm, difference and colour of each.
+        panels: Metric -> arm, difference and verdict of each; one panel has the verdicts in words,
+            several have their signs.
         margins: Metric -> largest difference that does not matter, if known.
 
     Returns:
         Matplotlib's figure.
     """
+    labels = {arm: literal(arm, LONGEST_ROW) for arm in names}
+    width = 1.5 + 0.1 * max(map(len, labels.values())) + 3.2 * len(panels)
     figure, axes = plt.subplots(
-        1, len(panels), figsize=(11, 0.42 * len(names) + 1.3), sharey=True, squeeze=False
+        1, len(panels), figsize=(width, 0.42 * len(names) + 1.5), sharey=True, squeeze=False
     )
     places = {arm: place for place, arm in enumerate(reversed(names))}
     for axis, (metric, found) in zip(axes[0], panels.items(), strict=True):
-        for arm, difference, colour in found:
-            draw_interval(axis, places[arm], difference, metric.scale, colour)
+        for arm, difference, verdict in found:
+            kind = kind_of(verdict)
+            draw_interval(axis, places[arm], difference, metric.scale, ON_WHITE[kind])
+            axis.text(
+                1.02, places[arm], f"{SIGNS[kind]} {verdict}" if len(panels) == 1 else SIGNS[kind],
+                color=ON_WHITE[kind], weight="bold", va="center",
+                transform=axis.get_yaxis_transform(),
+            )  # fmt: skip
         margin = margins[metric]
         if margin is not None:
             ends = (-margin * metric.scale, margin * metric.scale)
-            axis.axvspan(*ends, color="tab:green", alpha=0.08, lw=0)
+            axis.axvspan(*ends, color="0.5", alpha=0.12, lw=0)
         axis.axvline(0, color="0.3", lw=1)
-        axis.locator_params(axis="x", nbins=5)
+        axis.locator_params(axis="x", nbins=4)
+        ways = ("better", "worse") if lower_is_better(metric.name) else ("worse", "better")
         unit = " (points)" if metric.percent else ""
-        axis.set_xlabel(f"difference in {metric.in_words}{unit}")
-    axes[0, 0].set_yticks(list(places.values()), [literal(arm, 60) for arm in places])
+        axis.set_xlabel(f"difference in {metric.in_words}{unit}\n← {ways[0]}        {ways[1]} →")
+    axes[0, 0].set_yticks(list(places.values()), [labels[arm] for arm in places])
     axes[0, 0].set_ylim(-0.6, len(names) - 0.4)
     figure.tight_layout()
     return figure

@@ -11,7 +11,12 @@ from collections.abc import Iterator, Sequence
 from bench.analysis.arms import Arm
 from bench.paper.published import published
 from bench.report.drawing import Figure, FigureMaker, draw
-from bench.report.figures.arms import accuracy, differences, gate_statistics
+from bench.report.figures.arms import (
+    accuracy,
+    differences,
+    gate_statistics,
+    other_differences,
+)
 from bench.report.figures.classes import class_distribution
 from bench.report.figures.confusion import confusion
 from bench.report.figures.curves import curves
@@ -36,18 +41,19 @@ def single_arms(study: StudyRecord, arms: Sequence[Arm]) -> Iterator[Figure]:
 
 
 FIGURES: list[FigureMaker] = [
-    tuning_figures,
-    accuracy,
-    differences,
-    seed_stability,
-    curves,
-    gate_statistics,
+    differences,  # the answer; what comes next shows why
     by_level,
     interactions,
+    accuracy,
+    other_differences,
     class_gains,
+    gate_statistics,
+    openness,
     gate_energy,
     gate_energy_by_epoch,
-    openness,
+    seed_stability,
+    curves,
+    tuning_figures,
     single_arms,
     class_distribution,
 ]

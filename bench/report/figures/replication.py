@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import pandas as pd
 
-from bench.analysis.replication import Agreement, ArmReplication
 from bench.analysis.rerun import Rerun
-from bench.metrics.catalogue import METRICS
+from bench.metrics.catalogue import COMPARED, METRICS, Metric
 from bench.report.drawing import MOST_DRAWN, Figure, left_out
-from bench.report.figures.arms import colour_of, ends_of, forest, panel_metrics
-
-ALIKE = (Agreement.IDENTICAL, Agreement.AGREES)
+from bench.report.figures.arms import ends_of, forest
 
 
 def compared_arms(rerun: Rerun) -> Figure | None:
     """A forest plot of every arm's difference between the stores; None where there is none."""
-    metrics = [m for m in panel_metrics() if any(arm.metric == m.name for arm in rerun.arms)]
+    metrics = [m for m in _panel_metrics() if any(arm.metric == m.name for arm in rerun.arms)]
     names = list(dict.fromkeys(arm.arm for arm in rerun.arms))
     drawn = names[:MOST_DRAWN]
     shown = [arm for arm in rerun.arms if arm.arm in drawn and METRICS[arm.metric] in metrics]
@@ -23,7 +20,7 @@ def compared_arms(rerun: Rerun) -> Figure | None:
         return None
     panels = {
         metric: [
-            (arm.arm, arm.difference.mean, _colour(arm))
+            (arm.arm, arm.difference.mean, arm.agreement)
             for arm in shown
             if arm.metric == metric.name
         ]
@@ -35,8 +32,8 @@ def compared_arms(rerun: Rerun) -> Figure | None:
         "B minus A, arm by arm",
         "Diamonds and bars: B minus A with its 95 % interval over seeds and test images, not "
         "corrected for the number of arms. The band is the margin within which a difference does "
-        "not matter. By the corrected verdict green agrees or is identical, blue differs, grey "
-        f"cannot be told. {left_out(len(drawn), len(names))}",
+        "not matter. The corrected verdict is at the right: tick agrees or is identical, cross "
+        f"differs, question mark cannot tell. {left_out(len(drawn), len(names))}",
         figure,
         pd.DataFrame(
             {"arm": arm.arm, "metric": arm.metric, **ends_of(arm.difference.mean)} for arm in shown
@@ -44,5 +41,9 @@ def compared_arms(rerun: Rerun) -> Figure | None:
     )
 
 
-def _colour(arm: ArmReplication) -> str:
-    return colour_of(arm.agreement is not Agreement.CANNOT_TELL, arm.agreement in ALIKE)
+def _panel_metrics() -> list[Metric]:
+    """The first metric of each group that arms are compared in."""
+    first: dict[str | None, Metric] = {}
+    for metric in COMPARED.values():
+        first.setdefault(metric.group, metric)
+    return list(first.values())
