@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 
@@ -44,6 +44,14 @@ UntilSettled = Annotated[
         "better, worse or equivalent; 60 seeds at most.",
     ),
 ]
+KeepModels = Annotated[
+    str | None,
+    typer.Option(
+        help="Keep the trained weights with each trial: of its best epoch, its last one, or none. "
+        "Without it: what the study says, which is none where it does not.",
+        metavar="[best|last|none]",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 RESULTS, CACHE = Path("results"), Path(".cache")
@@ -56,17 +64,23 @@ def study_request(
     only: list[str] | None,
     settings: list[str] | None,
     until_settled: bool,
+    keep_models: str | None = None,
 ) -> StudyRequest:
     """What the user asked for, from the options that `run` and `plan` share.
 
     Raises:
-        BenchError: There is no such profile, or a `--set` is not PATH=VALUE.
+        BenchError: There is no such profile, or such models, or a `--set` is not PATH=VALUE.
     """
     from bench.engine.request import StudyRequest
     from bench.study.presets import PROFILES
+    from bench.study.study import KeepModels as Kept
 
     if profile is not None and profile not in PROFILES:
         raise BenchError(f"no profile `{profile}`", fix=f"profiles: {', '.join(PROFILES)}")
+    if keep_models not in (None, *get_args(Kept)):
+        raise BenchError(
+            f"no models `{keep_models}`", where="--keep-models", fix="give best, last or none"
+        )
     return StudyRequest(
         study=study,
         data=data,
@@ -74,6 +88,7 @@ def study_request(
         only=tuple(only or ()),
         settings=_settings(settings or []),
         until_settled=until_settled,
+        keep_models=cast("Kept | None", keep_models),
     )
 
 

@@ -24,7 +24,7 @@ from bench.study.design import Design
 from bench.study.overlays import base_overlays, too_large
 from bench.study.resolve import resolve_study
 from bench.study.settings.data import PhantomSource
-from bench.study.study import load_study
+from bench.study.study import KeepModels, load_study
 
 Say = Callable[[str, int, int], None]
 
@@ -40,6 +40,7 @@ class StudyRequest:
         only: Names of the only arms to run; empty for all.
         settings: Dotted path -> value, above the study's own.
         until_settled: Whether to go on after the study's fixed seeds until it is settled.
+        keep_models: Whose trained weights are kept with each trial; None for what the study says.
     """
 
     study: Path
@@ -48,6 +49,7 @@ class StudyRequest:
     only: tuple[str, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
     until_settled: bool = False
+    keep_models: KeepModels | None = None
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ def resolve(request: StudyRequest, cache: Path, *, generate: Say | None = None) 
         there=there,
         settings=request.settings,
         until_settled=request.until_settled,
+        keep_models=request.keep_models,
     )
     if request.data is not None:
         assert manifest is not None

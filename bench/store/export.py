@@ -59,7 +59,7 @@ def export(
         {identity for study in chosen for identity in study.trial_names() if store.has(identity)}
     )
     for done, identity in enumerate(wanted, start=1):
-        record = store.read(identity)
+        record = store.read(identity, weights=not compact)
         target.write(compacted(record) if compact else record)
         if progress is not None:
             progress(done, len(wanted))
@@ -86,8 +86,8 @@ def compacted(record: TrialRecord) -> TrialRecord:
     Classes that are less probable than the true one and than the five best get probability 0, and
     the others lose bits as long as every image keeps its prediction, the rank of its true class and
     the classes above one half. So accuracy, top-k, precision and recall stay exactly the same;
-    cross-entropy and landmark error may change in their fourth digit. Its environment says
-    `compact`.
+    cross-entropy and landmark error may change in their fourth digit. Weights stay out. Its
+    environment says `compact`.
     """
     exact, labels = record.predictions.probabilities, record.predictions.labels.astype(np.int64)
 
@@ -115,6 +115,7 @@ def compacted(record: TrialRecord) -> TrialRecord:
         predictions=replace(record.predictions, probabilities=rounded),
         landmarks=landmarks,
         gate=gate,
+        weights=None,
         environment=record.environment | {"compact": True},
     )
 

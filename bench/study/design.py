@@ -27,6 +27,7 @@ from bench.study.study import (
     DesignChoice,
     DesignKind,
     Fractional,
+    KeepModels,
     RandomCells,
     Study,
     UntilSettled,
@@ -90,6 +91,7 @@ class Design:
         there: Setting of a size -> images that the data has for it; None where it is not known.
         tuning: How each arm is tuned, under the profile; None where arms are taken as they are.
         until: How many more seeds there may be until it is settled; None for fixed seeds.
+        keep_models: Whose trained weights are kept with each trial.
     """
 
     study: Study
@@ -106,6 +108,7 @@ class Design:
     there: dict[str, int] | None = None
     tuning: Tuning | None = None
     until: UntilSettled | None = None
+    keep_models: KeepModels = "none"
     _control: dict[str, Level] = field(default_factory=dict)
 
     @property

@@ -23,6 +23,7 @@ from bench.study.study import (
     LAST_LOOK,
     DesignChoice,
     Fractional,
+    KeepModels,
     Study,
     UntilSettled,
     seed_list,
@@ -39,6 +40,7 @@ def resolve_study(
     there: dict[str, int] | None = None,
     settings: Mapping[str, Any] | None = None,
     until_settled: bool = False,
+    keep_models: KeepModels | None = None,
 ) -> Design:
     """Resolve a study under a profile and a data source.
 
@@ -50,6 +52,7 @@ def resolve_study(
         there: Setting of a size -> images that the data has for it (`Design`).
         settings: Dotted path -> value, above everything else (the command line's `--set`).
         until_settled: Go on after the study's fixed seeds until it is settled.
+        keep_models: Whose weights are kept with each trial; None for what the study says.
 
     Raises:
         BenchError: With file, line and column.
@@ -91,6 +94,7 @@ def resolve_study(
         there=there,
         tuning=_tuning(study, profile, source),
         until=seeds if isinstance(seeds, UntilSettled) else None,
+        keep_models=study.keep_models if keep_models is None else keep_models,
         _control=parse_control(study, parsed, source),
     )
     design.check()

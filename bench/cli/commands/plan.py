@@ -18,6 +18,7 @@ from bench.cli.options import (
     AsJson,
     Cache,
     Data,
+    KeepModels,
     Only,
     Profile,
     Results,
@@ -46,12 +47,13 @@ def plan(
     only: Only = None,
     settings: Set = None,
     until_settled: UntilSettled = False,
+    keep_models: KeepModels = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what a run would do, and do nothing."""
     from bench.engine.study_plan import plan_study
 
-    request = study_request(study, data, profile, only, settings, until_settled)
+    request = study_request(study, data, profile, only, settings, until_settled, keep_models)
     found = plan_study(request, results, cache)
     if as_json:
         print_json(found.to_json())
@@ -139,7 +141,8 @@ def _work_rows(plan: StudyPlan) -> Iterator[tuple[str, str]]:
     )
     yield (
         "disk",
-        f"{disk_size(cost.feature_bytes)} of features, {disk_size(cost.trial_bytes)} of records",
+        f"{disk_size(cost.feature_bytes)} of features, {disk_size(cost.trial_bytes)} of records"
+        + (f", {disk_size(cost.model_bytes)} of trained weights" if cost.model_bytes else ""),
     )
     if plan.stored != plan.trials:
         yield "time", _time_text(cost)

@@ -18,6 +18,7 @@ from bench.cli.options import (
     AsJson,
     Cache,
     Data,
+    KeepModels,
     Only,
     Profile,
     Results,
@@ -77,6 +78,7 @@ Mirror = Annotated[
     epilog="Examples:\n\n  bench run ablations/mask_gate.yaml\n\n"
     "  bench run ablations/mask_gate.yaml --data /data/DeepFashion --gpus-per-trial 0.5\n\n"
     "  bench run my_study.yaml --until-settled\n\n"
+    "  bench run my_study.yaml --keep-models best\n\n"
     "  bench run ablations/tables.yaml --only Baseline-1000 --set train.epochs=3\n\n"
     "  bench run ablations/*.yaml --profile smoke"
 )
@@ -99,6 +101,7 @@ def run(
     mirror_url: Mirror = None,
     settings: Set = None,
     until_settled: UntilSettled = False,
+    keep_models: KeepModels = None,
     as_json: AsJson = False,
 ) -> None:
     """Train the trials of one or more studies that are not in the store yet."""
@@ -112,7 +115,8 @@ def run(
             fix="run that study alone",
         )
     requests = [
-        study_request(study, data, profile, only, settings, until_settled) for study in studies
+        study_request(study, data, profile, only, settings, until_settled, keep_models)
+        for study in studies
     ]
     options = RunOptions(
         results=results,
