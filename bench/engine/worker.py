@@ -39,8 +39,8 @@ REPORT_SECONDS = 0.5
 class TrialWorker(tune.Trainable):
     """A Ray Tune trainable that trains a batch of trials, one after another, and is then reused.
 
-    A batch is a list under `trials` of a trial's `id`, `spec` and `keep`. A step trains as many as fit
-    into `REPORT_SECONDS`, at least one.
+    A batch is a list under `trials` of a trial's `id`, `spec` and `keep`. A step trains as many as
+    fit into `REPORT_SECONDS`, at least one.
     """
 
     def setup(
