@@ -158,7 +158,7 @@ def _saved_model(model: Any, about: dict[str, Any], path: Path) -> None:
 def _onnx(model: Any, about: dict[str, Any], path: Path) -> None:
     import onnx
 
-    model.export(path, format="onnx", verbose=False)
+    model.export(path, format="onnx", verbose=False, input_signature=[_image(model, None)])
     graph = onnx.load(path)
     # tf2onnx leaves what it cannot convert in the graph, under TensorFlow's name.
     unknown = {node.op_type for node in graph.graph.node if not _is_onnx(node)}
@@ -175,14 +175,12 @@ def _is_onnx(node: Any) -> bool:
 
 
 def _litert(model: Any, about: dict[str, Any], path: Path) -> None:
-    import keras
     import tensorflow as tf
 
-    # One image at a time, as a phone has it; its operations alone, none of TensorFlow's runtime.
-    image = keras.InputSpec(shape=(1, *model.input.shape[1:]), dtype="uint8", name=model.input.name)
+    # Its own operations alone: those of TensorFlow's runtime are not on a phone.
     builtin = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
     try:
-        model.export(path, format="litert", verbose=False, input_signature=[image],
+        model.export(path, format="litert", verbose=False, input_signature=[_image(model, 1)],
                      target_spec=builtin)  # fmt: skip
     except Exception as error:  # the converter's own, which TensorFlow does not export
         found = re.search(r"(?:TF Select|Custom) ops: (.+)", str(error))
@@ -190,6 +188,14 @@ def _litert(model: Any, about: dict[str, Any], path: Path) -> None:
             raise
         raise Unsupported(found.group(1)) from error
     _append(path, about)
+
+
+def _image(model: Any, images: int | None) -> Any:
+    """The input of so many images at once, None for any number; a phone has one."""
+    import keras
+
+    image = model.input
+    return keras.InputSpec(shape=(images, *image.shape[1:]), dtype=image.dtype, name=image.name)
 
 
 def _append(path: Path, about: dict[str, Any]) -> None:

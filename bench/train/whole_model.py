@@ -64,7 +64,7 @@ def whole_model(record: TrialRecord, kept: KeptWeights) -> Any:
         network = _network(spec, record, backbone)
     load_kept_weights(network.model, kept, record.id)
     image = keras.Input((settings.side, settings.side, 3), dtype="uint8", name=IMAGE)
-    seen = _scaling(settings)(ops.cast(image, "float32"))
+    seen = colour_scaling(settings)(ops.cast(image, "float32"))
     if settings.frozen:
         seen = in_keras_form(backbone)(seen)
     head = keras.Model(network.model.inputs, _outputs(network), name=spec.model.kind)
@@ -142,7 +142,7 @@ def _outputs(network: BuiltModel) -> dict[str, Any]:
     return outputs
 
 
-def _scaling(settings: BackboneSettings) -> Any:
+def colour_scaling(settings: BackboneSettings) -> Any:
     """From colours in [0, 255] to what the backbone is fed with, as a 1 x 1 convolution.
 
     Every known scaling is an affine map of a pixel's colours, some in another order of channels.

@@ -117,9 +117,9 @@ def print_found(console: Console, found: TrainedTrial) -> None:
     from bench.store.agreement import Verdict
 
     name = found.name or "trial"
-    console.print(
-        f"  {name} ({found.record.id}), weights of the {found.kept.epoch} epoch", markup=False
-    )
+    epoch, tested = found.kept.epoch, found.record.spec["train"]["selection"]
+    of = f"weights of the {epoch} epoch" + (f" (tested: the {tested} one)" * (epoch != tested))
+    console.print(f"  {name} ({found.record.id}), {of}", markup=False)
     again = found.again
     if again is None:
         return
