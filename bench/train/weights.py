@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +55,10 @@ def load_kept_weights(model: Any, kept: KeptWeights, where: str) -> None:
         path.write_bytes(kept.content)
         check_weights_file(path)
         try:
-            _without_optimizer(model).load_weights(path)
-        except (ValueError, OSError, KeyError) as error:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", UserWarning)  # of layers that the file lacks
+                _without_optimizer(model).load_weights(path)
+        except (ValueError, OSError, KeyError, UserWarning) as error:
             raise BenchError(
                 f"the kept weights do not fit the trial's network: {error}",
                 where=where,

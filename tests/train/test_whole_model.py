@@ -6,7 +6,7 @@ import errno
 import json
 import zipfile
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,25 +47,38 @@ def context(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> TrialCon
     return TrialContext(open_source(phantom), tmp_path_factory.mktemp("features"), keep="last")
 
 
-@pytest.fixture(scope="module")
-def trained(context: TrialContext) -> Callable[[str], TrialRecord]:
-    """A trial of one of `SYSTEMS`, with its weights; trained once."""
-    known: dict[str, TrialRecord] = {}
+@dataclass(frozen=True)
+class Trained:
+    """A trial with its weights, its whole model, the test images decoded, and its answers."""
 
-    def train(system: str) -> TrialRecord:
+    record: TrialRecord
+    model: Any
+    about: dict[str, Any]
+    images: np.ndarray
+    answers: dict[str, np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def trained(context: TrialContext) -> Callable[[str], Trained]:
+    """One of `SYSTEMS`, trained once."""
+    known: dict[str, Trained] = {}
+
+    def train(system: str) -> Trained:
         if system not in known:
             spec = smoke_spec(**{"preset": "ropanet", "epochs": 1} | SYSTEMS[system])
             prepare(context, spec)
-            known[system] = run_trial(spec, context)
+            known[system] = opened(context, run_trial(spec, context))
         return known[system]
 
     return train
 
 
-def made(record: TrialRecord) -> tuple[Any, dict[str, Any]]:
+def opened(context: TrialContext, record: TrialRecord) -> Trained:
     assert record.weights is not None
     model = whole_model(record, record.weights)
-    return model, description(record, record.weights, model)
+    images = decoded(context, record, model.input.shape[1])
+    about = description(record, record.weights, model)
+    return Trained(record, model, about, images, answers(model, images))
 
 
 def decoded(context: TrialContext, record: TrialRecord, side: int) -> np.ndarray:
@@ -80,13 +93,11 @@ def answers(model: Any, images: np.ndarray) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_a_whole_model_answers_decoded_images_as_the_trial_did(
-    context: TrialContext, trained: Callable[[str], TrialRecord], system: str, tmp_path: Path
+    context: TrialContext, trained: Callable[[str], Trained], system: str, tmp_path: Path
 ) -> None:
-    record = trained(system)
-    model, about = made(record)
-    images = decoded(context, record, model.input.shape[1])
-    found = answers(model, images)
-    assert set(found) == set(about["outputs"])
+    one = trained(system)
+    record, found = one.record, one.answers
+    assert set(found) == set(one.about["outputs"])
     np.testing.assert_allclose(found["probabilities"], record.predictions.probabilities, atol=1e-6)
     if record.landmarks is not None:
         np.testing.assert_allclose(found["landmarks"], record.landmarks.predicted, atol=1e-5)
@@ -96,8 +107,8 @@ def test_a_whole_model_answers_decoded_images_as_the_trial_did(
         logits = record.attributes.logits.astype("f4")
         np.testing.assert_allclose(found["attributes"], 1 / (1 + np.exp(-logits)), atol=1e-3)
     # The file of a system without layers of the bench's own opens with Keras alone.
-    write_model(model, about, tmp_path / "model.keras")
-    again = answers(keras.saving.load_model(tmp_path / "model.keras"), images)
+    write_model(one.model, one.about, tmp_path / "model.keras")
+    again = answers(keras.saving.load_model(tmp_path / "model.keras"), one.images)
     for name, values in found.items():
         np.testing.assert_allclose(again[name], values, atol=1e-6)
 
@@ -148,19 +159,17 @@ TOLERANCE = {"probabilities": 1e-5, "gate": 1e-5, "visibility": 1e-5, "attribute
     [*(("gate", name) for name in FORMS), ("points", "model.tflite"), ("poolings", "model.onnx")],
 )
 def test_an_exported_model_answers_as_in_keras(
-    context: TrialContext, trained: Callable[[str], TrialRecord], system: str, name: str,
+    context: TrialContext, trained: Callable[[str], Trained], system: str, name: str,
     tmp_path: Path,
 ) -> None:  # fmt: skip
-    record = trained(system)
-    model, about = made(record)
-    images = decoded(context, record, model.input.shape[1])
-    assert len(images) == 64
-    expected, path = answers(model, images), tmp_path / name
+    one = trained(system)
+    assert len(one.images) == 64
+    expected, path = one.answers, tmp_path / name
     run, read_about = FORMS[name]
     if name == "model.onnx":
         pytest.importorskip("tf2onnx")
-    write_model(model, about, path)
-    found = run(path, images)
+    write_model(one.model, one.about, path)
+    found = run(path, one.images)
     assert found.keys() == expected.keys()
     for output, tolerance in TOLERANCE.items():
         if output in expected:
@@ -168,27 +177,26 @@ def test_an_exported_model_answers_as_in_keras(
     # The highest pixel of a map is another one only where two are as good as equal.
     moved = np.abs(found["landmarks"] - expected["landmarks"]).max(axis=(1, 2)) > 1e-5
     assert moved.mean() < 0.1
-    assert json.loads(read_about(path)) == about
-    assert about["class_names"] == list(context.manifest.class_names)
+    assert json.loads(read_about(path)) == one.about
+    assert one.about["class_names"] == list(context.manifest.class_names)
 
 
 def test_weights_are_written_for_the_same_model(
-    trained: Callable[[str], TrialRecord], tmp_path: Path
+    trained: Callable[[str], Trained], tmp_path: Path
 ) -> None:
-    model, about = made(trained("gate"))
-    write_model(model, about, tmp_path / "model.weights.h5")
-    with h5py.File(tmp_path / "model.weights.h5") as file:
-        assert json.loads(file.attrs[KEY]) == about
-    before = model.get_weights()
-    model.set_weights([np.zeros_like(weights) for weights in before])
-    model.load_weights(tmp_path / "model.weights.h5")
-    for one, other in zip(model.get_weights(), before, strict=True):
-        np.testing.assert_array_equal(one, other)
+    one, path = trained("gate"), tmp_path / "model.weights.h5"
+    write_model(one.model, one.about, path)
+    with h5py.File(path) as file:
+        assert json.loads(file.attrs[KEY]) == one.about
+    before = one.model.get_weights()
+    one.model.set_weights([np.zeros_like(weights) for weights in before])
+    one.model.load_weights(path)
+    for now, then in zip(one.model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(now, then)
 
 
-def test_kept_weights_are_taken_as_numbers_alone(trained: Callable[[str], TrialRecord]) -> None:
-    record = trained("gate")
-    others = trained("random backbone").weights
+def test_kept_weights_are_taken_as_numbers_alone(trained: Callable[[str], Trained]) -> None:
+    record, others = trained("gate").record, trained("random backbone").record.weights
     assert others is not None
     for content, message in (
         (b"no HDF5", "no weights file that can be trusted"),
@@ -212,24 +220,19 @@ def test_the_scaling_of_every_backbone_is_part_of_its_model(scaling: str) -> Non
 def test_which_epoch_is_kept_changes_no_number_and_the_kept_one_is_that_epochs(
     context: TrialContext,
 ) -> None:
-    settings = {"model__backbone": TINY, "train__learning_rate": 5.0, "train__optimizer": "sgd"}
-    spec = smoke_spec("ropanet_baseline", epochs=3, **settings)
+    spec = smoke_spec("ropanet_baseline", epochs=3, model__backbone=TINY, train__learning_rate=0.5)
     prepare(context, spec)
     best = spec.model_copy(update={"train": spec.train.model_copy(update={"selection": "best"})})
     plain = {s.train.selection: run_trial(s, replace(context, keep=None)) for s in (spec, best)}
     losses = [v for _, split, m, v in plain["last"].history if (split, m) == ("val", "loss")]
     assert np.argmin(losses) < 2, "the best epoch must not be the last"
-    for asked in (spec, best):
-        for keep in ("best", "last"):
-            record = run_trial(asked, replace(context, keep=keep))
-            expected = plain[asked.train.selection].predictions.probabilities
-            np.testing.assert_array_equal(record.predictions.probabilities, expected)
-            model, _ = made(record)
-            images = decoded(context, record, model.input.shape[1])
-            np.testing.assert_allclose(
-                answers(model, images)["probabilities"],
-                plain[keep].predictions.probabilities, atol=1e-6,
-            )  # fmt: skip
+    for asked, keep in ((spec, "best"), (best, "last")):
+        record = run_trial(asked, replace(context, keep=keep))
+        assert asked.train is not None
+        expected = plain[asked.train.selection].predictions.probabilities
+        np.testing.assert_array_equal(record.predictions.probabilities, expected)
+        found, other = opened(context, record).answers["probabilities"], plain[keep].predictions
+        np.testing.assert_allclose(found, other.probabilities, atol=1e-6)
 
 
 def small() -> Any:
@@ -309,14 +312,14 @@ def test_what_is_not_installed_is_named_with_its_extra(monkeypatch: pytest.Monke
 
 
 def test_images_are_predicted_in_order_and_one_that_cannot_be_read_is_named(
-    context: TrialContext, trained: Callable[[str], TrialRecord], tmp_path: Path
+    context: TrialContext, trained: Callable[[str], Trained], tmp_path: Path
 ) -> None:
-    record = trained("points")
-    model, about = made(record)
+    asked = trained("points")
+    record, about = asked.record, asked.about
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(b"no image")
     paths = [context.manifest.root / image for image in record.predictions.images[:34]]
-    found = list(predict_images(model, about["class_names"], [*paths[:1], bad, *paths[1:]]))
+    found = list(predict_images(asked.model, about["class_names"], [*paths[:1], bad, *paths[1:]]))
     assert [one.image for one in found] == [paths[0], bad, *paths[1:]]
     assert found[1].fault == "not a JPEG, PNG, WebP or BMP file" and not found[1].classes
     assert found[1].to_json() == {"image": str(bad), "fault": found[1].fault}
