@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
+from pydantic import ValidationError
 
 import bench
 from bench.data.manifest import LANDMARKS
@@ -51,11 +52,19 @@ def whole_model(record: TrialRecord, kept: KeptWeights) -> Any:
         resized without keeping the aspect, to those of `OUTPUTS` that the system has.
 
     Raises:
-        BenchError: The backbone's weights are not to be had, or the kept ones do not fit.
+        BenchError: This bench cannot read the trial's settings, the backbone's weights are not to
+            be had, or the kept ones do not fit.
     """
     keras.backend.clear_session()
     keras.utils.set_random_seed(RANDOM_SEED)  # of a backbone with random weights
-    spec = TrialSpec.model_validate(record.spec)
+    try:
+        spec = TrialSpec.model_validate(record.spec)
+    except ValidationError as error:
+        raise BenchError(
+            f"this bench cannot read its settings: {error.errors()[0]['msg']}",
+            where=f"trial {record.id}",
+            fix=f"use the bench that trained it, {record.environment.get('bench')}",
+        ) from None
     settings, train = spec.model.feature_extractor, spec.train
     assert settings is not None and train is not None, "only a trained system keeps weights"
     with computing_in(settings.precision if settings.frozen else train.precision):

@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from bench.cli.app import app
+from bench.errors import BenchError
 from bench.store.trials import Store
 from tests.command import BENCH
 
@@ -45,6 +48,14 @@ def bench(folder: Path, *words: str, code: int = 0) -> str:
     return done.stdout if "--json" in words else done.stdout + done.stderr
 
 
+def refused(folder: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> str:
+    """What a command says that does not get far enough to import Keras."""
+    monkeypatch.chdir(folder)
+    done = CliRunner().invoke(app, words)
+    assert isinstance(done.exception, BenchError), done.output
+    return str(done.exception)
+
+
 def model(folder: Path, *words: str) -> dict[str, Any]:
     return dict(json.loads(bench(folder, "model", "study", "RopaNet", "0", *words, "--json")))
 
@@ -67,7 +78,9 @@ def test_a_kept_model_is_given_and_one_that_was_not_kept_is_trained_again(worksp
     assert cached.stat().st_mtime_ns == written
 
 
-def test_images_and_folders_are_predicted_and_drawn(workspace: Path) -> None:
+def test_images_and_folders_are_predicted_and_drawn(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     photos = workspace / "photos" / "more"
     photos.mkdir(parents=True)
     for number, form in enumerate(("jpg", "png", "webp")):
@@ -87,18 +100,18 @@ def test_images_and_folders_are_predicted_and_drawn(workspace: Path) -> None:
     assert drawn == {one["picture"] for one in found if "picture" in one} and len(drawn) == 4
     with Image.open(workspace / found[0]["picture"]) as picture:
         assert min(picture.size) > 300
-    assert "is there already" in bench(workspace, *words, code=2)
+    assert "is there already" in refused(workspace, monkeypatch, *words)
     (photos / "bad.jpg").unlink()
     said = bench(workspace, *words, "--overwrite")
     assert said.count(" %") == 20 and "images: 4 of 4" in said
 
 
 def test_what_earlier_trials_did_not_keep_is_said(workspace: Path) -> None:
-    said = bench(
-        workspace, "run", "study.yaml", "--profile", "smoke", "--keep-models", "best"
-    ).replace("\n", " ")
-    assert "Nothing to train" in said
-    assert "1 of the trials were trained earlier, without keeping the best epoch's" in said
+    words = ("run", "study.yaml", "--profile", "smoke", "--keep-models", "best", "--json")
+    (found,) = json.loads(bench(workspace, *words))
+    assert (found["finished"], found["stored"]) == (0, 2)
+    (note,) = found["notes"]
+    assert note.startswith("1 of the trials were trained earlier, without keeping the best")
 
 
 @pytest.mark.parametrize(
@@ -118,21 +131,24 @@ def test_what_earlier_trials_did_not_keep_is_said(workspace: Path) -> None:
     ],
 )  # fmt: skip
 def test_bad_input_is_one_message_and_nothing_is_written(
-    workspace: Path, words: tuple[str, ...], message: str
+    workspace: Path, words: tuple[str, ...], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = sorted(workspace.rglob("*.keras"))
-    assert message in " ".join(bench(workspace, *words, code=2).split())
+    assert message in refused(workspace, monkeypatch, *words)
     assert sorted(workspace.rglob("*.keras")) == before
 
 
-def test_damaged_weights_are_named_and_nothing_is_written(workspace: Path) -> None:
+def test_damaged_weights_are_named_and_nothing_is_written(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = Store(workspace / "results")
     (path,) = store.trials.glob("*/last.weights.h5")
     whole = path.read_bytes()
     path.write_bytes(whole[:-8] + b"corrupt!")
     try:
-        said = bench(workspace, "model", path.parent.name, "--to", "damaged.keras", code=2)
-        assert "last.weights.h5 is not what was written" in " ".join(said.split())
+        words = ("model", path.parent.name, "--to", "damaged.keras")
+        said = refused(workspace, monkeypatch, *words)
+        assert "last.weights.h5 is not what was written" in said
         assert not (workspace / "damaged.keras").exists()
     finally:
         path.write_bytes(whole)

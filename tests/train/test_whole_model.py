@@ -19,14 +19,17 @@ from bench.data.images import decode_batch
 from bench.data.sources import open_source
 from bench.errors import BenchError
 from bench.files.disk import report_disk_full
+from bench.models.convolutions import BlockwiseConv2DTranspose, TapwiseConv2D
+from bench.models.normalization import BatchNormalization
 from bench.store.record import KeptWeights, TrialRecord
 from bench.systems.registry import BACKBONES
+from bench.systems.ropanet.network import MeanPenalty
 from bench.systems.settings import BackboneSettings
 from bench.train.extract import scaling_of
 from bench.train.forms import ABOUT, KEY, check_free, form_of, write_model
 from bench.train.loop import TrialContext, run_trial
 from bench.train.predict import predict_images
-from bench.train.whole_model import colour_scaling, description, whole_model
+from bench.train.whole_model import colour_scaling, description, in_keras_form, whole_model
 from tests.train.smoke import prepare, smoke_spec
 
 TINY = {"name": "efficientnet_lite0_stage3", "weights": "none", "input_size": 32}
@@ -233,6 +236,17 @@ def test_which_epoch_is_kept_changes_no_number_and_the_kept_one_is_that_epochs(
         np.testing.assert_array_equal(record.predictions.probabilities, expected)
         found, other = opened(context, record).answers["probabilities"], plain[keep].predictions
         np.testing.assert_allclose(found, other.probabilities, atol=1e-6)
+
+
+def test_layers_of_a_faster_form_are_exported_as_keras_own() -> None:
+    maps = keras.Input((5, 5, 7))
+    seen = BatchNormalization()(TapwiseConv2D(6, 5, padding="same", activation="relu")(maps))
+    seen = MeanPenalty(0.1)(BlockwiseConv2DTranspose(4, 2, strides=2)(seen))
+    model = keras.Model(maps, seen)
+    plain = in_keras_form(model)
+    assert all(type(layer).__module__.startswith("keras.") for layer in plain.layers)
+    values = np.random.default_rng(0).normal(size=(2, 5, 5, 7)).astype("f4")
+    np.testing.assert_allclose(plain(values), model(values), atol=1e-5)
 
 
 def small() -> Any:

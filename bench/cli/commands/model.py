@@ -116,10 +116,13 @@ def print_found(console: Console, found: TrainedTrial) -> None:
     """Print which weights a model has, and how far they are those of the stored trial."""
     from bench.store.agreement import Verdict
 
-    name = found.name or "trial"
     epoch, tested = found.kept.epoch, found.record.spec["train"]["selection"]
-    of = f"weights of the {epoch} epoch" + (f" (tested: the {tested} one)" * (epoch != tested))
-    console.print(f"  {name} ({found.record.id}), {of}", markup=False)
+    console.print(
+        f"  {found.name or 'trial'} ({found.record.id}), weights of the {epoch} epoch"
+        + (f" (tested: the {tested} one)" if epoch != tested else ""),
+        markup=False,
+        soft_wrap=True,
+    )
     again = found.again
     if again is None:
         return
@@ -133,6 +136,7 @@ def print_found(console: Console, found: TrainedTrial) -> None:
         f"{again.verdict}{off}" + (f" ({changed})" if changed else ""),
         style="yellow",
         markup=False,
+        soft_wrap=True,
     )
 
 

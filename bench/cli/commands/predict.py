@@ -65,22 +65,17 @@ def predict(
         if not as_json:
             print_found(out, found)
         printed: list[dict[str, Any]] = []
-        unreadable = 0
-        with phase_bar(err) as say:
+        # On a terminal the bar stays below what is printed; elsewhere it is no part of it.
+        with phase_bar(out if out.is_terminal and not as_json else err) as say:
             shown = _predicted(found, list(images), results)
             for done, prediction in enumerate(shown, start=1):
-                unreadable += bool(prediction.fault)
-                picture = None if prediction.fault else pictures.get(prediction.image)
-                if picture is not None:
-                    _draw(prediction, picture)
-                if as_json:
-                    drawn = {} if picture is None else {"picture": str(picture)}
-                    printed.append(prediction.to_json() | drawn)
-                else:
+                printed.append(prediction.to_json() | _drawn(prediction, pictures))
+                if not as_json:
                     print_prediction(prediction)
                 say("images", done, len(images))
     if as_json:
         print_json({"trial": identity, "epoch": found.kept.epoch, "images": printed})
+    unreadable = sum("fault" in one for one in printed)
     if unreadable:
         err.print(f"{unreadable:,} of {len(images):,} images cannot be read", style="red")
         raise typer.Exit(1)
@@ -108,7 +103,11 @@ def _images(paths: Sequence[Path]) -> dict[Path, Path]:
     for path in paths:
         inside = [path]
         if path.is_dir():
-            inside = [p for p in sorted(path.rglob("*")) if p.suffix.lower() in IMAGE_SUFFIXES]
+            inside = [
+                inner
+                for inner in sorted(path.rglob("[!.]*"))
+                if inner.suffix.lower() in IMAGE_SUFFIXES and inner.is_file()
+            ]
         if not inside:
             raise BenchError(
                 "is a folder without images",
@@ -153,9 +152,14 @@ def _predicted(found: TrainedTrial, images: Sequence[Path], results: Path) -> It
     yield from predict_images(model, found.record.data["class_names"], images)
 
 
-def _draw(prediction: Prediction, picture: Path) -> None:
+def _drawn(prediction: Prediction, pictures: dict[Path, Path]) -> dict[str, Any]:
+    """The picture of a prediction, once it is drawn; nothing where none is wanted, or can be."""
+    if prediction.fault or prediction.image not in pictures:
+        return {}
     from bench.files.atomic import new_file
     from bench.report.prediction import draw_prediction
 
+    picture = pictures[prediction.image]
     with new_file(picture) as draft:
         draw_prediction(prediction, draft)
+    return {"picture": str(picture)}
