@@ -64,7 +64,7 @@ bench: setup
 	$(BIN)/python benchmarks/measured.py
 
 lock:
-	uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 pyproject.toml --extra lite --group dev -o requirements.lock
+	uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 pyproject.toml --extra lite --extra onnx --extra jax --group dev -o requirements.lock
 
 clean:
 	rm -rf $(SCHEMA) build .mypy_cache .ruff_cache .pytest_cache *.egg-info

@@ -16,8 +16,8 @@ from bench.cli.console import err
 from bench.errors import BenchError
 
 COMMANDS = (
-    "run", "plan", "report", "compare", "export", "log", "verify", "mirror", "status", "fsck",
-    "explain", "schema", "ledger", "audit", "data",
+    "run", "plan", "report", "model", "predict", "compare", "export", "log", "verify", "mirror",
+    "status", "fsck", "explain", "schema", "ledger", "audit", "data",
 )  # fmt: skip
 """Modules of `bench.cli.commands`, in the order of `bench --help`; each has a typer `app`."""
 

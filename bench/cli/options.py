@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 
@@ -53,6 +53,14 @@ Backend = Annotated[
         metavar="[tensorflow|jax|torch]",
     ),
 ]
+KeepModels = Annotated[
+    str | None,
+    typer.Option(
+        help="Keep the trained weights with each trial: of its best epoch, its last one, or none. "
+        "Without it: what the study says, which is none where it does not.",
+        metavar="[best|last|none]",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 RESULTS, CACHE = Path("results"), Path(".cache")
@@ -65,22 +73,28 @@ def study_request(
     only: list[str] | None,
     settings: list[str] | None,
     until_settled: bool,
-    backend: str | None,
+    backend: str | None = None,
+    keep_models: str | None = None,
 ) -> StudyRequest:
     """What the user asked for, from the options that `run` and `plan` share.
 
     Raises:
-        BenchError: There is no such profile or backend, or a `--set` is not PATH=VALUE.
+        BenchError: There is no such profile, backend or models, or a `--set` is not PATH=VALUE.
     """
     from bench.engine.request import StudyRequest
     from bench.study.presets import PROFILES
     from bench.study.settings.training import Backend as Backends
+    from bench.study.study import KeepModels as Kept
 
     if profile is not None and profile not in PROFILES:
         raise BenchError(f"no profile `{profile}`", fix=f"profiles: {', '.join(PROFILES)}")
     if backend not in (None, *get_args(Backends)):
         raise BenchError(
             f"no backend `{backend}`", fix=f"backends: {', '.join(get_args(Backends))}"
+        )
+    if keep_models not in (None, *get_args(Kept)):
+        raise BenchError(
+            f"no models `{keep_models}`", where="--keep-models", fix="give best, last or none"
         )
     return StudyRequest(
         study=study,
@@ -89,7 +103,8 @@ def study_request(
         only=tuple(only or ()),
         settings=_settings(settings or []),
         until_settled=until_settled,
-        backend=backend,  # type: ignore[arg-type]
+        backend=cast("Backends | None", backend),
+        keep_models=cast("Kept | None", keep_models),
     )
 
 

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -23,6 +24,7 @@ from bench.train.status import ENDED, TrialStatus
 
 if TYPE_CHECKING:
     from bench.engine.resources import ResourceSplit
+    from bench.engine.retrain import Retraining
     from bench.store.plan import PlannedTrial
     from bench.store.studies import StudyRecord
 
@@ -159,6 +161,27 @@ def trial_bar(
         return TrialDisplay(console, total, stored, ended)
 
     return show
+
+
+def retraining(cache: Path, workers: int | None, data: Path | None, console: Console) -> Retraining:
+    """How stored trials are trained again, with their progress shown.
+
+    Args:
+        cache: Cache folder.
+        workers: Trials at the same time; None for as many as fit.
+        data: Folder of the data; None for where the studies say it is.
+        console: Where to show it.
+    """
+    from bench.engine.resources import Resources
+    from bench.engine.retrain import Retraining
+
+    return Retraining(
+        cache,
+        Resources(workers),
+        phases=lambda: phase_bar(console),
+        trials_shown=trial_bar(console),
+        data=data,
+    )
 
 
 def _bar(console: Console) -> Progress:

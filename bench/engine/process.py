@@ -44,6 +44,21 @@ def redirect_output(log: Path) -> None:
 
 
 @contextmanager
+def output_in(log: Path) -> Iterator[None]:
+    """Send what this process prints meanwhile, its C++ libraries included, to a file."""
+    before = [os.dup(1), os.dup(2)]
+    redirect_output(log)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for stream, saved in enumerate(before, start=1):
+            os.dup2(saved, stream)
+            os.close(saved)
+
+
+@contextmanager
 def as_if_missing(*modules: str) -> Iterator[None]:
     """Keep modules from being imported meanwhile.
 

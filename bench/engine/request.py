@@ -25,7 +25,7 @@ from bench.study.overlays import base_overlays, too_large
 from bench.study.resolve import resolve_study
 from bench.study.settings.data import PhantomSource
 from bench.study.settings.training import Backend
-from bench.study.study import Study, load_study
+from bench.study.study import KeepModels, Study, load_study
 
 Say = Callable[[str, int, int], None]
 
@@ -42,6 +42,7 @@ class StudyRequest:
         settings: Dotted path -> value, above the study's own.
         until_settled: Whether to go on after the study's fixed seeds until it is settled.
         backend: What Keras is to compute with; None for what the study says.
+        keep_models: Whose trained weights are kept with each trial; None for what the study says.
     """
 
     study: Path
@@ -51,6 +52,7 @@ class StudyRequest:
     settings: dict[str, Any] = field(default_factory=dict)
     until_settled: bool = False
     backend: Backend | None = None
+    keep_models: KeepModels | None = None
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,7 @@ def resolve_read(
         settings=request.settings,
         until_settled=request.until_settled,
         backend=request.backend,
+        keep_models=request.keep_models,
     )
     if request.data is not None:
         assert manifest is not None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -148,9 +148,27 @@ class StudyRun:
             held_back=self.held_back + (growing.left if growing else 0),
             repaired=repaired,
             seconds=seconds,
-            notes=self.resolved.notes,
+            notes=(*self.resolved.notes, *self._without_weights(store)),
             answer=_answer(store, self.resolved.design.study.name),
         )
+
+    def _without_weights(self, store: Store) -> Iterator[str]:
+        """A note where weights are asked for that stored trials were trained without."""
+        keep = self.resolved.design.keep_models
+        study = store.study(self.resolved.design.study.name)
+        if keep == "none" or study is None:
+            return
+        without = sum(
+            store.has(trial)
+            and not store.keeps(trial, keep)
+            and store.summary(trial)["spec"]["train"] is not None
+            for trial in study.trial_names()
+        )
+        if without:
+            yield (
+                f"{without:,} of the trials were trained earlier, without keeping the {keep} "
+                "epoch's weights: `bench model` trains one again when it is wanted, `--rerun` all"
+            )
 
 
 def _answer(store: Store, name: str) -> tuple[str, ...]:

@@ -87,7 +87,9 @@ class SourceSearcher(Searcher):
         for trial in batch:
             self._failures_before[trial.id] = len(self._store.failure_paths(trial.id))
         return {
-            "trials": [{"id": t.id, "spec": t.spec.model_dump(mode="json")} for t in batch],
+            "trials": [
+                {"id": t.id, "spec": t.spec.model_dump(mode="json"), "keep": t.keep} for t in batch
+            ],
         }
 
     def _next_batch(self) -> list[PlannedTrial]:

@@ -209,7 +209,7 @@ def _plan_trials(
     manifest = plan.resolved.manifest
     assert manifest is not None, "without data there are no identities"
     trials = [
-        planned_trial(arm.name, arm.trial(seed), manifest, store)
+        planned_trial(arm.name, arm.trial(seed), manifest, store, plan.design.keep_models)
         for arm in arms
         for seed in plan.design.seeds
     ]
@@ -233,6 +233,7 @@ def _plan_trials(
             cost,
             trial_flops=cost.trial_flops * scale,
             trial_bytes=cost.trial_bytes * scale,
+            model_bytes=cost.model_bytes * scale,
             seconds=None if cost.seconds is None else cost.seconds * scale,
             sampled=len(trials),
         ),
@@ -283,6 +284,7 @@ def _cost_json(cost: Cost) -> dict[str, Any]:
         "feature_flops": cost.feature_flops,
         "feature_bytes": cost.feature_bytes,
         "trial_bytes": cost.trial_bytes,
+        "model_bytes": cost.model_bytes,
         "seconds": cost.seconds,
         "sampled": cost.sampled,
     }

@@ -143,7 +143,8 @@ class UntilSettledStudy:
             yield from (self._trial(name, seed) for name in self._arms if seed < seeds[name])
 
     def _trial(self, arm: str, seed: int) -> PlannedTrial:
-        return planned_trial(arm, self._arms[arm].trial(seed), self._manifest, self._store)
+        spec, keep = self._arms[arm].trial(seed), self._design.keep_models
+        return planned_trial(arm, spec, self._manifest, self._store, keep)
 
     def _advance(self) -> None:
         """Look as often as the finished trials allow, then plan the trials up to the next look."""

@@ -25,6 +25,7 @@ from bench.engine.extraction import away_from_home, data_with_features
 from bench.engine.process import as_if_missing, limit_threads, redirect_output, thread_limit
 from bench.engine.stores import worker_store
 from bench.files.disk import describe_disk_full, is_disk_full
+from bench.store.record import Epoch
 from bench.store.trials import FailureKind, Store
 from bench.study.trial import TrialSpec
 from bench.systems.registry import load_plugins
@@ -38,8 +39,8 @@ REPORT_SECONDS = 0.5
 class TrialWorker(tune.Trainable):
     """A Ray Tune trainable that trains a batch of trials, one after another, and is then reused.
 
-    A batch is a list under `trials` of a trial's `id` and `spec`. A step trains as many as fit
-    into `REPORT_SECONDS`, at least one.
+    A batch is a list under `trials` of a trial's `id`, `spec` and `keep`. A step trains as many as
+    fit into `REPORT_SECONDS`, at least one.
     """
 
     def setup(
@@ -93,7 +94,7 @@ class TrialWorker(tune.Trainable):
         while self._left and (not outcomes or time.monotonic() - begun < REPORT_SECONDS):
             trial = self._left.pop(0)
             try:
-                outcomes.append((trial["id"], self._outcome(trial["id"], trial["spec"])))
+                outcomes.append((trial["id"], self._outcome(trial)))
             except OSError as error:
                 if not is_disk_full(error):
                     raise
@@ -107,16 +108,17 @@ class TrialWorker(tune.Trainable):
             "disk_full": disk_full,
         }
 
-    def _outcome(self, identity: str, spec: dict[str, Any]) -> TrialStatus:
+    def _outcome(self, trial: dict[str, Any]) -> TrialStatus:
+        identity = trial["id"]
         with self._store.claim(identity) as mine:
             if not mine:
                 return TrialStatus.ELSEWHERE
             if self._store.has(identity) and not self._config.options.rerun:
                 # Its last worker died after storing it, or another run was faster.
                 return TrialStatus.STORED
-            return self._attempt(identity, spec)
+            return self._attempt(identity, trial["spec"], trial["keep"])
 
-    def _attempt(self, identity: str, spec: dict[str, Any]) -> TrialStatus:
+    def _attempt(self, identity: str, spec: dict[str, Any], keep: Epoch | None) -> TrialStatus:
         options = self._config.options
 
         def fail(kind: str, error: str, trace: str) -> None:
@@ -134,7 +136,7 @@ class TrialWorker(tune.Trainable):
         try:
             manifest = data_with_features(self._config)
             with _time_limit(options.trial_timeout, hang):
-                self._train(identity, TrialSpec.model_validate(spec), manifest)
+                self._train(identity, TrialSpec.model_validate(spec), manifest, keep)
         except FloatingPointError as error:
             fail(FailureKind.DIVERGED, str(error), traceback.format_exc())
             return TrialStatus.DIVERGED
@@ -145,7 +147,9 @@ class TrialWorker(tune.Trainable):
             return TrialStatus.FAILED
         return TrialStatus.FINISHED
 
-    def _train(self, identity: str, spec: TrialSpec, manifest: Manifest) -> None:
+    def _train(
+        self, identity: str, spec: TrialSpec, manifest: Manifest, keep: Epoch | None
+    ) -> None:
         from bench.train.checkpoint import Checkpoints
         from bench.train.loop import TrialContext, run_trial
 
@@ -158,7 +162,9 @@ class TrialWorker(tune.Trainable):
             ("begun", datetime.now(UTC).isoformat(timespec="seconds")),
         )
         checkpoints = Checkpoints(folder, options.checkpoint_seconds)
-        context = TrialContext(manifest, options.cache, provenance, checkpoints, self._compiled)
+        context = TrialContext(
+            manifest, options.cache, provenance, checkpoints, self._compiled, keep
+        )
         self._store.write(run_trial(spec, context), replace=options.rerun)
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -75,6 +75,10 @@ class TapwiseConv2D(keras.layers.Conv2D):
         `(n, height, width, channels)`, height and width known.
     """
 
+    def in_keras_form(self) -> Any:
+        """The same layer as Keras' own."""
+        return keras.layers.Conv2D.from_config(self.get_config())
+
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
         """The convolution without bias and activation, `(n, height, width, filters)`."""
         height, width, channels = inputs.shape[1:]
@@ -100,6 +104,10 @@ class BlockwiseConv2DTranspose(keras.layers.Conv2DTranspose):
     Input shape:
         `(n, height, width, channels)`, height and width known.
     """
+
+    def in_keras_form(self) -> Any:
+        """The same layer as Keras' own."""
+        return keras.layers.Conv2DTranspose.from_config(self.get_config())
 
     def call(self, inputs: Any) -> Any:
         """`(n, height * stride, width * stride, filters)`."""

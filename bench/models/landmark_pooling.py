@@ -29,6 +29,7 @@ def soft_arg_max(logits: Any, side: int) -> Any:
     return ops.stack([x, y], axis=-1)
 
 
+@keras.saving.register_keras_serializable("ropanet_bench")
 class LandmarkPooling(keras.layers.Layer):
     """The largest features in a window around each landmark.
 
@@ -49,8 +50,9 @@ class LandmarkPooling(keras.layers.Layer):
         pooled = LandmarkPooling(3)(maps, points)
     """
 
-    def __init__(self, window: int, name: str | None = None) -> None:
-        super().__init__(name=name, dtype="float32")  # a place needs more than bfloat16's 8 bits
+    def __init__(self, window: int, **of_every_layer: Any) -> None:
+        # A place needs more than bfloat16's 8 bits.
+        super().__init__(**of_every_layer | {"dtype": "float32"})
         self._window = window
 
     def call(self, maps: Any, points: Any) -> Any:

@@ -16,6 +16,10 @@ class BatchNormalization(keras.layers.BatchNormalization):
     below it TensorFlow would make a reciprocal root. Same arguments, same weights.
     """
 
+    def in_keras_form(self) -> Any:
+        """The same layer as Keras' own."""
+        return keras.layers.BatchNormalization.from_config(self.get_config())
+
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Normalise a batch, in training by its own moments, which the layer then remembers."""
         del mask

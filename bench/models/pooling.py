@@ -31,6 +31,7 @@ def attention(name: str) -> Any:
     return AttentionPooling(name=name)
 
 
+@keras.saving.register_keras_serializable("ropanet_bench")
 class GeneralisedMean(keras.layers.Layer):
     """Generalised mean over places: (mean of x^p)^(1/p), p learnt (Radenovic et al. 2019, eq. 3).
 
@@ -44,8 +45,8 @@ class GeneralisedMean(keras.layers.Layer):
     Input shape: `(n, h, w, c)`. Output shape: `(n, c)`.
     """
 
-    def __init__(self, initial: float = 3.0, floor: float = 1e-6, name: str | None = None) -> None:
-        super().__init__(name=name)
+    def __init__(self, initial: float = 3.0, floor: float = 1e-6, **of_every_layer: Any) -> None:
+        super().__init__(**of_every_layer)
         self._initial, self._floor = initial, floor
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -64,6 +65,7 @@ class GeneralisedMean(keras.layers.Layer):
         return input_shape[0], input_shape[-1]
 
 
+@keras.saving.register_keras_serializable("ropanet_bench")
 class AttentionPooling(keras.layers.Layer):
     """Mean over places weighted by a softmax over places of a learnt linear score (Ilse et al.
     2018, eq. 8, without its hidden layer).

@@ -74,6 +74,19 @@ class Supervision:
         del observed, truth
         return None
 
+    def exported(self, outputs: dict[str, Any]) -> dict[str, Any]:
+        """What an exported model gives of an image beside its category's probabilities.
+
+        Args:
+            outputs: The model's symbolic outputs.
+
+        Returns:
+            Name -> symbolic tensor, float32; `landmarks` are places `(n, 8, 2)` (x, y) as shares of
+            the image's sides, and `attributes` probabilities.
+        """
+        del outputs
+        return {}
+
     def attributes(self, observed: dict[str, np.ndarray]) -> np.ndarray | None:
         """`(n, attributes)` logits of a split; None for a system that does not predict any."""
         del observed

@@ -99,7 +99,7 @@ def draw(make: FigureMaker, study: StudyRecord, arms: Sequence[Arm]) -> Iterator
         study: The study's record.
         arms: Its arms as measured.
     """
-    _set_style()
+    set_style()
     made = make(study, arms)
     for figure in (made,) if isinstance(made, Figure) else made or ():
         source = f"Data: {study.data.label}; profile {study.profile}."
@@ -107,7 +107,7 @@ def draw(make: FigureMaker, study: StudyRecord, arms: Sequence[Arm]) -> Iterator
         yield replace(figure, caption=f"{caption} {source}")
 
 
-def _set_style() -> None:
+def set_style() -> None:
     """The style of the report's figures, and what makes their files the same on every run."""
     plt.rcdefaults()
     sns.set_theme(context="notebook", style="whitegrid", palette="colorblind")

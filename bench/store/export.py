@@ -64,7 +64,7 @@ def export(
     )
     first = {identity for study in chosen for identity in _lowest_seeds(store, study)}
     for done, identity in enumerate(wanted, start=1):
-        record = store.read(identity)
+        record = store.read(identity, weights=not compact)
         if compact:
             record = compacted(record, pictures=identity in first)
         target.write(record, share=compact)
@@ -101,7 +101,8 @@ def compacted(record: TrialRecord, *, pictures: bool = True) -> TrialRecord:
     Classes that are less probable than the true one get probability 0, and the others lose bits as
     long as the image keeps its prediction, the rank of its true class and the classes above one
     half. So accuracy, top-k, precision, recall and landmark error stay exactly the same;
-    cross-entropy changes in its fourth digit, and the landmarks' soft-arg-max places are left out.
+    cross-entropy changes in its fourth digit, and weights and the landmarks' soft-arg-max places
+    are left out.
 
     Args:
         record: The trial.
@@ -125,6 +126,7 @@ def compacted(record: TrialRecord, *, pictures: bool = True) -> TrialRecord:
         predictions=_shortened(record.predictions, pictures=pictures),
         landmarks=landmarks,
         gate=gate,
+        weights=None,
         environment=record.environment | {"compact": WITH_PICTURES if pictures else SCORES},
     )
 

@@ -15,7 +15,9 @@ from bench.data.attributes import data_identity
 from bench.data.manifest import Manifest
 from bench.data.sources import data_label
 from bench.data.split import split_of
+from bench.errors import BenchError
 from bench.store.features import FeatureStore, feature_key
+from bench.store.record import Epoch
 from bench.store.studies import (
     RecordedArm,
     RecordedAxis,
@@ -26,11 +28,11 @@ from bench.store.studies import (
 )
 from bench.store.trials import Store
 from bench.store.weights import weights_path
-from bench.study.cost import backbone_flops, trial_bytes, trial_flops
+from bench.study.cost import backbone_flops, trial_bytes, trial_flops, weights_bytes
 from bench.study.design import Design
 from bench.study.presets import profile_settings
 from bench.study.settings.data import DataSpec
-from bench.study.study import USUAL_MARGIN
+from bench.study.study import USUAL_MARGIN, KeepModels
 from bench.study.trial import SEMANTICS, TrialSpec, trial_id
 from bench.systems.registry import BACKBONES
 from bench.systems.settings import BackboneSettings
@@ -49,6 +51,7 @@ class PlannedTrial:
         seed: Its seed.
         spec: What it trains.
         stored: Whether it is finished, in any study.
+        keep: The epoch whose weights are kept with it; None for none.
     """
 
     id: str
@@ -56,6 +59,7 @@ class PlannedTrial:
     seed: int
     spec: TrialSpec
     stored: bool
+    keep: Epoch | None = None
 
     @property
     def name(self) -> str:
@@ -85,13 +89,26 @@ class FeatureNeed:
 def planned(design: Design, manifest: Manifest, store: Store) -> Iterator[PlannedTrial]:
     """A study's trials, lazily, seeds outermost."""
     for arm, _, spec in design.trials():
-        yield planned_trial(arm.name, spec, manifest, store)
+        yield planned_trial(arm.name, spec, manifest, store, design.keep_models)
 
 
-def planned_trial(arm: str, spec: TrialSpec, manifest: Manifest, store: Store) -> PlannedTrial:
-    """A trial of an arm, looked up in the store."""
+def planned_trial(
+    arm: str, spec: TrialSpec, manifest: Manifest, store: Store, keep_models: KeepModels = "none"
+) -> PlannedTrial:
+    """A trial of an arm, looked up in the store; one that trains nothing keeps no weights.
+
+    Raises:
+        BenchError: Its best epoch's weights are to be kept, and no validation tells which it is.
+    """
+    keep = None if spec.train is None or keep_models == "none" else keep_models
+    if keep == "best" and spec.data.validation_size == 0:
+        raise BenchError(
+            "the best epoch is that of the lowest validation loss, and data.validation_size is 0",
+            where=f"keep_models, {arm}",
+            fix="keep the `last` epoch's weights, or validate on some images",
+        )
     identity = trial_id(spec, data_identity(spec, manifest))
-    return PlannedTrial(identity, arm, spec.seed, spec, store.has(identity))
+    return PlannedTrial(identity, arm, spec.seed, spec, store.has(identity), keep)
 
 
 def feature_needs(specs: Iterable[TrialSpec], manifest: Manifest, cache: Path) -> list[FeatureNeed]:
@@ -240,6 +257,7 @@ class Cost:
         feature_flops: Those of the features that are not on disk yet.
         feature_bytes: Disk space of those features.
         trial_bytes: Disk space of the trials' records, before compression.
+        model_bytes: Disk space of the weights that are kept with them.
         seconds: Training time on this machine, one trial after another, at the rate of finished
             trials in the store; None where none of them is like these.
         sampled: Number of trials it was estimated from; None for all of them.
@@ -249,6 +267,7 @@ class Cost:
     feature_flops: float
     feature_bytes: int
     trial_bytes: float
+    model_bytes: float
     seconds: float | None
     sampled: int | None = None
 
@@ -260,13 +279,14 @@ def cost_of(
     missing = [trial for trial in trials if not trial.stored]
     classes = len(manifest.class_names)
     rates = measured_rates(store)
-    flops, size, seconds = 0.0, 0.0, 0.0
+    flops, size, models, seconds = 0.0, 0.0, 0.0, 0.0
     known = True
     for trial in missing:
         images = sizes_of(trial.spec, manifest)
         own = trial_flops(trial.spec, images, classes)
         flops += own
         size += trial_bytes(trial.spec, images, classes)
+        models += weights_bytes(trial.spec, classes) if trial.keep else 0
         rate = rates.get(_like(trial.spec.model.model_dump(mode="json")))
         known = known and (rate is not None or own == 0)
         seconds += (rate or 0.0) * own
@@ -275,6 +295,7 @@ def cost_of(
         feature_flops=sum(need.missing * backbone_flops(need.backbone) for need in needs),
         feature_bytes=sum(need.bytes_to_write for need in needs),
         trial_bytes=size,
+        model_bytes=models,
         seconds=seconds if known else None,
     )
 

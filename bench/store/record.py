@@ -6,6 +6,7 @@ predictions.parquet  image, label, probabilities, one row a test image
 landmarks.parquet    image, landmark, visibility, true and predicted places, size of the image
 attributes.parquet   image, true answers, logits
 gate.parquet         image, mean of the gate, energy passed, map
+best.weights.h5      trained weights as Keras writes them, where they are kept; or last.weights.h5
 
 Of compact copies, what a trial has in common with others lies beside them, once.
 """
@@ -15,7 +16,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -97,6 +98,33 @@ class GateRecord:
     maps: np.ndarray
 
 
+Epoch = Literal["best", "last"]
+"""The epoch whose weights are meant: of the lowest validation loss, or the last one."""
+
+EPOCHS: tuple[Epoch, ...] = ("best", "last")
+
+
+@dataclass(frozen=True)
+class KeptWeights:
+    """The weights of a trained network: of the head alone where its backbone is frozen.
+
+    Args:
+        epoch: The epoch that they are of.
+        content: Bytes of the file that Keras' `save_weights` wrote.
+    """
+
+    epoch: Epoch
+    content: bytes
+
+
+def weights_name(epoch: Epoch) -> str:
+    """Name of the file that an epoch's weights are kept in."""
+    return f"{epoch}{WEIGHTS_SUFFIX}"
+
+
+WEIGHTS_SUFFIX = ".weights.h5"
+
+
 @dataclass(frozen=True)
 class TrialRecord:
     """A finished trial.
@@ -115,6 +143,7 @@ class TrialRecord:
         landmarks: Test landmarks, None for a model without a landmark branch.
         attributes: Test attributes, None for a model that does not predict them.
         gate: What the gate let pass, None for a model without one.
+        weights: The trained weights; None where they are not kept, or were not asked for.
         timings: Seconds by phase.
         environment: Versions, hardware, weights' hash and the profile of the run.
     """
@@ -128,6 +157,7 @@ class TrialRecord:
     landmarks: Landmarks | None = None
     gate: GateRecord | None = None
     attributes: AttributeRecord | None = None
+    weights: KeptWeights | None = None
     timings: dict[str, float] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
 
@@ -216,6 +246,8 @@ def write_record(folder: Path, record: TrialRecord, common: Path | None = None) 
             file = folder / f"{name}.parquet"
             if (checksum := table.write(file, getattr(record, name), common)) is not None:
                 apart[name] = checksum
+    if record.weights is not None:
+        (folder / weights_name(record.weights.epoch)).write_bytes(record.weights.content)
     write_json(
         folder / "trial.json",
         with_checksum(
@@ -234,7 +266,12 @@ def write_record(folder: Path, record: TrialRecord, common: Path | None = None) 
 
 
 def read_record(
-    folder: Path, plain: dict[str, Any], common: Path | None = None, *, gates: bool = True
+    folder: Path,
+    plain: dict[str, Any],
+    common: Path | None = None,
+    *,
+    gates: bool = True,
+    weights: bool = False,
 ) -> TrialRecord:
     """A trial from its folder.
 
@@ -243,6 +280,7 @@ def read_record(
         plain: Its `trial.json`, parsed.
         common: Folder of what trials have in common, which a compact copy's lacks.
         gates: Whether to read what the gate let pass as well.
+        weights: Whether to read the trained weights as well.
     """
     apart = {
         name: common_file(common, checksum)
@@ -263,7 +301,16 @@ def read_record(
         metrics={k: float("nan") if v is None else v for k, v in plain["metrics"].items()},
         history=list(zip(*(column.tolist() for column in columns), strict=True)),
         predictions=_PREDICTIONS.read(folder / "predictions.parquet", apart.get("predictions")),
+        weights=_kept_weights(folder, plain) if weights else None,
         timings=plain["timings"],
         environment=plain["environment"],
         **optional,
     )
+
+
+def _kept_weights(folder: Path, plain: dict[str, Any]) -> KeptWeights | None:
+    for epoch in EPOCHS:
+        name = weights_name(epoch)
+        if name in plain.get("files", {}):
+            return KeptWeights(epoch, (folder / name).read_bytes())
+    return None

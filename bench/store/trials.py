@@ -21,7 +21,14 @@ from typing import Any
 from bench.errors import BenchError
 from bench.files.atomic import new_folder, write_json
 from bench.files.checksums import check_files, read_with_checksum, with_checksum
-from bench.store.record import TrialRecord, read_record, write_record
+from bench.store.record import (
+    WEIGHTS_SUFFIX,
+    Epoch,
+    TrialRecord,
+    read_record,
+    weights_name,
+    write_record,
+)
 from bench.store.studies import STUDY_RECORD, StudyRecord
 from bench.store.tables import common_file
 
@@ -61,6 +68,10 @@ class Store:
     def has_gate(self, trial_id: str) -> bool:
         """Whether a finished trial has a record of its gate."""
         return (self.trials / trial_id / "gate.parquet").is_file()
+
+    def keeps(self, trial_id: str, epoch: Epoch) -> bool:
+        """Whether the weights of a finished trial's best or last epoch are kept with it."""
+        return (self.trials / trial_id / weights_name(epoch)).is_file()
 
     def ids(self) -> Iterator[str]:
         """Identities of all finished trials, sorted."""
@@ -115,27 +126,32 @@ class Store:
                 raise
         return target
 
-    def read(self, trial_id: str, *, gates: bool = True) -> TrialRecord:
+    def read(self, trial_id: str, *, gates: bool = True, weights: bool = False) -> TrialRecord:
         """A finished trial, after comparing each of its files with its checksum.
 
         Args:
             trial_id: Its identity.
             gates: Whether to read the record of its gate as well, which may be the largest part.
+            weights: Whether to compare and read its weights as well, where they are kept.
 
         Raises:
             BenchError: It is not in the store, or is damaged.
         """
-        plain = self.checked(trial_id)
+        plain = self.checked(trial_id, weights=weights)
         folder = self.trials / trial_id
         try:
-            return read_record(folder, plain, self.common, gates=gates)
+            return read_record(folder, plain, self.common, gates=gates, weights=weights)
         except (OSError, ValueError, KeyError, TypeError, NotImplementedError) as error:
             raise _damaged(folder, error) from error
 
-    def checked(self, trial_id: str) -> dict[str, Any]:
+    def checked(self, trial_id: str, *, weights: bool = True) -> dict[str, Any]:
         """A finished trial's `trial.json`, after comparing each of its files with its checksum.
 
         Records from before there were checksums have no `files` in it, and nothing to compare.
+
+        Args:
+            trial_id: Its identity.
+            weights: Whether to compare its weights as well, which may be large.
 
         Raises:
             BenchError: It is not in the store, or is damaged.
@@ -144,7 +160,9 @@ class Store:
         folder = self.trials / trial_id
         try:
             if "files" in plain:
-                check_files(folder, plain["files"], (p.name for p in folder.glob("*.parquet")))
+                files = plain["files"].items()
+                compared = {n: c for n, c in files if weights or not n.endswith(WEIGHTS_SUFFIX)}
+                check_files(folder, compared, (p.name for p in folder.glob("*.parquet")))
             for checksum in plain.get("common", {}).values():
                 common_file(self.common, checksum)
         except (OSError, ValueError, TypeError, AttributeError) as error:

@@ -34,11 +34,16 @@ def head_flops(model: SystemSettings, classes: int) -> float:
     Raises:
         BenchError: The system does not say what it costs.
     """
+    return model.head_flops(*_map_size(model), classes)
+
+
+def _map_size(model: SystemSettings) -> tuple[int, int]:
+    """Side and channels of the feature map that a head stands on; zeros for one on none."""
     backbone = model.feature_extractor
     if backbone is None:
-        return model.head_flops(0, 0, classes)
+        return 0, 0
     entry = BACKBONES[backbone.name]
-    return model.head_flops(entry.map_side(backbone.side), entry.channels, classes)
+    return entry.map_side(backbone.side), entry.channels
 
 
 def trial_flops(spec: TrialSpec, images: Mapping[str, int], classes: int) -> float:
@@ -68,3 +73,14 @@ def trial_bytes(spec: TrialSpec, images: Mapping[str, int], classes: int) -> flo
     """Disk space of a finished trial, before compression: its answers to the test images."""
     landmarks = LANDMARKS * (1 + 3 * 2 * 4) if spec.model.has_landmarks else 0
     return images["test"] * (4.0 * classes + 40 + landmarks)
+
+
+def weights_bytes(spec: TrialSpec, classes: int) -> int:
+    """Disk space of a trial's trained weights in float32, of its backbone's only if trained.
+
+    Raises:
+        BenchError: The system does not say how many it has.
+    """
+    backbone = spec.model.feature_extractor
+    below = 0 if backbone is None or backbone.frozen else BACKBONES[backbone.name].parameters
+    return 4 * (below + spec.model.head_parameters(*_map_size(spec.model), classes))

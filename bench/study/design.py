@@ -28,6 +28,7 @@ from bench.study.study import (
     DesignChoice,
     DesignKind,
     Fractional,
+    KeepModels,
     RandomCells,
     Study,
     UntilSettled,
@@ -92,6 +93,7 @@ class Design:
         tuning: How each arm is tuned, under the profile; None where arms are taken as they are.
         until: How many more seeds there may be until it is settled; None for fixed seeds.
         backend: Backend of every arm that is trained, above all else; None for each arm's own.
+        keep_models: Whose trained weights are kept with each trial.
     """
 
     study: Study
@@ -109,6 +111,7 @@ class Design:
     tuning: Tuning | None = None
     until: UntilSettled | None = None
     backend: Backend | None = None
+    keep_models: KeepModels = "none"
     _control: dict[str, Level] = field(default_factory=dict)
 
     @property

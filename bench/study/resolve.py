@@ -24,6 +24,7 @@ from bench.study.study import (
     LAST_LOOK,
     DesignChoice,
     Fractional,
+    KeepModels,
     Study,
     UntilSettled,
     seed_list,
@@ -41,6 +42,7 @@ def resolve_study(
     settings: Mapping[str, Any] | None = None,
     until_settled: bool = False,
     backend: Backend | None = None,
+    keep_models: KeepModels | None = None,
 ) -> Design:
     """Resolve a study under a profile and a data source.
 
@@ -53,6 +55,7 @@ def resolve_study(
         settings: Dotted path -> value, above everything else (the command line's `--set`).
         until_settled: Go on after the study's fixed seeds until it is settled.
         backend: Backend of every arm that is trained; None for each arm's own.
+        keep_models: Whose weights are kept with each trial; None for what the study says.
 
     Raises:
         BenchError: With file, line and column.
@@ -95,6 +98,7 @@ def resolve_study(
         tuning=_tuning(study, profile, source),
         until=seeds if isinstance(seeds, UntilSettled) else None,
         backend=backend,
+        keep_models=study.keep_models if keep_models is None else keep_models,
         _control=parse_control(study, parsed, source),
     )
     design.check()

@@ -45,6 +45,7 @@ def _printable(value: str) -> str:
 
 Prose = Annotated[StrictStr, AfterValidator(_printable), Field(max_length=5000)]
 Outcome = Literal["better", "worse", "equivalent"]
+KeepModels = Literal["best", "last", "none"]
 MOST_SEEDS, FEWEST_SEEDS = 10_000, 3
 """Most seeds of a study; fewest that a verdict is given at."""
 FIRST_LOOK, LAST_LOOK = 5, 60
@@ -219,6 +220,8 @@ class Study(Settings):
             as the metric is shown, such as `{accuracy: 1.5, landmark_ne: 0.01}`. Left out: 2
             points, and 0.005 of the landmark error.
         tuning: How each arm is tuned before it is compared; left out, arms are taken as they are.
+        keep_models: Whose trained weights are kept with each trial: of the `best` epoch by
+            validation loss, of the `last` one, or of `none`. A tuning's proposals keep none.
         profiles: Profile -> what it changes.
     """
 
@@ -236,6 +239,7 @@ class Study(Settings):
     reproduces: list[Literal["table_1", "table_2"]] = []
     margin: Annotated[float | dict[str, float], AfterValidator(_margin)] = USUAL_MARGIN
     tuning: Tuning | None = None
+    keep_models: KeepModels = "none"
     profiles: dict[Literal["smoke", "laptop", "paper"], ProfileOverlay] = {}
 
 

@@ -10,7 +10,7 @@ import inspect
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -198,6 +198,30 @@ class BackboneSettings(Settings):
             ) from None
 
 
+class LayerSize(NamedTuple):
+    """A convolution or a fully connected layer, as its cost is counted.
+
+    Args:
+        places: Places of the map that its kernel is applied at; 1 for a fully connected layer.
+        inputs: Numbers that each of its outputs is made of at a place.
+        outputs: Outputs at a place.
+    """
+
+    places: int
+    inputs: int
+    outputs: int
+
+    @property
+    def flops(self) -> float:
+        """Two a multiplication-and-addition."""
+        return 2.0 * self.places * self.inputs * self.outputs
+
+    @property
+    def parameters(self) -> int:
+        """Its kernel's numbers, and a bias an output."""
+        return (self.inputs + 1) * self.outputs
+
+
 class SystemSettings(Settings):
     """Settings of a system: what can be set, and what everything outside its folder must know.
 
@@ -250,6 +274,24 @@ class SystemSettings(Settings):
             f"the system {self.kind} does not say what it costs",
             where=f"{type(self).__module__}.{type(self).__name__}",
             fix="define head_flops(side, channels, classes) in its settings",
+        )
+
+    def head_parameters(self, side: int, channels: int, classes: int) -> int:
+        """Numbers among the weights above the backbone, but for what is small beside them.
+
+        Args:
+            side: Side of the feature map.
+            channels: Channels of the feature map.
+            classes: Number of categories.
+
+        Raises:
+            BenchError: The system does not say; a plan must not take its weights for nothing.
+        """
+        raise BenchError(
+            f"the system {self.kind} does not say how many parameters it has, and its models are "
+            "to be kept",
+            where=f"{type(self).__module__}.{type(self).__name__}",
+            fix="define head_parameters(side, channels, classes) in its settings",
         )
 
     def check_supervision(self, supervision: Any, optimizer: str | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -12,6 +13,7 @@ from bench.metrics.gates import GateStatistics
 from bench.models.network import BuiltModel, predict
 from bench.models.optimizers.adam import OnePassAdam
 from bench.models.optimizers.grouped import GroupedOptimizer
+from bench.store.record import Epoch
 from bench.study.settings.training import TrainSpec
 from bench.train.balance import Balance, cross_entropy
 from bench.train.checkpoint import Checkpoints, CheckpointWriter, read_checkpoint, restore
@@ -80,7 +82,7 @@ class EpochCount(keras.callbacks.Callback):
 
 
 class BestWeights(keras.callbacks.Callback):
-    """Ends training with the weights of the epoch with the lowest validation loss (row 22)."""
+    """Remembers the weights of the epoch with the lowest validation loss."""
 
     initial_best: tuple[float, list[np.ndarray] | None] = (float("inf"), None)
     """Lowest loss and its weights before training begins, where it goes on from a checkpoint."""
@@ -95,10 +97,19 @@ class BestWeights(keras.callbacks.Callback):
         if loss < self.lowest:
             self.lowest, self.weights = loss, self.model.get_weights()
 
-    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
-        """Put the best epoch's weights back."""
-        if self.weights is not None:
-            self.model.set_weights(self.weights)
+
+@dataclass(frozen=True)
+class Fitted:
+    """What training gave beside the network, which holds the weights that it is tested with.
+
+    Args:
+        logs: Keras' logs of every epoch.
+        other: Weights of the other epoch that were asked for: of the best one where the network
+            has the last one's, or the other way round; None where they are the network's.
+    """
+
+    logs: list[dict[str, float]]
+    other: list[np.ndarray] | None
 
 
 class Stopping(keras.callbacks.EarlyStopping):
@@ -171,11 +182,14 @@ def fit(
     train: TrainSpec,
     *,
     trial: str,
+    keep: Epoch | None = None,
     compiled: Compiled | None = None,
     checkpoints: Checkpoints | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> list[dict[str, float]]:
+) -> Fitted:
     """Train a compiled network, from its last checkpoint where there is one.
+
+    It ends with the weights of the epoch that `train.selection` names (row 22).
 
     Args:
         network: The network.
@@ -183,19 +197,19 @@ def fit(
         validation: `bench.train.batches.Batches` of the validation images, or None.
         train: Training settings.
         trial: The trial's identity, which its checkpoints carry.
+        keep: The epoch whose weights are asked for beside; None for none.
         compiled: What trials of one shape share, `network` among it; None for Keras' `fit`.
         checkpoints: Where they are kept; None for nowhere.
         progress: Called with (epochs done, most epochs) after each epoch.
 
-    Returns:
-        Keras' logs of every epoch.
-
     Raises:
         FloatingPointError: The training loss became NaN or infinite.
     """
+    best = BestWeights() if "best" in (train.selection, keep) else None
     resumed = None if checkpoints is None else read_checkpoint(checkpoints.folder, trial)
+    if best is not None and resumed is not None and resumed.lowest is None:
+        resumed = None  # of a run that did not ask for the best epoch's weights
     earlier = [] if resumed is None else resumed.logs
-    best = BestWeights() if train.selection == "best" else None
     if resumed is not None:
         restore(network.model, resumed, best)
         training.resume_at(resumed.epoch)
@@ -219,10 +233,24 @@ def fit(
             **passes,
         ).history  # fmt: skip
     names = list(history)
-    return earlier + [
+    logs = earlier + [
         dict(zip(names, map(float, values), strict=True))
         for values in zip(*history.values(), strict=True)
     ]
+    return Fitted(logs, _select(network.model, best, train.selection, keep))
+
+
+def _select(
+    model: Any, best: BestWeights | None, selection: Epoch, keep: Epoch | None
+) -> list[np.ndarray] | None:
+    """Put a model to the selected epoch; returns the other epoch's weights if they are kept."""
+    if best is None or best.weights is None:
+        return None
+    if selection == "last":
+        return best.weights
+    last = model.get_weights() if keep == "last" else None
+    model.set_weights(best.weights)
+    return last
 
 
 def _callbacks(

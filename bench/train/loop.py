@@ -29,7 +29,15 @@ from bench.metrics.landmarks import mean_position_error
 from bench.metrics.outcomes import LandmarkPlaces
 from bench.models.network import BuiltModel, ModelInputs
 from bench.store.features import FeatureReader, FeatureStore, feature_key
-from bench.store.record import AttributeRecord, GateRecord, Landmarks, Predictions, TrialRecord
+from bench.store.record import (
+    AttributeRecord,
+    Epoch,
+    GateRecord,
+    KeptWeights,
+    Landmarks,
+    Predictions,
+    TrialRecord,
+)
 from bench.study.trial import SEMANTICS, TrialSpec, trial_id
 from bench.systems.registry import BALANCING, load
 from bench.systems.settings import BackboneSettings
@@ -57,6 +65,7 @@ class TrialContext:
             change when a trial ends, never what it gives.
         compiled: What trials of one shape share (`bench.train.compiled`), which changes how fast a
             trial is trained and nothing else; None for a plain Keras `fit`.
+        keep: The epoch whose trained weights are part of the record; None for none.
     """
 
     manifest: Manifest
@@ -64,6 +73,7 @@ class TrialContext:
     provenance: tuple[tuple[str, Any], ...] = ()
     checkpoints: Checkpoints | None = None
     compiled: Compiled | None = None
+    keep: Epoch | None = None
 
 
 def run_trial(
@@ -111,6 +121,7 @@ def run_trial(
         landmarks=landmarks,
         attributes=outcome.attributes,
         gate=None if outcome.gate is None else GateRecord(images, *outcome.gate),
+        weights=outcome.weights,
         timings=outcome.timings | {"total": time.perf_counter() - started},
         environment=_environment() | outcome.environment | dict(context.provenance),
     )
@@ -126,6 +137,7 @@ class _Outcome:
     landmarks: Landmarks | None = None
     attributes: AttributeRecord | None = None
     gate: PassedByImage | None = None
+    weights: KeptWeights | None = None
     timings: dict[str, float] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
 
@@ -193,6 +205,7 @@ def _train(
     from bench.train.batches import Batches, Examples, TrainingBatches
     from bench.train.evaluate import evaluate
     from bench.train.fitting import fit, history_rows
+    from bench.train.weights import kept_weights
 
     manifest, split, train = data.manifest, data.split, spec.train
     assert train is not None, "the spec admits no trained model without training"
@@ -208,12 +221,13 @@ def _train(
         examples, split.train, seed=order, balance=balance, augmentation=train.augmentation
     )
     begun = time.perf_counter()
-    logs = fit(
+    fitted = fit(
         network,
         training,
         Batches(examples, split.val) if len(split.val) else None,
         train,
         trial=identity,
+        keep=context.keep,
         compiled=compiled,
         checkpoints=context.checkpoints,
         progress=progress,
@@ -225,10 +239,11 @@ def _train(
     return _Outcome(
         result.probabilities,
         result.metrics,
-        history_rows(logs),
+        history_rows(fitted.logs),
         landmarks,
         _attribute_record(network.supervision.attributes(result.observed), data),
         result.gate,
+        kept_weights(network.model, context.keep, fitted.other),
         {"train": trained - begun, "test": time.perf_counter() - trained},
         {
             "keras": keras.__version__,

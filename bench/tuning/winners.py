@@ -70,7 +70,7 @@ def winners_trials(
     for seed in design.seeds:
         for arm, winner in won.items():
             spec = winner.model_copy(update={"seed": seed})
-            yield planned_trial(arm, spec, manifest, store)
+            yield planned_trial(arm, spec, manifest, store, design.keep_models)
 
 
 def tuned_record(design: Design, manifest: Manifest, store: Store) -> StudyRecord:
@@ -154,8 +154,9 @@ def expected_trials(
             ]
     tested = list(winners_trials(design, winners(plans, store), manifest, store))
     known = {trial.arm for trial in tested}
+    keep = None if design.keep_models == "none" else design.keep_models
     left += [
-        PlannedTrial(f"{plan.id}/test", plan.arm, seed, plan.spec, stored=False)
+        PlannedTrial(f"{plan.id}/test", plan.arm, seed, plan.spec, False, keep)
         for plan in plans
         if plan.arm not in known
         for seed in design.seeds

@@ -12,7 +12,7 @@ from bench.errors import BenchError
 from bench.metrics.catalogue import classification
 from bench.metrics.landmarks import normalised_error
 from bench.store.export import export
-from bench.store.record import GateRecord, Landmarks, Predictions, TrialRecord
+from bench.store.record import GateRecord, KeptWeights, Landmarks, Predictions, TrialRecord
 from bench.store.trials import Store
 from tests.store.recorded import recorded
 
@@ -41,6 +41,7 @@ def store(tmp_path: Path) -> Store:
             predictions=Predictions(names, labels, probabilities),
             landmarks=Landmarks(names, visibility, true, predicted),
             gate=GateRecord(names, maps.mean((1, 2)), maps.mean((1, 2)), maps),
+            weights=KeptWeights("best", b"numbers"),
         )
     )  # fmt: skip
     data = {"source": "phantom", "root": "/home/me/.cache/phantom/300-images-seed-0"}
@@ -55,6 +56,7 @@ def size(folder: Path) -> int:
 def test_a_compact_copy_is_small_and_scores_exactly_the_same(store: Store, tmp_path: Path) -> None:
     assert export(store, tmp_path / "whole") == 1
     assert export(store, tmp_path / "compact", ["s"], compact=True) == 1
+    assert not Store(tmp_path / "compact").keeps("a", "best")
     assert size(tmp_path / "compact") < 0.9 * size(tmp_path / "whole")
     before, after = store.read("a"), Store(tmp_path / "compact").read("a")
     assert after.environment == {"bench": "0", "compact": "with pictures"}

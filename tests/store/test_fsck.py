@@ -19,7 +19,7 @@ import pytest
 from bench.errors import BenchError
 from bench.store.features import FeatureKey, FeatureStore
 from bench.store.fsck.check import FsckReport, fsck
-from bench.store.record import GateRecord, Landmarks, Predictions, TrialRecord
+from bench.store.record import GateRecord, KeptWeights, Landmarks, Predictions, TrialRecord
 from bench.store.trials import Store
 from tests.command import BENCH
 from tests.store.recorded import recorded
@@ -41,6 +41,7 @@ def trial(identity: str) -> TrialRecord:
         predictions=Predictions(images, np.zeros(n, int), np.full((n, 3), 1 / 3, np.float32)),
         landmarks=Landmarks(images, np.zeros((n, 8), np.int8), places, places),
         gate=GateRecord(images, np.ones(n, "f4"), np.ones(n, "f4"), np.ones((n, 2, 2), np.float16)),
+        weights=KeptWeights("last", b"numbers"),
         environment={"backbone_weights": WEIGHTS},
     )
 
@@ -93,7 +94,8 @@ def test_what_the_bench_wrote_is_clean(workspace: Workspace) -> None:
     assert report.found == () and (report.trials, report.without_checksums) == (2, 0)
 
 
-PARTS = ("trial.json", *(f"{n}.parquet" for n in ("history", "predictions", "landmarks", "gate")))
+TABLES = ("history", "predictions", "landmarks", "gate")
+PARTS = ("trial.json", "last.weights.h5", *(f"{name}.parquet" for name in TABLES))
 
 
 @pytest.mark.parametrize("name", PARTS)
@@ -109,7 +111,7 @@ def test_a_damaged_trial_is_not_read_and_is_moved_aside_to_be_trained_again(
     else:
         os.truncate(path, 0 if fault == "empty" else path.stat().st_size // 2)
     with pytest.raises(BenchError):
-        workspace.store.read(ONE)
+        workspace.store.read(ONE, weights=True)
     (found,) = workspace.fsck(repair=True).found
     assert (found.kind, found.repaired) == ("damaged trial", True)
     assert found.retrain == (f"asked: plain, seed 0 ({ONE})",)
@@ -119,14 +121,14 @@ def test_a_damaged_trial_is_not_read_and_is_moved_aside_to_be_trained_again(
 
 
 def test_any_flipped_byte_of_a_trial_is_found_or_changes_nothing(workspace: Workspace) -> None:
-    read = workspace.store.read(ONE)
+    read = workspace.store.read(ONE, weights=True)
     for name in PARTS:
         path = workspace.trial(name)
         whole = path.read_bytes()
         for at in range(0, len(whole), 29):
             path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
             try:
-                again = workspace.store.read(ONE)
+                again = workspace.store.read(ONE, weights=True)
             except BenchError as error:
                 assert ONE in str(error) and error.fix
                 continue
@@ -154,6 +156,7 @@ def test_what_trials_have_in_common_is_checked_with_each_of_them(
 
 def test_a_trial_from_before_checksums_is_read_and_counted(workspace: Workspace) -> None:
     plain = json.loads(workspace.trial().read_text())
+    workspace.trial("last.weights.h5").unlink()  # there were none then
     del plain["files"], plain["own_sha256"]
     workspace.trial().write_text(json.dumps(plain))
     assert workspace.store.read(ONE).metrics["accuracy"] == 0.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import fsspec
@@ -10,7 +11,7 @@ import pytest
 
 from bench.errors import BenchError
 from bench.store.mirror import mirror
-from bench.store.record import Predictions, TrialRecord
+from bench.store.record import KeptWeights, Predictions, TrialRecord
 from bench.store.trials import Store
 from tests.store.recorded import recorded
 
@@ -30,7 +31,7 @@ def test_two_machines_share_their_trials_through_the_mirror(tmp_path: Path) -> N
     memory = fsspec.filesystem("memory")
     memory.store.clear()
     one, other = Store(tmp_path / "one"), Store(tmp_path / "other")
-    one.write(record("a" * 16))
+    one.write(replace(record("a" * 16), weights=KeptWeights("last", b"numbers")))
     one.write_study(recorded("s", {}))
     other.write(record("b" * 16))
     found = [mirror(store, URL, quiet) for store in (one, other, one, one)]
@@ -40,6 +41,7 @@ def test_two_machines_share_their_trials_through_the_mirror(tmp_path: Path) -> N
         one.read(identity)
         other.read(identity)
     assert [study.name for study in other.studies()] == ["s"]
+    assert other.read("a" * 16, weights=True).weights == KeptWeights("last", b"numbers")
 
 
 def test_what_trials_have_in_common_is_whole_again_in_each_of_them(tmp_path: Path) -> None:

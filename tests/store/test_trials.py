@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 
 from bench.errors import BenchError
 from bench.store.features import FeatureKey, FeatureStore
-from bench.store.record import Landmarks, Predictions, TrialRecord
+from bench.store.record import KeptWeights, Landmarks, Predictions, TrialRecord
 from bench.store.trials import Store
 
 KEY = FeatureKey("backbone", "sha256:0", 96, "unit", "fingerprint")
@@ -89,6 +90,24 @@ def test_a_truncated_record_is_named_and_not_believed(tmp_path: Path) -> None:
     (path / "trial.json").write_text(text[: len(text) // 2])
     with pytest.raises(BenchError, match=f"{record().id}: cannot be read"):
         Store(tmp_path).read(record().id)
+
+
+def test_weights_are_kept_with_a_trial_and_change_none_of_its_other_files(tmp_path: Path) -> None:
+    with_weights = replace(record(), weights=KeptWeights("best", b"numbers"))
+    one, other = Store(tmp_path / "one"), Store(tmp_path / "other")
+    folder, plain = one.write(with_weights), other.write(record())
+    for path in plain.glob("*.parquet"):
+        assert (folder / path.name).read_bytes() == path.read_bytes()
+    assert one.keeps(record().id, "best") and not one.keeps(record().id, "last")
+    assert one.read(record().id).weights is None
+    assert one.read(record().id, weights=True).weights == with_weights.weights
+    assert other.read(record().id, weights=True).weights is None
+
+    (folder / "best.weights.h5").write_bytes(b"others")
+    one.read(record().id)  # what a report reads is whole
+    for read in (lambda: one.read(record().id, weights=True), lambda: one.checked(record().id)):
+        with pytest.raises(BenchError, match=r"best\.weights\.h5 is not what was written"):
+            read()
 
 
 def test_failures_are_counted_in_order(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bench.models.network import ModelInputs
-from bench.study.cost import head_flops, trial_flops
+from bench.study.cost import head_flops, trial_flops, weights_bytes
 from bench.study.settings.training import TrainSpec
 from bench.study.trial import TrialSpec
 from bench.systems.baseline.settings import RopaNetBaseline
@@ -28,13 +28,17 @@ def spec(model: Any) -> TrialSpec:
     return TrialSpec(model=model, train=TrainSpec(epochs=3), **supervision)
 
 
-def counted(model: Any, classes: int) -> int:
-    """Operations of every layer with a kernel, from the shapes of the network built."""
+def built(model: Any, classes: int) -> Any:
     features = keras.Input((4, 4, 112))
     supervision = spec(model).supervision
-    network = load(model.network)(model, supervision, ModelInputs(features, features, classes))
+    inputs = ModelInputs(features, features, classes)
+    return load(model.network)(model, supervision, inputs).model
+
+
+def counted(network: Any) -> int:
+    """Operations of every layer with a kernel, from the shapes of the network built."""
     total = 0
-    for layer in network.model.layers:
+    for layer in network.layers:
         kernel = getattr(layer, "kernel", None)
         if kernel is None:
             continue
@@ -64,8 +68,10 @@ MODELS = {
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_heads_operations_are_counted_as_it_is_built(name: str) -> None:
-    assert head_flops(MODELS[name], 50) == counted(MODELS[name], 50)
+def test_a_heads_operations_and_weights_are_counted_as_it_is_built(name: str) -> None:
+    network = built(MODELS[name], 50)
+    assert head_flops(MODELS[name], 50) == counted(network)
+    assert weights_bytes(spec(MODELS[name]), 50) == 4 * network.count_params()
 
 
 def test_at_paper_scale_a_step_costs_what_was_measured_of_it() -> None:

@@ -94,3 +94,16 @@ def test_a_checkpoint_that_is_damaged_or_of_another_trial_is_not_gone_on_from(
     state[len(state) // 2] ^= 1
     (folder / STATE).write_bytes(state)
     assert read_checkpoint(folder, identity) is None
+
+
+def test_best_weights_that_a_checkpoint_did_not_keep_are_trained_for_anew(
+    context: TrialContext, kept: TrialContext
+) -> None:
+    trial = spec(train__learning_rate=0.05)
+    undisturbed = run_trial(trial, replace(context, keep="best"))
+    killed_after(trial, kept, 2)
+    done: list[int] = []
+    resumed = run_trial(trial, replace(kept, keep="best"), lambda epoch, _: done.append(epoch))
+    assert done[0] == 1
+    same(undisturbed, resumed)
+    assert resumed.weights == undisturbed.weights

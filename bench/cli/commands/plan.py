@@ -19,6 +19,7 @@ from bench.cli.options import (
     Backend,
     Cache,
     Data,
+    KeepModels,
     Only,
     Profile,
     Results,
@@ -48,12 +49,15 @@ def plan(
     settings: Set = None,
     until_settled: UntilSettled = False,
     backend: Backend = None,
+    keep_models: KeepModels = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what a run would do, and do nothing."""
     from bench.engine.study_plan import plan_study
 
-    request = study_request(study, data, profile, only, settings, until_settled, backend)
+    request = study_request(
+        study, data, profile, only, settings, until_settled, backend, keep_models
+    )
     found = plan_study(request, results, cache)
     if as_json:
         print_json(found.to_json())
@@ -141,7 +145,8 @@ def _work_rows(plan: StudyPlan) -> Iterator[tuple[str, str]]:
     )
     yield (
         "disk",
-        f"{disk_size(cost.feature_bytes)} of features, {disk_size(cost.trial_bytes)} of records",
+        f"{disk_size(cost.feature_bytes)} of features, {disk_size(cost.trial_bytes)} of records"
+        + (f", {disk_size(cost.model_bytes)} of trained weights" if cost.model_bytes else ""),
     )
     if plan.stored != plan.trials:
         yield "time", _time_text(cost)

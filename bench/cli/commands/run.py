@@ -20,6 +20,7 @@ from bench.cli.options import (
     Backend,
     Cache,
     Data,
+    KeepModels,
     Only,
     Profile,
     Results,
@@ -89,6 +90,7 @@ Log = Annotated[
     "  bench run ablations/mask_gate.yaml --data /data/DeepFashion --gpus-per-trial 0.5\n\n"
     "  bench run my_study.yaml --until-settled\n\n"
     "  bench run my_study.yaml --log tensorboard:runs\n\n"
+    "  bench run my_study.yaml --keep-models best\n\n"
     "  bench run ablations/tables.yaml --only Baseline-1000 --set train.epochs=3\n\n"
     "  bench run ablations/*.yaml --profile smoke"
 )
@@ -113,6 +115,7 @@ def run(
     settings: Set = None,
     until_settled: UntilSettled = False,
     backend: Backend = None,
+    keep_models: KeepModels = None,
     as_json: AsJson = False,
 ) -> None:
     """Train the trials of one or more studies that are not in the store yet."""
@@ -126,7 +129,7 @@ def run(
             fix="run that study alone",
         )
     requests = [
-        study_request(study, data, profile, only, settings, until_settled, backend)
+        study_request(study, data, profile, only, settings, until_settled, backend, keep_models)
         for study in studies
     ]
     options = RunOptions(

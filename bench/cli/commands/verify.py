@@ -42,24 +42,14 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Train stored trials again and compare: do they reproduce?"""
-    from bench.cli.progress import phase_bar, trial_bar
-    from bench.engine.resources import Resources
-    from bench.engine.verify import verify as train_again
+    from bench.cli.progress import retraining
+    from bench.engine.verify import verify as train_and_compare
     from bench.store.agreement import Verdict
     from bench.store.trials import Store
 
     store = Store(results)
-    screen = err if as_json else out
-    found = train_again(
-        store,
-        cache,
-        _chosen(store, trials or [], sample),
-        resources=Resources(workers),
-        data=data,
-        tolerance=tolerance,
-        phases=lambda: phase_bar(screen),
-        trials_shown=trial_bar(screen),
-    )
+    how = retraining(cache, workers, data, err if as_json else out)
+    found = train_and_compare(store, _chosen(store, trials or [], sample), how, tolerance=tolerance)
     if as_json:
         print_json([one.to_json() for one in found])
     else:

@@ -74,7 +74,7 @@ def _draw_maps(
     gate, predictions, names = record.gate, record.predictions, record.data["class_names"]
     assert gate is not None  # of the caller's choice
     maps = gate.maps[list(rows.values())].astype(np.float64)
-    low, high = _colour_range(maps)
+    low, high = colour_range(maps)
     figure, places = example_grid(list(rows), ratio=1.0)
     frames = []
     mesh: Any = None
@@ -111,7 +111,8 @@ def _draw_maps(
     return figure, pd.concat(frames, ignore_index=True), caption
 
 
-def _colour_range(maps: np.ndarray) -> tuple[float, float]:
+def colour_range(maps: np.ndarray) -> tuple[float, float]:
+    """What the colours of some gates' maps span, at least `LEAST_SPAN`."""
     finite = maps[np.isfinite(maps)]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
     short = max(0.0, LEAST_SPAN - (high - low)) / 2

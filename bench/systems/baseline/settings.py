@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from bench.systems.registry import POOLINGS
-from bench.systems.settings import BackboneSettings, SystemSettings, one_of
+from bench.systems.settings import BackboneSettings, LayerSize, SystemSettings, one_of
 
 
 class RopaNetBaseline(SystemSettings):
@@ -25,4 +25,9 @@ class RopaNetBaseline(SystemSettings):
     def head_flops(self, side: int, channels: int, classes: int) -> float:
         """Those of its one fully connected layer."""
         del side
-        return 2.0 * channels * classes
+        return LayerSize(1, channels, classes).flops
+
+    def head_parameters(self, side: int, channels: int, classes: int) -> int:
+        """Those of its one fully connected layer."""
+        del side
+        return LayerSize(1, channels, classes).parameters

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from bench.systems.settings import (
     LANDMARKS,
     BackboneSettings,
+    LayerSize,
     Settings,
     SystemSettings,
     unused_setting,
@@ -141,22 +142,27 @@ class FashionNet(SystemSettings):
 
     def head_flops(self, side: int, channels: int, classes: int) -> float:
         """Those of its branches and their fusion; the attributes, of the data, are left out."""
-        return 2.0 * sum(self._products(side, channels, classes))
+        return sum(layer.flops for layer in self._layers(side, channels, classes))
 
-    def _products(self, side: int, channels: int, classes: int) -> Iterator[float]:
-        """Multiplications of each part."""
+    def head_parameters(self, side: int, channels: int, classes: int) -> int:
+        """Those of its branches and their fusion; the attributes, of the data, are left out."""
+        return sum(layer.parameters for layer in self._layers(side, channels, classes))
+
+    def _layers(self, side: int, channels: int, classes: int) -> Iterator[LayerSize]:
+        """Each layer with a kernel."""
         side = -(-side // self.branch_pooling)
         flat = (-(-side // self.branch_pooling)) ** 2 * self.conv5_filters
         for units in (self.pose_units, self.global_units):
             width = channels
             for _ in range(self.conv5_depth):
-                yield side**2 * width * self.conv5_filters * 9
+                yield LayerSize(side**2, 9 * width, self.conv5_filters)
                 width = self.conv5_filters
-            yield flat * units
+            yield LayerSize(1, flat, units)
         # The second of the pose branch's layers, then places and three states of each landmark.
-        yield self.pose_units * (self.pose_units + LANDMARKS * (2 + 3))
+        yield LayerSize(1, self.pose_units, self.pose_units + LANDMARKS * (2 + 3))
         if self.local == "gate":
-            yield side**2 * self.conv5_filters * channels
-        yield (1 if self.local == "gate" else LANDMARKS) * channels * self.local_units
-        yield (self.local_units + self.global_units) * self.fusion_units
-        yield self.fusion_units * classes
+            yield LayerSize(side**2, self.conv5_filters, channels)
+        seen = (1 if self.local == "gate" else LANDMARKS) * channels
+        yield LayerSize(1, seen, self.local_units)
+        yield LayerSize(1, self.local_units + self.global_units, self.fusion_units)
+        yield LayerSize(1, self.fusion_units, classes)

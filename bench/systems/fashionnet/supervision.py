@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from keras import ops
 
 from bench.data.ground_truth import TRAINED_FLAGS, GroundTruth
 from bench.data.manifest import ABSENT, OUTSIDE
@@ -94,6 +95,16 @@ class PoseSupervision(Supervision):
         """The pose branch's places; no maps lie behind them."""
         del truth
         return observed["points"], None
+
+    def exported(self, outputs: dict[str, Any]) -> dict[str, Any]:
+        """Places, the probability of each state of visibility, and of each attribute."""
+        found = {
+            "landmarks": outputs["points"],
+            "visibility": ops.softmax(outputs["visibility"], axis=-1),
+        }
+        if "attributes" in outputs:
+            found["attributes"] = ops.sigmoid(outputs["attributes"])
+        return found
 
     def attributes(self, observed: dict[str, np.ndarray]) -> np.ndarray | None:
         """Their logits."""

@@ -22,3 +22,8 @@ class Prior(SystemSettings):
         """None: it counts labels and sees no image."""
         del side, channels, classes
         return 0.0
+
+    def head_parameters(self, side: int, channels: int, classes: int) -> int:
+        """None: it has no weights."""
+        del side, channels, classes
+        return 0

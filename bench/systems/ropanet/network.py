@@ -146,6 +146,10 @@ class MeanPenalty(keras.layers.Layer):
         super().__init__(name=name)
         self._weight = weight
 
+    def in_keras_form(self) -> Any:
+        """Without its penalty, which is for training."""
+        return keras.layers.Identity(name=self.name)
+
     def call(self, values: Any) -> Any:
         """The tensor, unchanged."""
         self.add_loss(self._weight * ops.mean(values))

@@ -13,6 +13,7 @@ from bench.systems.settings import (
     ADDED,
     LANDMARKS,
     BackboneSettings,
+    LayerSize,
     Settings,
     SystemSettings,
     one_of,
@@ -217,30 +218,36 @@ class RopaNet(SystemSettings):
 
     def head_flops(self, side: int, channels: int, classes: int) -> float:
         """Those of its three branches and their fusion."""
-        return 2.0 * sum(self._products(side, channels, classes))
+        return sum(layer.flops for layer in self._layers(side, channels, classes))
 
-    def _products(self, side: int, channels: int, classes: int) -> Iterator[float]:
-        """Multiplications of each part."""
+    def head_parameters(self, side: int, channels: int, classes: int) -> int:
+        """Those of its three branches and their fusion."""
+        return sum(layer.parameters for layer in self._layers(side, channels, classes))
+
+    def _layers(self, side: int, channels: int, classes: int) -> Iterator[LayerSize]:
+        """Each layer with a kernel."""
         area = side * side
-        yield area * channels * channels * (9 * self.gate_depth + 1)
+        for _ in range(self.gate_depth):
+            yield LayerSize(area, 9 * channels, channels)
+        yield LayerSize(area, channels, channels)
         if self.gate == "random" and self.local == "gate":
-            yield area * channels * channels
+            yield LayerSize(area, channels, channels)
         here, depth = side, channels
         for stage in self.upsampling:
-            yield here * here * depth * stage.filters * stage.kernel**2
+            yield LayerSize(here * here, depth * stage.kernel**2, stage.filters)
             here, depth = (here - 1) * stage.stride + max(stage.kernel, stage.stride), stage.filters
         width = channels
         for _ in range(self.local_depth):
             filters = self.local_filters or channels
-            yield area * width * filters * (self.local_kernel or 3) ** 2
+            yield LayerSize(area, width * (self.local_kernel or 3) ** 2, filters)
             width = filters
-        yield (1 if self.local == "gate" else LANDMARKS) * width * self.branch_units
+        yield LayerSize(1, (1 if self.local == "gate" else LANDMARKS) * width, self.branch_units)
         width = channels
         for _ in range(self.global_depth):
-            yield area * width * self.global_filters * self.global_kernel**2
+            yield LayerSize(area, width * self.global_kernel**2, self.global_filters)
             width = self.global_filters
-        yield width * self.branch_units
-        yield 2 * self.branch_units * classes
+        yield LayerSize(1, width, self.branch_units)
+        yield LayerSize(1, 2 * self.branch_units, classes)
 
     def check_supervision(self, supervision: LandmarkSpec, optimizer: str | None) -> None:
         """See `SystemSettings`."""

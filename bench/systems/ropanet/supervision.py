@@ -59,6 +59,21 @@ class LandmarkSupervision(Supervision):
         loss = np.average(observed["losses"], weights=observed["sizes"])
         return {"landmark_loss": float(loss)}
 
+    def exported(self, outputs: dict[str, Any]) -> dict[str, Any]:
+        """`landmarks`: the centre of each map's highest pixel.
+
+        A model knows neither clothes type nor size of an image. Channels that stand for positions
+        (ledger row 14) are taken as a full-body garment's, and unscaled coordinates (row 16) as
+        those of an image of 300 pixels.
+        """
+        maps = ops.cast(outputs["landmarks"], "float32")
+        # The highest by `top_k`: of TensorFlow's `argmax`, as Keras writes it, ONNX has no form.
+        pixel = ops.cast(ops.top_k(maps, 1)[1][..., 0], "float32")
+        row = ops.floor(pixel / self.side)
+        places = (ops.stack([pixel - row * self.side, row], axis=-1) + 0.5) / self.side
+        swapped = self.settings.axis_order == "xy"
+        return {"landmarks": ops.flip(places, axis=-1) if swapped else places}
+
     def places(
         self, observed: dict[str, np.ndarray], truth: GroundTruth
     ) -> tuple[np.ndarray, np.ndarray | None] | None:

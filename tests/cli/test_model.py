@@ -1,0 +1,156 @@
+"""`bench model` and `bench predict`, with real Ray and real Keras on the smoke profile."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from bench.cli.app import app
+from bench.errors import BenchError
+from bench.store.trials import Store
+from tests.command import BENCH
+
+STUDY = """
+base: {preset: ropanet, train.epochs: 2}
+axes: {system: {RopaNet: {}, Prior: {base: prior, train: null, data.validation_size: 0}}}
+keep_models: last
+seeds: 1
+"""
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
+    """A folder with a study whose trials kept their last epoch's weights."""
+    folder = tmp_path_factory.mktemp("models")
+    shutil.copytree(cache, folder / ".cache")
+    (folder / "study.yaml").write_text(STUDY)
+    plan = json.loads(bench(folder, "plan", "study.yaml", "--profile", "smoke", "--json"))
+    bench(folder, "run", "study.yaml", "--profile", "smoke")
+    (kept,) = folder.glob("results/trials/*/*.weights.h5")
+    assert kept.name == "last.weights.h5"
+    assert plan["cost"]["model_bytes"] == pytest.approx(kept.stat().st_size, rel=0.5)
+    return folder
+
+
+def bench(folder: Path, *words: str, code: int = 0) -> str:
+    done = subprocess.run(
+        [*BENCH, *words], cwd=folder, capture_output=True, text=True, check=False, timeout=240
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout if "--json" in words else done.stdout + done.stderr
+
+
+def refused(folder: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> str:
+    """What a command says that does not get far enough to import Keras."""
+    monkeypatch.chdir(folder)
+    done = CliRunner().invoke(app, words)
+    assert isinstance(done.exception, BenchError), done.output
+    return str(done.exception)
+
+
+def model(folder: Path, *words: str) -> dict[str, Any]:
+    return dict(json.loads(bench(folder, "model", "study", "RopaNet", "0", *words, "--json")))
+
+
+def test_a_kept_model_is_given(workspace: Path) -> None:
+    kept = model(workspace, "--to", "last.keras")
+    assert (kept["epoch"], kept["kept"], kept["trained_again"]) == ("last", True, None)
+    assert kept["bytes"] == (workspace / "last.keras").stat().st_size
+
+
+def test_one_that_was_not_kept_is_trained_again_once(workspace: Path) -> None:
+    before = {path: path.read_bytes() for path in workspace.glob("results/trials/*/*")}
+    again = model(workspace, "--to", "best.weights.h5", "--epoch", "best")
+    assert (again["epoch"], again["kept"]) == ("best", False)
+    assert again["trained_again"]["verdict"] == "identical"
+    assert {path: path.read_bytes() for path in before} == before
+    (cached,) = workspace.glob(".cache/models/best/trials/*/trial.json")
+    written = cached.stat().st_mtime_ns
+    said = bench(workspace, "model", again["trial"][:6], "--epoch", "best", "--to", "again.keras")
+    assert "weights of the best epoch (tested: the last one)" in said
+    assert "trained again, identical to what is stored" in said
+    assert cached.stat().st_mtime_ns == written
+
+
+def test_images_and_folders_are_predicted_and_drawn(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = workspace / "photos" / "more"
+    photos.mkdir(parents=True)
+    for number, form in enumerate(("jpg", "png", "webp")):
+        Image.new("RGB", (90, 60 + 30 * number), (80 * number, 90, 40)).save(
+            photos / f"{number}.{form}"
+        )
+    shutil.copy(photos / "0.jpg", workspace / "0.jpg")
+    (photos / "bad.jpg").write_bytes(b"no image")
+    words = ("predict", "study", "RopaNet", "0", "photos", "0.jpg", "--out", "drawn")
+    found = json.loads(bench(workspace, *words, "--json", code=1))["images"]
+    names = [f"photos/more/{name}" for name in ("0.jpg", "1.png", "2.webp", "bad.jpg")]
+    assert [one["image"] for one in found] == [*names, "0.jpg"]
+    assert found[0]["classes"] == found[4]["classes"] and len(found[0]["classes"]) == 5
+    assert {"landmarks", "gate", "picture"} <= found[0].keys()
+    assert found[3] == {"image": names[3], "fault": "not a JPEG, PNG, WebP or BMP file"}
+    drawn = {str(path.relative_to(workspace)) for path in workspace.glob("drawn/**/*.png")}
+    assert drawn == {one["picture"] for one in found if "picture" in one} and len(drawn) == 4
+    with Image.open(workspace / found[0]["picture"]) as picture:
+        assert min(picture.size) > 300
+    assert "is there already" in refused(workspace, monkeypatch, *words)
+    (photos / "bad.jpg").unlink()
+    said = bench(workspace, *words, "--overwrite")
+    assert said.count(" %") == 20 and "images: 4 of 4" in said
+
+
+def test_what_earlier_trials_did_not_keep_is_said(workspace: Path) -> None:
+    words = ("run", "study.yaml", "--profile", "smoke", "--keep-models", "best", "--json")
+    (found,) = json.loads(bench(workspace, *words))
+    assert (found["finished"], found["stored"]) == (0, 2)
+    (note,) = found["notes"]
+    assert note.startswith("1 of the trials were trained earlier, without keeping the best")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("model", "study", "RopaNet", "0", "--to", "model.pt"), "no form that a model is written"),
+        (("model", "study", "RopaNet", "0", "--to", "study.yaml"), "no form that a model"),
+        (("model", "study", "RopaNet", "0", "--to", "results"), "is there already"),
+        (("model", "study", "RopaNet", "0", "--to", "x.keras", "--epoch", "first"), "no epoch"),
+        (("model", "study", "RopaNet", "0", "x", "--to", "x.keras"), "more than a trial: x"),
+        (("model", "study", "Prior", "0", "--to", "x.keras"), "is not trained and has no model"),
+        (("predict", "study", "RopaNet", "0"), "no image was named"),
+        (("predict", "study", "RopaNet", "0", "results/studies"), "is a folder without images"),
+        (("run", "study.yaml", "--keep-models", "all"), "give best, last or none"),
+        (("plan", "study.yaml", "--keep-models", "best", "--profile", "smoke",
+          "--set", "data.validation_size=0"), "the best epoch is that of the lowest validation"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_message_and_nothing_is_written(
+    workspace: Path, words: tuple[str, ...], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = sorted(workspace.rglob("*.keras"))
+    assert message in refused(workspace, monkeypatch, *words)
+    assert sorted(workspace.rglob("*.keras")) == before
+
+
+def test_damaged_weights_are_named_and_nothing_is_written(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(workspace / "results")
+    (path,) = store.trials.glob("*/last.weights.h5")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-8] + b"corrupt!")
+    try:
+        words = ("model", path.parent.name, "--to", "damaged.keras")
+        said = refused(workspace, monkeypatch, *words)
+        assert "last.weights.h5 is not what was written" in said
+        assert not (workspace / "damaged.keras").exists()
+    finally:
+        path.write_bytes(whole)

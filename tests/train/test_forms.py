@@ -1,0 +1,90 @@
+"""The forms of a model as files: whole or not at all, and nothing overwritten unasked."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from typing import Any
+
+import keras
+import pytest
+
+from bench.errors import BenchError
+from bench.files.disk import report_disk_full
+from bench.train.forms import check_free, form_of, write_model
+
+
+def small() -> Any:
+    image = keras.Input((8, 8, 3), dtype="uint8", name="image")
+    flat = keras.layers.Flatten()(keras.ops.cast(image, "float32"))
+    return keras.Model(image, {"probabilities": keras.layers.Dense(2)(flat)})
+
+
+def unknown_operation() -> Any:
+    image = keras.Input((8, 8, 3), dtype="uint8", name="image")
+    scaled = keras.ops.cast(image, "float32") / 256
+    return keras.Model(image, {"probabilities": keras.ops.mean(keras.ops.erfinv(scaled), (1, 2))})
+
+
+@pytest.mark.parametrize("name", ["model.tflite", "model.onnx"])
+def test_a_form_without_an_operation_of_the_model_names_it(name: str, tmp_path: Path) -> None:
+    if name == "model.onnx":
+        pytest.importorskip("tf2onnx")
+    with pytest.raises(BenchError, match=r"has no form of the model's operations .*Erfinv"):
+        write_model(unknown_operation(), {}, tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model.weights.h5", "model"])
+def test_nothing_is_overwritten_unasked(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    write_model(small(), {"first": 1}, path)
+    before = {p: p.read_bytes() for p in (path, *path.rglob("*")) if p.is_file()}
+    with pytest.raises(BenchError, match=r"is there already\n.*--overwrite"):
+        write_model(small(), {}, path)
+    assert {p: p.read_bytes() for p in before} == before
+    write_model(small(), {"second": 2}, path, overwrite=True)
+    assert {p: p.read_bytes() for p in before} != before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_of_anything_else_is_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(BenchError, match="holds no SavedModel"):
+        check_free(tmp_path / "photos", overwrite=True)
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model"])
+@pytest.mark.parametrize(
+    "fault", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()]
+)
+def test_a_full_disk_or_an_interrupt_leaves_nothing_half_written(
+    fault: BaseException, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, path = small(), tmp_path / name
+    write_model(model, {"first": 1}, path)
+    before = {p: p.read_bytes() for p in (path, *path.rglob("*")) if p.is_file()}
+
+    def half(self: Any, target: Path, **options: Any) -> None:
+        place = target / "saved_model.pb" if target.is_dir() else target
+        place.write_bytes(b"half")
+        raise fault
+
+    monkeypatch.setattr(keras.Model, "save" if path.suffix else "export", half)
+    expected = BenchError if isinstance(fault, OSError) else KeyboardInterrupt
+    with pytest.raises(expected), report_disk_full(tmp_path):
+        write_model(model, {}, path, overwrite=True)
+    assert list(tmp_path.iterdir()) == [path]
+    assert {p: p.read_bytes() for p in before} == before
+
+
+@pytest.mark.parametrize("name", ["model.h5", "model.pt", ".keras"])
+def test_a_name_of_no_form_is_an_error_that_lists_them(name: str) -> None:
+    with pytest.raises(BenchError, match=r"\.keras, \.weights\.h5, \.onnx, \.tflite"):
+        form_of(Path(name))
+
+
+def test_what_is_not_installed_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.train.forms.find_spec", lambda package: None)
+    with pytest.raises(BenchError, match=r"onnx and tf2onnx.*\n.*pip install '\.\[onnx\]'"):
+        form_of(Path("model.onnx"))
