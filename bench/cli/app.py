@@ -15,16 +15,20 @@ import bench
 from bench.cli.console import err
 from bench.errors import BenchError
 
-COMMANDS = (
-    "run", "plan", "report", "model", "predict", "compare", "export", "log", "verify", "mirror",
-    "status", "fsck", "explain", "schema", "ledger", "audit", "data",
-)  # fmt: skip
-"""Modules of `bench.cli.commands`, in the order of `bench --help`; each has a typer `app`."""
+GROUPS = {
+    "Run": ("run", "plan", "explain", "schema", "ledger"),
+    "Look": ("report", "status", "predict"),
+    "Check": ("compare", "verify", "fsck", "audit", "data"),
+    "Share": ("export", "model", "log", "mirror"),
+}
+"""What people do -> modules of `bench.cli.commands`, each with a typer `app`; in the order of
+`bench --help`."""
+
+COMMANDS = tuple(name for names in GROUPS.values() for name in names)
 
 app = typer.Typer(
     name="bench",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     help="Reproduce a vision paper's tables and take its claims apart: from a YAML study to a "
@@ -32,8 +36,12 @@ app = typer.Typer(
     epilog="Start with: [bold]bench run ablations/mask_gate.yaml[/], then [bold]bench report --out "
     "report/[/]",
 )
-for _name in COMMANDS:
-    app.add_typer(import_module(f"bench.cli.commands.{_name}").app)
+for _group, _names in GROUPS.items():
+    for _name in _names:
+        _commands = import_module(f"bench.cli.commands.{_name}").app
+        if len(_commands.registered_commands) == 1:  # it becomes a command of `bench` itself
+            _commands.registered_commands[0].rich_help_panel = _group
+        app.add_typer(_commands, rich_help_panel=_group)
 
 
 def _version(asked: bool) -> None:

@@ -85,8 +85,7 @@ def phantom(
         Layout, typer.Option(help="One garment an image, or one to three, in pairs.")
     ] = Layout.DEEPFASHION,
 ) -> None:
-    """Generate the phantom: drawn garments in the layout of DeepFashion or DeepFashion2, for use
-    without either."""
+    """Generate the phantom: drawn garments in DeepFashion's layout, or in DeepFashion2's."""
     from bench.cli.progress import phase_bar
     from bench.data.deepfashion2.phantom import generate_deepfashion2
     from bench.data.deepfashion2.sheet import items_sheet
