@@ -43,7 +43,7 @@ def compute_in(arithmetic: str, cache: Path | None = None) -> None:
     check_installed(arithmetic)
     os.environ["KERAS_BACKEND"] = BACKENDS[arithmetic]
     if "keras" in sys.modules:
-        check_arithmetic(arithmetic)
+        _check_backend(arithmetic)
     if arithmetic == "jax" and cache is not None:
         os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache.resolve() / COMPILED))
     if arithmetic == "portable":
@@ -92,6 +92,16 @@ def check_arithmetic(arithmetic: str) -> None:
     Raises:
         BenchError: It does not.
     """
+    _check_backend(arithmetic)
+    if arithmetic == "portable" and not _is_portable():
+        raise BenchError(
+            "the trial asks for portable arithmetic, and this process computes otherwise",
+            where="train.arithmetic",
+            fix="call bench.train.arithmetic.compute_in('portable') first, in a new process",
+        )
+
+
+def _check_backend(arithmetic: str) -> None:
     import keras
 
     found, wanted = keras.backend.backend(), BACKENDS[arithmetic]
@@ -100,12 +110,6 @@ def check_arithmetic(arithmetic: str) -> None:
             f"the trial asks for the backend {wanted}, and Keras computes with {found} here",
             where="train.backend",
             fix=f"set KERAS_BACKEND={wanted} before Keras is imported, or train.backend to {found}",
-        )
-    if arithmetic == "portable" and not _is_portable():
-        raise BenchError(
-            "the trial asks for portable arithmetic, and this process computes otherwise",
-            where="train.arithmetic",
-            fix="call bench.train.arithmetic.compute_in('portable') first, in a new process",
         )
 
 
