@@ -6,6 +6,7 @@ prefetched), `fit` validates after each, and `evaluate` ends it. Arms, splits, e
 models and losses are the bench's own, so that the work is the same; only the loop is plain.
 
     python benchmarks/plain_keras.py STUDY.yaml --cache DIR [--profile laptop] [--seeds N]
+                                      [--arms N]
 """
 
 from __future__ import annotations
@@ -155,10 +156,13 @@ def asked_for(description: str | None) -> tuple[Manifest, list[PlannedTrial], Pa
     parser.add_argument("--profile", default="laptop")
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--seeds", type=int, help="only the first so many of the study's seeds")
+    parser.add_argument("--arms", type=int, help="only the first so many of its arms")
     asked = parser.parse_args()
     manifest, trials = trials_of(asked.study, asked.cache, asked.profile)
     seeds = list(dict.fromkeys(trial.seed for trial in trials))[: asked.seeds]
-    return manifest, [trial for trial in trials if trial.seed in seeds], asked.cache
+    arms = list(dict.fromkeys(trial.arm for trial in trials))[: asked.arms]
+    chosen = [trial for trial in trials if trial.seed in seeds and trial.arm in arms]
+    return manifest, chosen, asked.cache
 
 
 def main() -> None:
