@@ -157,7 +157,7 @@ def _by_verdict(found: Sequence[Effect], metric: Metric, control: str) -> list[s
     for verdict in get_args(Outcome):
         alike = [effect for effect in found if effect.verdict == verdict]
         if alike:
-            said = _beside(verdict.capitalize(), control)
+            said = _capital(_beside(verdict, control))
             sentences.append(f"{said} in {metric.in_words}: {_named(alike, metric)}.")
     open_ = [effect for effect in found if not effect.settled]
     if open_:

@@ -14,8 +14,10 @@ import pytest
 import scale
 import scale_data
 import sharing
+import verdict
 
 from bench.store.features import FeatureStore, feature_key
+from bench.store.trials import Store
 from bench.train.compiled import Compiled
 from bench.train.loop import TrialContext, run_trial
 
@@ -95,3 +97,15 @@ def test_an_overhead_that_noise_hides_is_not_given_for_met() -> None:
     assert beside == []
     assert [reading.met for reading in readings] == [None]
     assert "noise" in notes[0]
+
+
+def test_looks_take_fewer_trials_than_the_fixed_number_that_settles_as_often() -> None:
+    store = Store(BENCHMARKS.parent / "results" / "reference")
+    study = store.study("mask_gate")
+    assert study is not None
+
+    fixed = verdict.fixed_design(study, store)
+
+    assert fixed.fixed is not None and fixed.seeds is not None
+    assert fixed.looked < fixed.fixed == fixed.seeds * len(study.arms)
+    assert fixed.settled > 0.9
