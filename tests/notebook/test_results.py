@@ -71,7 +71,8 @@ def test_predictions_and_histories_are_those_that_the_metrics_are_made_of() -> N
 
 
 def test_means_effects_and_verdicts_are_the_reports(gates: bench.StudyResults) -> None:
-    (record,) = Store(REFERENCE).studies()
+    record = Store(REFERENCE).study("mask_gate")
+    assert record is not None
     arms = load_arms(Store(REFERENCE), record)
     table = effects_table("effects", record, arms, record.control)
     assert table is not None
