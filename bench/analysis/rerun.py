@@ -21,7 +21,7 @@ from bench.analysis.replication import (
 )
 from bench.analysis.trial_pairs import ONLY_A, ONLY_B, TrialReplication, trial_replications
 from bench.errors import BenchError
-from bench.files.yaml import nearest
+from bench.files.yaml import did_you_mean
 from bench.metrics.catalogue import COMPARED, METRICS
 from bench.store.agreement import TOLERANCE, Verdict
 from bench.store.studies import StudyRecord
@@ -154,11 +154,10 @@ def common_studies(a: Store, b: Store, names: Sequence[str] | None = None) -> li
     for name in names or ():
         if name not in common:
             lacking = [s for s, there in zip((a, b), held, strict=True) if name not in there]
-            meant = nearest(name, common)
             raise BenchError(
                 f"no study `{name}` in {' and in '.join(str(store.root) for store in lacking)}",
                 where="--study",
-                fix=f"did you mean `{meant}`?" if meant else f"in both: {', '.join(common)}",
+                fix=did_you_mean(name, common, f"in both: {', '.join(common)}"),
             )
     return list(dict.fromkeys(names)) if names else common
 

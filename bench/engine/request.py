@@ -19,7 +19,7 @@ from bench.data.phantom import (
 )
 from bench.data.sources import open_source
 from bench.errors import BenchError
-from bench.files.yaml import Located, nearest
+from bench.files.yaml import Located, did_you_mean
 from bench.study.design import Design
 from bench.study.overlays import base_overlays, too_large
 from bench.study.resolve import resolve_study
@@ -189,11 +189,10 @@ def check_only(design: Design, request: StudyRequest) -> None:
     known = [arm.name for arm in design.arms()]
     for name in request.only:
         if name not in known:
-            meant = nearest(name, known)
             raise BenchError(
                 f"the study has no arm `{name}`",
                 where=str(request.study),
-                fix=f"did you mean `{meant}`?" if meant else f"its arms: {'; '.join(known[:20])}",
+                fix=did_you_mean(name, known, f"its arms: {'; '.join(known[:20])}"),
             )
 
 

@@ -227,6 +227,18 @@ def nearest(word: str, choices: Iterable[str]) -> str | None:
     return found[0] if found else None
 
 
+def did_you_mean(word: str, choices: Iterable[str], otherwise: str | None) -> str | None:
+    """What to do about a word that is none of its choices: the nearest one, or else another advice.
+
+    Args:
+        word: The word.
+        choices: What it might have meant.
+        otherwise: The advice where nothing is close.
+    """
+    meant = nearest(word, choices)
+    return f"did you mean `{meant}`?" if meant else otherwise
+
+
 def _nearest_file(path: Path) -> str:
     siblings = sorted(p.name for p in path.parent.glob("*.y*ml")) if path.parent.is_dir() else []
     meant = nearest(path.name, siblings)

@@ -14,7 +14,7 @@ from bench.analysis.answers import answer
 from bench.analysis.arms import Arm
 from bench.analysis.load import load_arms
 from bench.errors import BenchError
-from bench.files.yaml import nearest
+from bench.files.yaml import did_you_mean
 from bench.store.record import TrialRecord
 from bench.store.studies import StudyRecord
 from bench.store.trials import Store
@@ -162,8 +162,7 @@ class StudyResults:
         """
         trials = {recorded.name: recorded.trials for recorded in self._record.arms}
         if arm not in trials:
-            meant = nearest(arm, trials)
-            fix = f"did you mean `{meant}`?" if meant else f"its arms: {', '.join(trials)}"
+            fix = did_you_mean(arm, trials, f"its arms: {', '.join(trials)}")
             raise BenchError(f"the study has no arm `{arm}`", where=self.name, fix=fix)
         if seed not in trials[arm]:
             seeds = ", ".join(map(str, sorted(trials[arm])))
@@ -193,8 +192,7 @@ class StudyResults:
 
         makers = _makers()
         if figure not in makers:
-            meant = nearest(figure, makers)
-            fix = f"did you mean `{meant}`?" if meant else f"figures: {', '.join(makers)}"
+            fix = did_you_mean(figure, makers, f"figures: {', '.join(makers)}")
             raise BenchError(f"there is no figure `{figure}`", where=self.name, fix=fix)
         finished = any(arm.trials for arm in self._arms)
         # Before the context: a notebook's backend turns on, when it is chosen, what shows figures.

@@ -19,7 +19,7 @@ from pydantic import AfterValidator, Field, StrictStr, ValidationError, model_va
 
 from bench.data.categories import categories
 from bench.errors import BenchError
-from bench.files.yaml import Located, load_yaml, nearest, parse_yaml
+from bench.files.yaml import Located, did_you_mean, load_yaml, parse_yaml
 from bench.paper.published import published
 from bench.paper.rounding import Figure, Printed, Unit, fault
 from bench.paper.statements import Statement
@@ -273,11 +273,12 @@ def _claims_error(error: ValidationError, source: Located) -> BenchError:
     if first["type"] == "extra_forbidden":
         models = (Claims, TableClaim, InlineRow, Statement)
         known = {name for model in models for name in model.model_fields}
-        meant = nearest(str(first["loc"][-1]), known)
         return BenchError(
             f"`{shown}` is not a key of claims",
             where=where,
-            fix=f"did you mean `{meant}`?" if meant else f"known keys: {', '.join(sorted(known))}",
+            fix=did_you_mean(
+                str(first["loc"][-1]), known, f"known keys: {', '.join(sorted(known))}"
+            ),
         )
     if first["type"] == "string_type" and "figures" in path(first):
         fix = 'write a figure as printed and in quotes, such as "94.60", so that no digit is lost'

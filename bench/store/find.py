@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.errors import BenchError
-from bench.files.yaml import nearest
+from bench.files.yaml import did_you_mean
 from bench.store.studies import RecordedArm, StudyRecord
 from bench.store.trials import Store
 
@@ -81,9 +81,8 @@ def _arm(study: StudyRecord, name: str) -> RecordedArm:
     arms = {arm.name: arm for arm in study.arms}
     if name in arms:
         return arms[name]
-    meant = nearest(name, arms)
     raise BenchError(
         f"the study has no arm `{name}`",
         where=f"study {study.name}",
-        fix=f"did you mean `{meant}`?" if meant else f"its arms: {'; '.join(list(arms)[:20])}",
+        fix=did_you_mean(name, arms, f"its arms: {'; '.join(list(arms)[:20])}"),
     )

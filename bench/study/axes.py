@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.errors import BenchError
-from bench.files.yaml import Located, nearest
+from bench.files.yaml import Located, did_you_mean, nearest
 from bench.study.conditions import Condition, parse_condition
 from bench.study.overlays import Overlay, flatten
 from bench.study.presets import presets
@@ -173,11 +173,10 @@ def parse_control(study: Study, axes: tuple[Axis, ...], source: Located) -> dict
     for name, value in study.control.items():
         at = source.where(("control", name))
         if name not in by_name:
-            meant = nearest(name, by_name)
             raise BenchError(
                 f"the control names the axis `{name}`, which the study does not have",
                 where=str(at),
-                fix=f"did you mean `{meant}`?" if meant else f"axes: {', '.join(by_name)}",
+                fix=did_you_mean(name, by_name, f"axes: {', '.join(by_name)}"),
             )
         label = label_of(value)
         levels = {level.label: level for level in by_name[name].levels}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.errors import BenchError
-from bench.files.yaml import nearest
+from bench.files.yaml import did_you_mean
 from bench.metrics.catalogue import LANDMARKS
 from bench.study.design import COMPARED_ARMS, Design
 
@@ -67,11 +67,10 @@ def _check_answers(design: Design) -> None:
     known = [arm.name for arm in design.arms()] if design.study.answers else []
     for name in design.study.answers:
         if name not in known:
-            meant = nearest(name, known)
             raise BenchError(
                 f"an answer is about the arm `{name}`, which the study does not have",
                 where=str(design.source.where(("answers", name))),
-                fix=f"did you mean `{meant}`?" if meant else f"its arms: {'; '.join(known[:20])}",
+                fix=did_you_mean(name, known, f"its arms: {'; '.join(known[:20])}"),
             )
         if name == design.control.name:
             raise BenchError(

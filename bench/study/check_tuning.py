@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from bench.errors import BenchError
-from bench.files.yaml import nearest
+from bench.files.yaml import did_you_mean
 from bench.metrics.catalogue import FOR_TUNING
 from bench.study.budget import budget_of, epochs_of
 from bench.study.config_errors import explain, known_settings
@@ -78,11 +78,10 @@ def _check_paths(tuning: Tuning, design: Design) -> None:
     for path, parameter in tuning.parameters.items():
         where = str(design.source.where((*at, path)))
         if path not in known:
-            meant = nearest(path, known)
             raise BenchError(
                 f"`{path}` is no setting",
                 where=where,
-                fix=f"did you mean `{meant}`?" if meant else "see `bench schema`",
+                fix=did_you_mean(path, known, "see `bench schema`"),
             )
         for prefix, why in FORBIDDEN.items():
             if f"{path}.".startswith(f"{prefix}."):
@@ -128,11 +127,10 @@ def _check_condition(
             f"`{path}` depends on `{name}`, which stands after it", where=where, fix="put it first"
         )
     if name not in tuning.space and name not in known:
-        meant = nearest(name, known)
         raise BenchError(
             f"`{name}` is no setting",
             where=where,
-            fix=f"did you mean `{meant}`?" if meant else None,
+            fix=did_you_mean(name, known, None),
         )
     points = tuning.parameters[name].points() if name in tuning.space else None
     for value in tuning.parameters[path].wanted(name):

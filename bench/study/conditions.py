@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.errors import BenchError
-from bench.files.yaml import nearest
+from bench.files.yaml import did_you_mean
 
 LONGEST = 500
 """Characters of an expression."""
@@ -123,11 +123,10 @@ def _mapping(given: Any, where: str, known: frozenset[str], paths: set[str]) -> 
             paths.add(key)
             parts.append(_has(key, wanted if isinstance(wanted, list) else [wanted]))
         else:
-            meant = nearest(str(key), known)
             raise BenchError(
                 f"`{key!s:.60}` is no setting",
                 where=where,
-                fix=f"did you mean `{meant}`?" if meant else "see `bench schema`",
+                fix=did_you_mean(str(key), known, "see `bench schema`"),
             )
     return lambda lookup: all(part(lookup) for part in parts)
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from bench.errors import BenchError
-from bench.files.yaml import nearest
+from bench.files.yaml import did_you_mean, nearest
 from bench.study.overlays import Overlay
 from bench.study.trial import TrialSpec, system_settings
 from bench.systems.settings import SystemSettings
@@ -43,13 +43,14 @@ def explain(
     if first["type"] == "ignored_setting":
         return BenchError(str(first["msg"]), where=where, fix=f"found {_shown(found, path, plain)}")
     expected = str(context.get("expected") or context.get("expected_tags") or "")
-    meant = nearest(
-        str(found), [word.strip(" '") for word in expected.replace(" or ", ",").split(",")]
-    )
     return BenchError(
         f"`{dotted}`: {first['msg'][0].lower()}{first['msg'][1:]}; found {found!r:.80}",
         where=where,
-        fix=f"did you mean `{meant}`?" if meant else None,
+        fix=did_you_mean(
+            str(found),
+            [word.strip(" '") for word in expected.replace(" or ", ",").split(",")],
+            None,
+        ),
     )
 
 

@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from bench.errors import BenchError
-from bench.files.yaml import Located, load_yaml, nearest
+from bench.files.yaml import Located, did_you_mean, load_yaml, nearest
 from bench.metrics.catalogue import ACCURACY, COMPARED
 from bench.study.tuning import Choice, FloatRange, IntRange, Tuning, TuningOverlay
 from bench.systems.registry import load_plugins
@@ -310,22 +310,20 @@ def _tuning_key(path: tuple[str | int, ...], source: Located) -> BenchError:
     kinds: dict[str, type[Settings]] = {"float": FloatRange, "int": IntRange, "choice": Choice}
     choices = kinds.get(str(within), Tuning).model_fields
     what = f"a dimension of kind {within}" if within in kinds else "a tuning"
-    meant = nearest(word, choices)
     return BenchError(
         f"{what} has no key `{word}`",
         where=str(source.where([key for key in path if key not in (*kinds, "dimension")])),
-        fix=f"did you mean `{meant}`?" if meant else f"its keys: {', '.join(choices)}",
+        fix=did_you_mean(word, choices, f"its keys: {', '.join(choices)}"),
     )
 
 
 def _seeds_key(path: tuple[str | int, ...], source: Located) -> BenchError:
     """A key that seeds until settled do not have."""
     choices = UntilSettled.model_fields
-    meant = nearest(str(path[-1]), choices)
     return BenchError(
         f"seeds that go on until it is settled have no key `{path[-1]}`",
         where=str(source.where(path)),
-        fix=f"did you mean `{meant}`?" if meant else f"their keys: {', '.join(choices)}",
+        fix=did_you_mean(str(path[-1]), choices, f"their keys: {', '.join(choices)}"),
     )
 
 
