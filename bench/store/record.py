@@ -22,7 +22,7 @@ import numpy as np
 
 from bench.files.atomic import write_json
 from bench.files.checksums import folder_checksums, with_checksum
-from bench.store.tables import Column, Table, common_file
+from bench.store.tables import Column, Table, common_path
 
 
 @dataclass(frozen=True)
@@ -283,7 +283,7 @@ def read_record(
         weights: Whether to read the trained weights as well.
     """
     apart = {
-        name: common_file(common, checksum)
+        name: common_path(common, checksum)
         for name, checksum in plain.get("common", {}).items()
         if common is not None
     }

@@ -129,27 +129,31 @@ class Table(Generic[T]):
         return self.of(**fields, **self.read_header(header))
 
 
-def common_file(folder: Path, checksum: str) -> Path:
-    """A file of columns that trials have in common, compared with the checksum that names it.
+def common_path(folder: Path, checksum: str) -> Path:
+    """Where columns that trials have in common lie."""
+    return folder / f"{checksum}.parquet"
+
+
+def check_common(folder: Path, checksum: str) -> None:
+    """Compare columns that trials have in common with the checksum that names their file.
 
     Raises:
         ValueError: It is missing, has other bytes, or the name is no checksum.
     """
     if not CHECKSUM.fullmatch(checksum):
         raise ValueError(f"{checksum[:80]!r} names no file of common columns")
-    path = folder / f"{checksum}.parquet"
+    path = common_path(folder, checksum)
     try:
         found = file_digest(path)
     except FileNotFoundError:
         raise ValueError(f"{folder.name}/{path.name} is missing") from None
     if found != checksum:
         raise ValueError(f"{folder.name}/{path.name} is not what was written: its checksum differs")
-    return path
 
 
 def _write_common(folder: Path, content: bytes) -> str:
     checksum = hashlib.sha256(content).hexdigest()
-    path = folder / f"{checksum}.parquet"
+    path = common_path(folder, checksum)
     if not path.is_file() or file_digest(path) != checksum:
         with new_file(path) as draft:
             draft.write_bytes(content)

@@ -30,7 +30,7 @@ from bench.store.record import (
     write_record,
 )
 from bench.store.studies import STUDY_RECORD, StudyRecord
-from bench.store.tables import common_file
+from bench.store.tables import check_common
 
 
 class FailureKind(StrEnum):
@@ -164,7 +164,7 @@ class Store:
                 compared = {n: c for n, c in files if weights or not n.endswith(WEIGHTS_SUFFIX)}
                 check_files(folder, compared, (p.name for p in folder.glob("*.parquet")))
             for checksum in plain.get("common", {}).values():
-                common_file(self.common, checksum)
+                check_common(self.common, checksum)
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise _damaged(folder, error) from error
         return plain
