@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from typer.testing import CliRunner
 from bench.cli.app import app
 from bench.errors import BenchError
 from bench.store.trials import Store
-from tests.command import BENCH
+from tests.command import bench
 
 STUDY = """
 base: {preset: ropanet, train.epochs: 2}
@@ -37,15 +36,6 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
     assert kept.name == "last.weights.h5"
     assert plan["cost"]["model_bytes"] == pytest.approx(kept.stat().st_size, rel=0.5)
     return folder
-
-
-def bench(folder: Path, *words: str, code: int = 0) -> str:
-    done = subprocess.run(
-        [*BENCH, *words], cwd=folder, capture_output=True, text=True, check=False, timeout=240
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout if "--json" in words else done.stdout + done.stderr
 
 
 def refused(folder: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from bench.store.trials import Store
-from tests.command import BENCH
+from tests.command import BENCH, bench
 
 STUDY = """
 base: {preset: ropanet, train.epochs: 1}
@@ -28,15 +28,6 @@ def workspace(tmp_path: Path, own_cache: Path) -> Path:
     """A folder with a study in it and a cache that holds the smoke phantom."""
     (tmp_path / "study.yaml").write_text(STUDY)
     return tmp_path
-
-
-def bench(workspace: Path, *words: str, code: int = 0) -> str:
-    done = subprocess.run(
-        [*BENCH, *words], cwd=workspace, capture_output=True, text=True, check=False, timeout=240
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout if "--json" in words else done.stdout + done.stderr
 
 
 def run_json(workspace: Path, *words: str, code: int = 0) -> dict[str, Any]:
