@@ -6,14 +6,15 @@ BIN := $(VENV)/bin
 
 SCHEMA := ablations/study.schema.json
 
-.PHONY: help setup demo test lint smoke bench lock clean
+.PHONY: help setup demo test lint docs smoke bench lock clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make setup   install into $(VENV)/, write the schema that editors check studies with"
 	@echo "make demo    set up, train the mask-gate study on the phantom, write report/"
-	@echo "make test    set up, lint, type-check, test, and run every study on a tiny subset"
+	@echo "make test    set up, lint, type-check, test, build the documentation, and run every study on a tiny subset"
 	@echo "make lint    set up, lint and type-check"
+	@echo "make docs    set up, write the documentation as a site to build/docs/"
 	@echo "make bench   measure the speed, and that of the plain alternatives"
 	@echo "make lock    update the pinned dependencies (needs uv)"
 	@echo "make clean   remove build products and caches of tools"
@@ -36,7 +37,7 @@ demo: setup
 	$(BIN)/bench run ablations/mask_gate.yaml
 	$(BIN)/bench report --out report/
 
-test: setup lint
+test: setup lint docs
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 	$(MAKE) --no-print-directory smoke
 
@@ -44,6 +45,9 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: setup
+	$(BIN)/python -m sphinx -W --keep-going -q -E docs build/docs
 
 # What a user does: run every shipped study on a tiny subset, report them, and run one again, which
 # must train nothing.

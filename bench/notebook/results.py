@@ -32,7 +32,7 @@ class Results:
     Args:
         folder: The folder, as `bench run --results` takes it.
 
-    Example:
+    Example::
 
         results = bench.Results("results/reference")
         results.studies                              # ["mask_gate"]

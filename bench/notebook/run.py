@@ -118,7 +118,7 @@ def run_trial(
     Raises:
         BenchError: The spec, the data or the weights are at fault, or the trial failed.
 
-    Example:
+    Example::
 
         bench.run_trial({"preset": "ropanet", "model.gate": "none", "seed": 3}, profile="smoke")
     """
