@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.files.processor import has_avx2
 from bench.files.yaml import Located
-from bench.study.presets import presets, profile_settings, source_settings
+from bench.study.presets import ancestry, presets, profile_settings, source_settings
 from bench.systems.ledger import as_released
 
 
@@ -110,9 +110,7 @@ def base_overlays(
         there: Setting of a size, such as `data.train_size` -> images that the data has for it;
             None where it is not known yet, or has no official partition.
     """
-    known, chain = presets(), [preset]
-    while "extends" in known[chain[-1]]:
-        chain.append(known[chain[-1]]["extends"])
+    known, chain = presets(), ancestry(preset)
     scaled = profile_settings(profile)
     own = [known[name] for name in reversed(chain)]
     found = [flatten(_plain(settings)) for settings in own]

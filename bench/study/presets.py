@@ -23,6 +23,20 @@ def presets() -> dict[str, dict[str, Any]]:
     return _of_systems("presets")
 
 
+def ancestry(preset: str) -> list[str]:
+    """A preset and what it extends, itself first."""
+    known, chain = presets(), [preset]
+    while "extends" in known[chain[-1]]:
+        chain.append(known[chain[-1]]["extends"])
+    return chain
+
+
+def system_of(preset: str) -> str:
+    """The `kind` of a preset's system."""
+    settings = (presets()[name].get("model", {}) for name in ancestry(preset))
+    return next(model["kind"] for model in settings if "kind" in model)
+
+
 def profile_settings(profile: str) -> dict[str, Any]:
     """A profile: its `description`, what it sets in `every` preset, and in `presets`, by preset."""
     return _shipped(f"profiles/{profile}.yaml") | {"presets": _of_systems("profiles", profile)}

@@ -12,7 +12,7 @@ from typing import Any
 from bench.errors import BenchError
 from bench.files.yaml import nearest
 from bench.study.schema import study_schema
-from bench.study.trial import system_settings
+from bench.study.system_schema import systems_with
 
 VALUE = "Value."
 """How the schema names what a setting may be."""
@@ -77,18 +77,7 @@ def _explained(path: str, schema: dict[str, Any]) -> Explained:
         meaning=schema["description"],
         values=tuple(map(_in_words, values.values())),
         default=first if all(other == first for other in others) else None,
-        systems=_systems(path),
-    )
-
-
-def _systems(path: str) -> tuple[str, ...]:
-    """The systems that have a setting: their own, and those of how they are supervised."""
-    group, _, rest = path.partition(".")
-    first = rest.partition(".")[0]
-    return tuple(
-        kind
-        for kind, settings in system_settings().items()
-        if (group == "model" and first in settings.model_fields) or group == settings.supervision
+        systems=systems_with(path),
     )
 
 

@@ -5,11 +5,10 @@ Follows from the settings' own types and from the registries: nothing is listed 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
-from bench.study.presets import presets
 from bench.study.study import Study
+from bench.study.system_schema import by_system
 from bench.study.trial import TrialSpec
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -27,45 +26,21 @@ def study_schema() -> dict[str, Any]:
         f"Value.{path}": {"anyOf": values, "description": texts[path]}
         for path, values in leaves.items()
     }
-    groups = _groups(leaves)
-    definitions |= {f"Settings.{group}": _settings(group, leaves, texts) for group in groups}
-    overrides = _settings("", leaves, texts)
-    names = list(presets())
-    preset = {"enum": names, "description": "The preset that the other settings lie above."}
-    level = {**overrides, "properties": {"base": preset, **overrides["properties"]}}
-    named = {
-        "type": "object",
-        "minProperties": 1,
-        "additionalProperties": {"anyOf": [{"$ref": "#/$defs/Level"}, {"type": "null"}]},
-    }
-    levels = {"anyOf": [named, _conditional(named)]}
-    axes = {
-        "type": "object",
-        "properties": {
-            path: {
-                "anyOf": [_levels(path), _conditional(_levels(path))],
-                "description": texts[path],
-            }
-            for path in leaves
-        },
-        "additionalProperties": levels,
-    }
-    base = {
-        **overrides,
-        "properties": {"preset": preset, **overrides["properties"]},
-        "required": ["preset"],
-    }
-    definitions |= {"Overrides": overrides, "Level": level, "Axes": axes}
     properties = schema["properties"]
-    properties["base"] = {"anyOf": [{"enum": names}, base], "description": "A preset, or more."}
     overlay = definitions["ProfileOverlay"]["properties"]
-    for fields, name, form in (
-        (properties, "axes", "Axes"),
-        (overlay, "base", "Overrides"),
-        (overlay, "axes", "Axes"),
-    ):
-        text = fields[name]["description"]
-        fields[name] = {"$ref": f"#/$defs/{form}", "description": text}
+    described = {
+        "base": "A preset, or more.",
+        "axes": properties["axes"]["description"],
+        "profile's base": overlay["base"]["description"],
+        "profile's axes": overlay["axes"]["description"],
+    }
+    settings, conditional = by_system(list(leaves), texts, described)
+    definitions |= settings
+    # What each may hold depends on the system; here is what it means.
+    properties["base"] = {"type": ["string", "object"], "description": described["base"]}
+    properties["axes"] = {"type": "object", "description": described["axes"]}
+    overlay["base"] = {"type": "object", "description": described["profile's base"]}
+    overlay["axes"] = {"type": "object", "description": described["profile's axes"]}
     definitions["Setting"] = {"enum": list(leaves)}
     for tuned in ("Tuning", "TuningOverlay"):
         space = definitions[tuned]["properties"]["space"]
@@ -79,50 +54,9 @@ def study_schema() -> dict[str, Any]:
         "type": "object",
         "properties": properties,
         "additionalProperties": False,
+        **conditional,
         "$defs": definitions,
     }
-
-
-def _levels(path: str) -> dict[str, Any]:
-    return {"type": "array", "minItems": 1, "items": {"$ref": f"#/$defs/Value.{path}"}}
-
-
-def _conditional(levels: dict[str, Any]) -> dict[str, Any]:
-    """An axis that exists only where a condition holds."""
-    return {
-        "type": "object",
-        "properties": {
-            "when": {
-                "type": ["object", "string"],
-                "description": "The axis exists where this condition on axes before it holds.",
-            },
-            "levels": {**levels, "description": "Its levels where it exists."},
-        },
-        "required": ["when", "levels"],
-        "additionalProperties": False,
-    }
-
-
-def _groups(leaves: Iterable[str]) -> list[str]:
-    """Dotted paths of the settings that hold others, such as `model` and `model.backbone`."""
-    parts = [path.split(".") for path in leaves]
-    return sorted({".".join(keys[:end]) for keys in parts for end in range(1, len(keys))})
-
-
-def _settings(group: str, leaves: Iterable[str], texts: dict[str, str]) -> dict[str, Any]:
-    """A mapping of settings below a group, each by its path from there, dotted or nested."""
-    inside = f"{group}." if group else ""
-    properties: dict[str, Any] = {
-        path.removeprefix(inside): {"$ref": f"#/$defs/Value.{path}"}
-        for path in leaves
-        if path.startswith(inside)
-    }
-    for other in _groups(leaves):
-        if other.startswith(inside) and other != group:
-            name = other.removeprefix(inside)
-            nested = {"$ref": f"#/$defs/Settings.{other}"}
-            properties[name] = {"anyOf": [nested, {"type": "null"}], "description": texts[other]}
-    return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
 def _leaves(

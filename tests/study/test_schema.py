@@ -13,11 +13,12 @@ from bench.study.schema import study_schema
 
 
 def properties(schema: Any) -> Iterator[tuple[str, Any]]:
-    """Each property of a schema and of all schemas within it."""
+    """Each property that a schema and all schemas within it offer: a condition offers none."""
     if isinstance(schema, dict):
         yield from schema.get("properties", {}).items()
-        for inner in schema.values():
-            yield from properties(inner)
+        for keyword, inner in schema.items():
+            if keyword != "if":
+                yield from properties(inner)
     elif isinstance(schema, list):
         for inner in schema:
             yield from properties(inner)
