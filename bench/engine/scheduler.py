@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from ray.tune.search import Searcher
 
+from bench.engine.memory import is_out_of_memory
 from bench.files.disk import disk_full
 from bench.files.locks import is_locked
 from bench.store.plan import PlannedTrial
@@ -22,6 +23,9 @@ from bench.train.status import TrialStatus
 
 RETRIES = 2
 """How often a trial is tried again whose worker process, or its machine, was lost."""
+
+LOWER = "lower train.batch_size, or the side of the images (model.backbone.input_size)"
+"""What to do about a trial that needs more memory than there is."""
 
 Event = Callable[[PlannedTrial, TrialStatus], None]
 """Called with a trial and what happened to it."""
@@ -46,8 +50,9 @@ class Source(Protocol):
 class SourceSearcher(Searcher):
     """Asks each source in turn for trials, and tells all of them how each ended.
 
-    A trial whose worker was lost comes again after all others, alone: one of a batch may have taken
-    the others down with it. One that another run is training is waited for, and trained here if
+    A trial whose worker was lost comes again after all others, in a batch of its own: one of a
+    batch may have taken the others down with it. One that ran out of memory comes again once, when
+    nothing else is in training. One that another run is training is waited for, and trained here if
     that run gives it up.
 
     Ray must not ask ahead: `tune.TuneConfig(max_concurrent_trials=...)` has it ask only when a
@@ -72,6 +77,9 @@ class SourceSearcher(Searcher):
         self._busy: dict[str, PlannedTrial] = {}
         self._elsewhere: list[PlannedTrial] = []
         self._again: deque[PlannedTrial] = deque()
+        self._alone: deque[PlannedTrial] = deque()
+        """Trials that ran out of memory beside others, and are to come again."""
+        self._were_alone: set[str] = set()
         self._losses = Counter[str]()
         self._failures_before: dict[str, int] = {}
         self._error: Exception | None = None
@@ -97,7 +105,11 @@ class SourceSearcher(Searcher):
             return batch
         self._look_elsewhere()
         # A source may go on, now that it knows what ended elsewhere.
-        return self._from_sources() or ([self._again.popleft()] if self._again else [])
+        if batch := self._from_sources():
+            return batch
+        if self._again:
+            return [self._again.popleft()]
+        return [self._alone.popleft()] if self._alone and not self._running else []
 
     def _from_sources(self) -> list[PlannedTrial]:
         batches = (source.next_batch(self._workers, self._busy) for source in self._sources)
@@ -135,20 +147,32 @@ class SourceSearcher(Searcher):
             why: Ray's message.
         """
         with self._errors_kept():
+            out_of_memory = is_out_of_memory(why or "")
             for trial in self._running.pop(trial_id).values():
                 self._event(trial, TrialStatus.LOST)
                 self._losses[trial.id] += 1
-                if self._losses[trial.id] <= RETRIES:
+                if out_of_memory and trial.id not in self._were_alone:
+                    self._were_alone.add(trial.id)
+                    self._alone.append(trial)
+                elif not out_of_memory and self._losses[trial.id] <= RETRIES:
                     self._again.append(trial)
-                    continue
-                failure = {
-                    "kind": FailureKind.CRASHED,
-                    "error": f"the worker process died, {RETRIES + 1} times",
-                    "traceback": why or "no message",
-                    "spec": trial.spec.model_dump(mode="json"),
-                }
-                self._store.write_failure(trial.id, failure)
-                self._report(trial, TrialStatus.FAILED)
+                else:
+                    self._give_up(trial, why, out_of_memory)
+
+    def _give_up(self, trial: PlannedTrial, why: str | None, out_of_memory: bool) -> None:
+        """Record that a trial was lost too often."""
+        kind, error = FailureKind.CRASHED, f"the worker process died, {RETRIES + 1} times"
+        if out_of_memory:
+            kind = FailureKind.OUT_OF_MEMORY
+            error = f"out of memory, with nothing in training beside it; {LOWER}"
+        failure = {
+            "kind": kind,
+            "error": error,
+            "traceback": why or "no message",
+            "spec": trial.spec.model_dump(mode="json"),
+        }
+        self._store.write_failure(trial.id, failure)
+        self._report(trial, TrialStatus.FAILED)
 
     @contextmanager
     def _errors_kept(self) -> Iterator[None]:

@@ -22,6 +22,7 @@ from ray import tune
 from bench.data.manifest import Manifest
 from bench.engine.config import WorkerConfig
 from bench.engine.extraction import away_from_home, data_with_features
+from bench.engine.memory import is_out_of_memory
 from bench.engine.process import as_if_missing, limit_threads, redirect_output, thread_limit
 from bench.engine.stores import worker_store
 from bench.files.disk import describe_disk_full, is_disk_full
@@ -141,9 +142,10 @@ class TrialWorker(tune.Trainable):
             fail(FailureKind.DIVERGED, str(error), traceback.format_exc())
             return TrialStatus.DIVERGED
         except Exception as error:
-            if is_disk_full(error):
-                raise
-            fail(FailureKind.CRASHED, f"{type(error).__name__}: {error}", traceback.format_exc())
+            said = f"{type(error).__name__}: {error}"
+            if is_disk_full(error) or is_out_of_memory(said):
+                raise  # this process, and what it holds of a GPU's memory, then ends
+            fail(FailureKind.CRASHED, said, traceback.format_exc())
             return TrialStatus.FAILED
         return TrialStatus.FINISHED
 

@@ -16,7 +16,7 @@ class TrialFailure:
     Args:
         trial: Its id.
         name: Its name for a person.
-        kind: `diverged`, `crashed` or `timed out`.
+        kind: `diverged`, `crashed`, `timed out` or `out of memory`.
         error: What was wrong.
     """
 
@@ -59,7 +59,7 @@ class StudyStatus:
 
     @property
     def failed(self) -> int:
-        """Trials that crashed or timed out."""
+        """Trials that failed: all kinds but those that diverged."""
         return len(self.errors) - self.diverged
 
     def to_json(self) -> dict[str, Any]:

@@ -39,6 +39,7 @@ class FailureKind(StrEnum):
     DIVERGED = "diverged"
     CRASHED = "crashed"
     TIMED_OUT = "timed out"
+    OUT_OF_MEMORY = "out of memory"
 
 
 class Store:

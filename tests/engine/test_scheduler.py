@@ -405,6 +405,23 @@ def test_a_lost_batch_comes_again_one_by_one_after_all_others(
     assert search.suggest("ray 5") is None
 
 
+def test_what_ran_out_of_memory_comes_again_once_with_nothing_beside_it(
+    design_and_manifest: tuple[Design, Manifest], tmp_path: Path
+) -> None:
+    first, second = known_trials(*design_and_manifest, 2)
+    known = TrialList([first, second], reuse_compiled=False)
+    search = SourceSearcher([known], Store(tmp_path), lambda *_: None, 2)
+    assert [asked(search, "ray 1"), asked(search, "ray 2")] == [first.id, second.id]
+    search.lost("ray 1", "ResourceExhaustedError: OOM when allocating tensor with shape[9,9]")
+    assert search.suggest("ray 3") is None, "the other one is still in training"
+    search.on_trial_complete("ray 2", ended(second.id, "finished"))
+    assert asked(search, "ray 4") == first.id
+    search.lost("ray 4", "jaxlib._jax.XlaRuntimeError: RESOURCE_EXHAUSTED: Out of memory")
+    assert search.outcomes == {second.id: "finished", first.id: "failed"}
+    (failure,) = Store(tmp_path).failures(first.id)
+    assert failure["kind"] == "out of memory" and "lower train.batch_size" in failure["error"]
+
+
 def test_a_tuned_study_costs_its_neighbours_neither_their_batches_nor_a_worker(
     design_and_manifest: tuple[Design, Manifest], tmp_path: Path, cluster: None
 ) -> None:

@@ -16,7 +16,7 @@ from bench.store.trials import Store
 from tests.command import BENCH
 
 BAD_GATES = '''
-"""Gates that hang, that take their process down, and that find the disk full."""
+"""Gates that hang, take their process down, find the disk full, and want too much memory."""
 
 import os
 import resource
@@ -24,7 +24,14 @@ import signal
 import time
 from pathlib import Path
 
+import keras
+
 from bench.systems.registry import GATES, Gate
+
+
+def greedy(features, mask):
+    wide = keras.ops.tile(features, (1, 2**16, 2**16, 1))
+    return features * keras.ops.mean(wide)
 
 
 def hang(features, mask):
@@ -46,6 +53,7 @@ def full(features, mask):
 GATES["full"] = Gate("bad_gates:full", True, False)
 GATES["hang"] = Gate("bad_gates:hang", True, True)
 GATES["crash"] = Gate("bad_gates:crash", True, True)
+GATES["greedy"] = Gate("bad_gates:greedy", True, True)
 '''
 
 
@@ -91,11 +99,13 @@ def test_two_runs_on_one_store_share_the_work(workspace: Path) -> None:
     assert ended(start(workspace))["stored"] == 8
 
 
-def test_a_trial_that_hangs_or_crashes_is_ended_and_the_others_go_on(workspace: Path) -> None:
+def test_a_trial_that_hangs_crashes_or_takes_all_memory_is_ended_and_the_others_go_on(
+    workspace: Path,
+) -> None:
     (workspace / "bad_gates.py").write_text(BAD_GATES)
     (workspace / "study.yaml").write_text(
         "base: {preset: ropanet, train.epochs: 1}\nseeds: 1\n"
-        "axes: {model.gate: [sigmoid, crash, hang, none]}\n"
+        "axes: {model.gate: [sigmoid, crash, greedy, hang, none]}\n"
     )
     run = start(
         workspace,
@@ -106,13 +116,15 @@ def test_a_trial_that_hangs_or_crashes_is_ended_and_the_others_go_on(workspace: 
     )
     result = ended(run, code=1)
     assert result["finished"] == 2
-    assert sorted(result["failed"]) == ["gate=crash, seed 0", "gate=hang, seed 0"]
+    bad = [f"gate={gate}, seed 0" for gate in ("crash", "greedy", "hang")]
+    assert sorted(result["failed"]) == bad
     failures = [
         json.loads(path.read_text()) for path in workspace.glob("results/failures/*/*.json")
     ]
     by_kind = {failure["kind"]: failure for failure in failures}
-    assert by_kind.keys() == {"crashed", "timed out"} and len(failures) == 2
+    assert by_kind.keys() == {"crashed", "out of memory", "timed out"} and len(failures) == 3
     assert "process died, 3 times" in by_kind["crashed"]["error"]
+    assert "lower train.batch_size" in by_kind["out of memory"]["error"]
     assert "limit of 20 s" in by_kind["timed out"]["error"]
     assert "in hang" in by_kind["timed out"]["traceback"]  # where it hung
 

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import socket
 import struct
+import subprocess
 import sys
+import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -57,10 +63,10 @@ def in_tensorboard(place: Path, record: TrialRecord) -> dict[str, Any]:
     }
 
 
-def in_mlflow(place: Path, record: TrialRecord) -> dict[str, Any]:
+def in_mlflow(place: Path | str, record: TrialRecord) -> dict[str, Any]:
     from mlflow import MlflowClient
 
-    client = MlflowClient(tracking_uri=place.as_uri())
+    client = MlflowClient(tracking_uri=place if isinstance(place, str) else place.as_uri())
     experiment = client.get_experiment_by_name("golden")
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id], "tags.arm = 'ropanet'")
@@ -137,6 +143,65 @@ def test_every_trial_is_logged_once_and_later_only_what_is_new(
     assert logged(store, f"{kind}:{to}", *studies) == Logged(trials=1, there=6, figures=0)
     assert logged(store, f"{kind}:{to}", *studies) == Logged(trials=0, there=7, figures=0)
     assert {path.name for path in tmp_path.iterdir()} <= {"results", "tracker", "wandb"}
+
+
+@pytest.fixture
+def mlflow_server(tmp_path: Path) -> Iterator[str]:
+    """Address of MLflow's own server; the whole of MLflow has it, not the extra."""
+    pytest.importorskip("mlflow", reason="needs the extra `mlflow`")
+    program = os.environ.get("MLFLOW_PROGRAM") or shutil.which("mlflow")
+    if (
+        program is None
+        or subprocess.run(
+            [program, "server", "--help"], check=False, capture_output=True
+        ).returncode
+    ):
+        pytest.skip("the whole of MLflow is not here")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    database = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    command = [program, "server", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", database, "--artifacts-destination", str(tmp_path / "kept")]
+    with (tmp_path / "server.log").open("w") as output:
+        running = subprocess.Popen(
+            command, stdout=output, stderr=output, cwd=tmp_path, start_new_session=True
+        )
+    address = f"http://127.0.0.1:{port}"
+    while running.poll() is None and not _answers(f"{address}/health"):
+        time.sleep(0.2)
+    assert running.poll() is None, (tmp_path / "server.log").read_text()
+    yield address
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=5):
+            return True
+    except OSError:
+        return False
+
+
+def test_mlflows_own_server_has_each_trial_and_figure_once(
+    store: Store, mlflow_server: str
+) -> None:
+    from mlflow import MlflowClient
+
+    to = f"mlflow:{mlflow_server}"
+    first = logged(store, to, "golden", figures=True)
+    assert first.trials == 6 and first.figures > 1
+    assert logged(store, to, "golden", figures=True) == Logged(trials=0, there=7, figures=0)
+    record = ropanet(store)
+    found = in_mlflow(mlflow_server, record)
+    assert found["settings"] == ("sigmoid", 1)
+    assert found["accuracy"] == [pytest.approx(record.metrics["accuracy"], rel=1e-6)]
+    client = MlflowClient(tracking_uri=mlflow_server)
+    (figures,) = client.search_runs(
+        [client.get_experiment_by_name("golden").experiment_id], "run_name = 'figures'"
+    )
+    assert len(client.list_artifacts(figures.info.run_id)) == first.figures
 
 
 def test_figures_are_logged_once(store: Store, tmp_path: Path) -> None:

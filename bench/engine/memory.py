@@ -1,0 +1,20 @@
+"""Whether a process, a GPU or a whole machine ran out of memory, by what it left behind."""
+
+from __future__ import annotations
+
+import re
+
+_SAID = re.compile(
+    r"\bMemoryError\b"  # Python and NumPy
+    r"|\bOutOfMemoryError\b"  # PyTorch; Ray, which ends a worker before its machine is full
+    r"|\bResourceExhaustedError\b|\bRESOURCE_EXHAUSTED\b"  # TensorFlow, JAX
+)
+
+
+def is_out_of_memory(message: str) -> bool:
+    """Whether an error, with its type, says that memory ran out.
+
+    Args:
+        message: The error's type and text, or its traceback.
+    """
+    return _SAID.search(message) is not None
