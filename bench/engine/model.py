@@ -92,9 +92,7 @@ def _trained_again(
     found = refused.get(record.id) or compare_again(record, again)
     kept = again.read(record.id, weights=True).weights if again.has(record.id) else None
     if kept is None or found.verdict is Verdict.NOT_COMPARED:
-        changed = "; ".join(
-            f"{k}: {then} then, {now} now" for k, (then, now) in found.changed.items()
-        )
+        changed = "; ".join(found.changes())
         raise BenchError(
             f"its weights were not kept, and it cannot be trained again: {found.where}"
             + (f" ({changed})" if changed else ""),

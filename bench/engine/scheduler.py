@@ -124,12 +124,12 @@ class SourceSearcher(Searcher):
         """Trials of a batch ended, and others are still to come."""
         with self._errors_kept():
             batch = self._running[trial_id]
+            if result["next"] is not None:
+                self._event(batch[result["next"]], TrialStatus.STARTED)
             for identity, status in result["outcomes"]:
                 self._report(batch.pop(identity), TrialStatus(status))
             if result["disk_full"] is not None:
                 raise disk_full(result["disk_full"])
-            if result["next"] is not None:
-                self._event(batch[result["next"]], TrialStatus.STARTED)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False

@@ -15,6 +15,7 @@ from bench.analysis.arms import Arm
 from bench.analysis.load import load_arms
 from bench.errors import BenchError
 from bench.files.yaml import did_you_mean
+from bench.store.find import trial_in
 from bench.store.record import TrialRecord
 from bench.store.studies import StudyRecord
 from bench.store.trials import Store
@@ -160,14 +161,7 @@ class StudyResults:
         Raises:
             BenchError: There is no such trial, or it is not finished.
         """
-        trials = {recorded.name: recorded.trials for recorded in self._record.arms}
-        if arm not in trials:
-            fix = did_you_mean(arm, trials, f"its arms: {', '.join(trials)}")
-            raise BenchError(f"the study has no arm `{arm}`", where=self.name, fix=fix)
-        if seed not in trials[arm]:
-            seeds = ", ".join(map(str, sorted(trials[arm])))
-            raise BenchError(f"`{arm}` has no seed {seed}", where=self.name, fix=f"seeds: {seeds}")
-        return self._store.read(trials[arm][seed])
+        return self._store.read(trial_in(self._store, self._record, arm, str(seed)))
 
     @property
     def figures(self) -> dict[str, str]:

@@ -56,6 +56,10 @@ class Verification:
     where: str
     changed: dict[str, tuple[Any, Any]]
 
+    def changes(self) -> list[str]:
+        """What changed, in words: `tensorflow: 2.20 then, 2.21 now`."""
+        return [f"{name}: {then} then, {now} now" for name, (then, now) in self.changed.items()]
+
     def to_json(self) -> dict[str, Any]:
         """The comparison as `--json` prints it."""
         return {

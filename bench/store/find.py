@@ -57,7 +57,16 @@ def _of_study(store: Store, study: StudyRecord, words: Sequence[str]) -> str:
             where=str(store.root),
             fix=f"such as: {study.name} '{study.control}' {study.seeds[0]}",
         )
-    arm, seed = _arm(study, words[0]), words[1]
+    return trial_in(store, study, words[0], words[1])
+
+
+def trial_in(store: Store, study: StudyRecord, name: str, seed: str) -> str:
+    """The identity of a study's finished trial, by its arm's name and its seed.
+
+    Raises:
+        BenchError: There is no such trial, or it is not trained.
+    """
+    arm = _arm(study, name)
     known = {str(number): trial for number, trial in arm.trials.items()}
     if seed not in known:
         raise BenchError(

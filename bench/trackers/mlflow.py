@@ -30,6 +30,8 @@ class MLflow:
     def __init__(self, uri: str) -> None:
         # Of its own accord it asks a server that does not answer for minutes.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+        # And prints two lines a run, also into what `--json` prints.
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         self._client = MlflowClient(tracking_uri=uri)
 
     def known(self, study: str) -> set[str]:

@@ -110,8 +110,8 @@ def test_a_figure_is_the_reports_and_leaves_the_notebooks_style(gates: bench.Stu
     [
         (lambda results: results.study("golde"), "studies: golden, tuned"),
         (lambda results: results.study("golden").trial("base", 0), "no arm `base`"),
-        (lambda results: results.study("golden").trial("prior", 3), "no seed 3"),
-        (lambda results: results.study("golden").trial("diverges", 0), "no trial 42ee"),
+        (lambda results: results.study("golden").trial("prior", 3), "no seed `3`"),
+        (lambda results: results.study("golden").trial("diverges", 0), "seed 0 was not finished: "),
         (lambda results: results.study("golden").plot("curve"), "did you mean `curves`"),
         (lambda results: results.study("golden").plot("interactions"), "nothing to draw"),
         (lambda results: bench.Results("nowhere").studies, "nowhere: holds no study"),

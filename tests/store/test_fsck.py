@@ -252,6 +252,16 @@ def old_weights(workspace: Workspace) -> None:
     (workspace.cache / "weights" / "small-phantom-v4.weights.h5").write_bytes(b"old")
 
 
+def model_of_no_study(workspace: Workspace) -> None:
+    Store(workspace.cache / "models" / "best").write(trial("4" * 16))
+
+
+def damage_model(workspace: Workspace) -> None:
+    again = Store(workspace.cache / "models" / "last")
+    again.write(trial(ONE))
+    flip(again.trials / ONE / "predictions.parquet")
+
+
 def old_phantom(workspace: Workspace) -> None:
     folder = workspace.cache / "phantom" / "50-images-seed-0"
     folder.mkdir(parents=True)
@@ -286,6 +296,8 @@ def draft_left(workspace: Workspace) -> None:
         (other_format, "stale features"),
         (old_weights, "stale weights"),
         (old_phantom, "stale phantom"),
+        (model_of_no_study, "stale model"),
+        (damage_model, "damaged model"),
         (progress_left, "leftover"),
         (draft_left, "leftover"),
     ],
@@ -319,7 +331,9 @@ def test_foreign_files_are_named_and_never_touched(workspace: Workspace) -> None
         workspace.results / "studies" / "notes.txt",
         workspace.features.folder / "notes.txt",
         workspace.cache / "features" / "notes.txt",
+        workspace.cache / "models" / "notes.txt",
     ]
+    (workspace.cache / "models").mkdir()
     for path in strangers:
         path.write_text("mine")
     report = workspace.fsck(repair=True)

@@ -130,7 +130,7 @@ def print_found(console: Console, found: TrainedTrial) -> None:
         console.print("  not kept with the trial: trained again, identical to what is stored")
         return
     off = f": a probability differs by {again.deviation:.2g}" if again.deviation > 0 else ""
-    changed = "; ".join(f"{k} {then} then, {now} now" for k, (then, now) in again.changed.items())
+    changed = "; ".join(again.changes())
     console.print(
         f"  not kept with the trial: trained again, not identical to what is stored but "
         f"{again.verdict}{off}" + (f" ({changed})" if changed else ""),

@@ -84,8 +84,7 @@ def print_verified(console: Console, found: Sequence[Verification]) -> None:
         if one.deviation > 0:
             line += f": a probability differs by {one.deviation:.2g}"
         console.print(line + (f" ({escape(printable(one.where))})" if one.where else ""))
-        for name, (then, now) in one.changed.items():
-            was, is_now = (escape(printable(str(value))) for value in (then, now))
-            console.print(f"    {name}: {was} then, {is_now} now", soft_wrap=True)
+        for change in one.changes():
+            console.print(f"    {printable(change)}", markup=False, soft_wrap=True)
     counts = Counter(one.verdict for one in found)
     console.print(", ".join(f"{count} {verdict}" for verdict, count in counts.items()))

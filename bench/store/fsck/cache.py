@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bench.data.drawn_folder import MARK
 from bench.data.phantom import PHANTOM_VERSION
+from bench.errors import BenchError
 from bench.files.atomic import DRAFT_SUFFIX
 from bench.store.features import FORMAT, FeatureKey, FeatureStore
 from bench.store.fsck.findings import (
@@ -22,6 +23,8 @@ from bench.store.fsck.findings import (
     removal,
 )
 from bench.store.fsck.results import StoreReferences
+from bench.store.record import EPOCHS
+from bench.store.trials import Store
 from bench.systems.registry import BACKBONES, load_plugins
 
 AGAIN = "the next run that wants it makes it again"
@@ -40,6 +43,7 @@ def check_cache(cache: Path, known: StoreReferences, say: Say) -> Iterator[Findi
     yield from _weights(cache)
     yield from _features(cache, known, say)
     yield from _phantoms(cache)
+    yield from _models(cache, known)
 
 
 def _weights(cache: Path) -> Iterator[Finding]:
@@ -138,6 +142,25 @@ def _phantoms(cache: Path) -> Iterator[Finding]:
         if version != PHANTOM_VERSION:
             what = f"is of version {version}; {_megabytes(path)}"
             yield Finding("stale phantom", path, what, removal(path, AGAIN))
+
+
+def _models(cache: Path, known: StoreReferences) -> Iterator[Finding]:
+    """Models that `bench model` and `bench predict` trained again, in a folder an epoch kept."""
+    for folder in sorted((cache / "models").glob("*")):
+        if folder.name not in EPOCHS:
+            yield foreign(folder, "the models' folders")
+            continue
+        store = Store(folder)
+        for trial in store.ids():
+            place = store.trials / trial
+            if known.names and trial not in known.names:
+                what = f"is of no trial of a study here; {_megabytes(place)}"
+                yield Finding("stale model", place, what, removal(place, AGAIN))
+                continue
+            try:
+                store.read(trial, weights=True)
+            except BenchError as error:
+                yield Finding("damaged model", place, str(error), removal(place, AGAIN))
 
 
 def _megabytes(folder: Path) -> str:
