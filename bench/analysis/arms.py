@@ -11,16 +11,13 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.intervals import (
-    MOST_SEEDS,
     Estimate,
-    beyond_seeds,
     holm,
     over_results,
     over_seeds,
     over_seeds_and_other_images,
-    seeds_for_equivalence,
-    seeds_wanted,
 )
+from bench.analysis.power import MOST_SEEDS, beyond_seeds, seeds_for_equivalence, seeds_wanted
 from bench.analysis.sequential import Looks
 from bench.metrics.catalogue import METRICS, lower_is_better
 from bench.metrics.outcomes import Outcomes

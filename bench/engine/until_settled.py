@@ -15,8 +15,8 @@ import numpy as np
 
 import bench
 from bench.analysis.arms import Effect, controls, effects
-from bench.analysis.intervals import beyond_seeds
 from bench.analysis.load import load_arms
+from bench.analysis.power import beyond_seeds
 from bench.analysis.sequential import Looks, growing
 from bench.data.manifest import Manifest
 from bench.engine.trial_batches import TrialList

@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 
 from bench.analysis.arms import Arm, effects
-from bench.analysis.intervals import over_seeds, seeds_for_equivalence
+from bench.analysis.intervals import over_seeds
+from bench.analysis.power import seeds_for_equivalence
 from tests.analysis.made import trial
 
 

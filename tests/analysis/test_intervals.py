@@ -14,9 +14,9 @@ from bench.analysis.intervals import (
     over_seeds,
     over_seeds_and_images,
     over_seeds_and_other_images,
-    seeds_wanted,
     wilson,
 )
+from bench.analysis.power import seeds_wanted
 
 
 def test_over_seeds_is_the_t_interval_of_scipy() -> None:
