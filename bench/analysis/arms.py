@@ -24,6 +24,7 @@ from bench.analysis.intervals import (
 from bench.analysis.sequential import Looks
 from bench.metrics.catalogue import METRICS, lower_is_better
 from bench.metrics.outcomes import Outcomes
+from bench.store.phone import FormName, PhoneRecord
 from bench.store.record import TrialRecord
 from bench.store.searches import Search
 from bench.study.study import FEWEST_SEEDS
@@ -46,6 +47,7 @@ class Trial:
         history: Columns `epoch`, `split`, `metric`, `value`, a row a measurement.
         gated: Whether it has a record of what its gate let through.
         read: Reads it whole from the store, every prediction and map.
+        phone: Form of LiteRT -> what was measured of it.
     """
 
     about: dict[str, Any]
@@ -55,6 +57,7 @@ class Trial:
     history: dict[str, np.ndarray]
     gated: bool
     read: Callable[[], TrialRecord]
+    phone: dict[FormName, PhoneRecord] = field(default_factory=dict)
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -306,7 +309,7 @@ def effects(
     for (name, difference), p, beyond in zip(found, differs, matters, strict=True):
         verdict, settled = stopped.get(name, {}).get(metric), True
         if verdict is None:
-            verdict, settled = _verdict(metric, difference, p, beyond, margin, len(found))
+            verdict, settled = verdict_on(metric, difference, p, beyond, margin, len(found))
         judged.append(Effect(name, metric, difference, p, verdict, settled))
     return judged
 
@@ -345,7 +348,7 @@ def _paired(arm: Arm, control: Arm, metric: str) -> Estimate | None:
     )
 
 
-def _verdict(
+def verdict_on(
     metric: str,
     difference: Estimate,
     differs: float,

@@ -57,7 +57,7 @@ def _of_study(store: Store, study: StudyRecord, words: Sequence[str]) -> str:
             where=str(store.root),
             fix=f"such as: {study.name} '{study.control}' {study.seeds[0]}",
         )
-    arm, seed = _arm(study, words[0]), words[1]
+    arm, seed = arm_named(study, words[0]), words[1]
     known = {str(number): trial for number, trial in arm.trials.items()}
     if seed not in known:
         raise BenchError(
@@ -77,7 +77,12 @@ def _of_study(store: Store, study: StudyRecord, words: Sequence[str]) -> str:
     return trial
 
 
-def _arm(study: StudyRecord, name: str) -> RecordedArm:
+def arm_named(study: StudyRecord, name: str) -> RecordedArm:
+    """The arm of a study that has a name.
+
+    Raises:
+        BenchError: None has it.
+    """
     arms = {arm.name: arm for arm in study.arms}
     if name in arms:
         return arms[name]
