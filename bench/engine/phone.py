@@ -10,47 +10,35 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import bench
-from bench.data.images import decode_batch
 from bench.data.manifest import Manifest
 from bench.data.sources import open_source
-from bench.data.split import split_of
 from bench.engine.model import TrainedTrial, train_missing, trained_trial
 from bench.engine.process import output_in
 from bench.engine.retrain import Retraining, data_of
 from bench.errors import BenchError
 from bench.files.atomic import new_file
 from bench.files.processor import instruction_sets, processor
-from bench.metrics.catalogue import COMPARED
-from bench.store.outcomes import stored_outcomes
 from bench.store.phone import (
     FORMS,
     FormName,
-    Latency,
-    PairedScores,
     PhoneRecord,
     phone_records,
     write_phone,
 )
-from bench.store.record import TrialRecord
 from bench.store.studies import StudyRecord
 from bench.store.trials import Store
 from bench.study.cost import backbone_flops, head_flops
 from bench.study.trial import TrialSpec
-from bench.train.latency import measure_latency, processors
-
-CALIBRATION = 100
-"""Training images that the scales of full integers are found on."""
-
-BATCH = 32
+from bench.train.latency import processors
+from bench.train.phone import answers, calibration_images, changed, latencies, paired_scores
 
 Say = Callable[[str, int, int], None]
 """Called with (phase, done, total)."""
@@ -195,19 +183,23 @@ def _measured(store: Store, task: PhoneTask, opened: _Opened, log: Path) -> Iter
             yield
         if not task.forms:
             return
+        model, record, root = opened.model, opened.found.record, opened.manifest.root
         with output_in(log):
-            answers = _answers(opened, {f: files[f] for f in task.forms if f in files})
+            wanted = {form: files[form] for form in task.forms if form in files}
+            found = answers(model, wanted, record, root)
         yield
         for form in task.forms:
             measured = replace(_costs(opened, form), unsupported=ruled_out.get(form, ""))
             if form in files:
+                with output_in(log):
+                    latency = latencies(model, files[form], record, root) if task.timed else ()
                 measured = replace(
                     measured,
                     bytes=files[form].stat().st_size,
-                    images=len(opened.found.record.predictions.images),
-                    changed=_changed(answers["keras"], answers[form]),
-                    scores=_scores(opened.found.record, answers["keras"], answers[form]),
-                    latency=_timed(opened, files[form], log) if task.timed else (),
+                    images=len(record.predictions.images),
+                    changed=changed(found["keras"], found[form]),
+                    scores=paired_scores(record, found["keras"], found[form]),
+                    latency=latency,
                 )
             write_phone(store.root, measured)
             if task.timed:
@@ -230,9 +222,10 @@ def _converted(
     """Each form's file, or the operations that rule it out."""
     from bench.train.litert import Unsupported, litert, saved_for_litert
 
-    with output_in(log):
-        images = calibration_images(opened.spec, opened.manifest, opened.model.input.shape[1])
-    with saved_for_litert(opened.model) as saved:
+    with ExitStack() as stack:
+        with output_in(log):
+            images = calibration_images(opened.spec, opened.manifest, opened.model.input.shape[1])
+            saved = stack.enter_context(saved_for_litert(opened.model))
         for form in forms:
             with output_in(log):
                 try:
@@ -240,88 +233,6 @@ def _converted(
                 except Unsupported as error:
                     content = str(error)
             yield form, content
-
-
-def calibration_images(spec: TrialSpec, manifest: Manifest, side: int) -> np.ndarray:
-    """The first of a trial's training images, `(n, side, side, 3)` uint8, as a model takes them."""
-    rows = split_of(spec, manifest).train[:CALIBRATION]
-    pixels, unreadable = decode_batch(manifest.root, [str(manifest.paths[r]) for r in rows], side)
-    readable = np.setdiff1d(np.arange(len(rows)), [row for row, _ in unreadable])
-    return np.rint(pixels[readable] * 255).astype(np.uint8)
-
-
-def _answers(opened: _Opened, files: dict[FormName, Path]) -> dict[str, dict[str, np.ndarray]]:
-    """`keras` and each form -> its outputs for every test image, from one pass over them."""
-    from bench.models.network import predict
-    from bench.train.latency import interpreter
-
-    images, side = opened.found.record.predictions.images, opened.model.input.shape[1]
-    models = {form: interpreter(path, processors()) for form, path in files.items()}
-    runners = {form: model.get_signature_runner() for form, model in models.items()}
-    parts: dict[str, list[dict[str, np.ndarray]]] = {name: [] for name in ("keras", *files)}
-    for begin in range(0, len(images), BATCH):
-        pixels, unreadable = decode_batch(opened.manifest.root, images[begin : begin + BATCH], side)
-        if unreadable:
-            raise BenchError(
-                f"a test image cannot be read any more: {unreadable[0][1]}",
-                where=str(opened.manifest.root / images[begin + unreadable[0][0]]),
-                fix="put the data back as it was",
-            )
-        batch = np.rint(pixels * 255).astype(np.uint8)
-        parts["keras"].append(predict(opened.model, batch))
-        for form, run in runners.items():
-            rows = [run(image=batch[row : row + 1]) for row in range(len(batch))]
-            parts[form] += rows
-    return {
-        name: {output: np.concatenate([part[output] for part in own]) for output in own[0]}
-        for name, own in parts.items()
-    }
-
-
-def _changed(keras: dict[str, np.ndarray], litert: dict[str, np.ndarray]) -> float:
-    first = [answers["probabilities"].argmax(axis=1) for answers in (keras, litert)]
-    return float(np.mean(first[0] != first[1]))
-
-
-def _scores(
-    record: TrialRecord, keras: dict[str, np.ndarray], litert: dict[str, np.ndarray]
-) -> dict[str, PairedScores]:
-    """Every metric that arms are compared in and that is a mean over images."""
-    outcomes = [stored_outcomes(_answering(record, answers)) for answers in (keras, litert)]
-    scores = {}
-    for metric in COMPARED.values():
-        if metric.per_image is None:
-            continue
-        before, after = (metric.per_image(one) for one in outcomes)
-        if before is not None and after is not None:
-            scores[metric.name] = PairedScores(_plain(before), _plain(after))
-    return scores
-
-
-def _plain(values: np.ndarray) -> tuple[float | None, ...]:
-    return tuple(float(value) if np.isfinite(value) else None for value in values)
-
-
-def _answering(record: TrialRecord, answers: dict[str, np.ndarray]) -> TrialRecord:
-    """The trial as if its model had given these answers."""
-    predictions = replace(record.predictions, probabilities=answers["probabilities"])
-    landmarks = record.landmarks
-    if landmarks is not None:
-        landmarks = replace(landmarks, predicted=answers["landmarks"])
-    return replace(record, predictions=predictions, landmarks=landmarks)
-
-
-def _timed(opened: _Opened, path: Path, log: Path) -> tuple[Latency, ...]:
-    """On one thread and on all, with XNNPACK and without."""
-    record, side = opened.found.record, opened.model.input.shape[1]
-    pixels, _ = decode_batch(opened.manifest.root, record.predictions.images[:1], side)
-    image = np.rint(pixels * 255).astype(np.uint8)
-    with output_in(log):
-        return tuple(
-            measure_latency(path, image, threads, xnnpack=xnnpack)
-            for xnnpack in (True, False)
-            for threads in sorted({1, processors()})
-        )
 
 
 def _costs(opened: _Opened, form: FormName) -> PhoneRecord:
