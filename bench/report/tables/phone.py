@@ -88,8 +88,13 @@ def described() -> str:
 def machines(forms: Sequence[MeasuredForm]) -> str:
     """The processors that the forms were timed on."""
     found = (form.timed.environment for form in forms if form.timed.latency)
-    named = {f"{about.get('processor')}, {about.get('threads')} threads": None for about in found}
+    named = {f"{about.get('processor')}, {_threads(about)}": None for about in found}
     return " and ".join(named) or "a processor that is not known"
+
+
+def _threads(about: dict[str, Any]) -> str:
+    found = int(about.get("threads", 1))
+    return f"{found} thread{'s' if found > 1 else ''}"
 
 
 def _costs(form: MeasuredForm, threads: int, verdict: str | None) -> dict[str, Any]:
@@ -129,7 +134,10 @@ def milliseconds(latency: Latency | None) -> str | None:
 
 def _losses_table(study: StudyRecord, effects: Sequence[FormEffect]) -> Table:
     rows = []
-    for effect in effects:
+    arms, kinds = list(dict.fromkeys(one.of.arm.name for one in effects)), list(FORMS)
+    for effect in sorted(
+        effects, key=lambda one: (arms.index(one.of.arm.name), kinds.index(one.of.form))
+    ):
         metric = METRICS[effect.metric]
         margin = study.margin_in(metric)
         rows.append(
