@@ -17,7 +17,7 @@ from bench.analysis.phone import (
     rivals,
 )
 from bench.report.figures.phone import on_a_phone
-from bench.report.tables.phone import phone_tables
+from bench.report.tables.phone import busy, phone_tables
 from bench.store.phone import FormName, Latency, PairedScores, PhoneRecord
 from tests.analysis.made import trial
 from tests.store.recorded import recorded
@@ -117,6 +117,15 @@ def test_a_form_that_is_ruled_out_is_shown_with_the_operation() -> None:
     assert costs.rows[1]["size"] is None
     figure = on_a_phone(STUDY, [one])
     assert figure is not None and list(figure.data["form"]) == ["float32"]
+
+
+def test_a_busy_machine_is_told_by_quartiles_that_lie_far_apart() -> None:
+    quiet = arm("a", "vgg16", {"float32": {"lost": 0}})
+    assert busy(measured_forms([quiet])) == ""
+    for made in quiet.trials.values():
+        own = made.phone["float32"]
+        made.phone["float32"] = replace(own, latency=(timed(0.1, 0.5), own.latency[1]))
+    assert busy(measured_forms([quiet])).startswith("Of 1 of 2 latencies the quartiles lie more")
 
 
 def test_arms_that_were_not_measured_have_no_table_and_no_figure() -> None:

@@ -14,8 +14,8 @@ from rich.markup import escape
 from bench.cli.commands.model import Overwrite
 from bench.cli.console import err, out, print_json
 from bench.cli.options import CACHE, RESULTS, AsJson, Cache, Data, Results
-from bench.cli.render import plain_table
 from bench.errors import BenchError
+from bench.report.units import disk_size
 
 if TYPE_CHECKING:
     from bench.analysis.phone import FormEffect, MeasuredForm
@@ -81,7 +81,7 @@ def phone(
     if as_json:
         print_json(_to_json(recorded, tasks, forms, effects))
     else:
-        print_forms(out, recorded, forms, effects)
+        print_forms(out, recorded, forms)
         again = sum(not task.forms for task in tasks)
         if again:
             out.print(f"{again:,} of {len(tasks):,} trials were measured before; --rerun does so "
@@ -97,32 +97,51 @@ def phone(
         raise typer.Exit(1)
 
 
-def print_forms(
-    console: Console,
-    study: StudyRecord,
-    forms: Sequence[MeasuredForm],
-    effects: Sequence[FormEffect],
-) -> None:
-    """Print what each form costs and gives up, as the report's table of costs does.
+def print_forms(console: Console, study: StudyRecord, forms: Sequence[MeasuredForm]) -> None:
+    """Print a line for each form of each arm; the report's tables have the rest.
 
     Args:
         console: Where to.
-        study: The study's record.
+        study: The study's record, which says what difference does not matter.
         forms: Its arms' forms.
-        effects: What each changes.
     """
-    from bench.report.tables.phone import costs_table, machines
+    from bench.analysis.phone import form_effects
+    from bench.metrics.catalogue import ACCURACY
+    from bench.report.tables.phone import busy, machines
 
-    table = costs_table(study, forms, effects)
-    numeric = [name for name, wordy in zip(table.columns, table.wordy(), strict=True) if not wordy]
-    shown = plain_table(table.columns, numeric=numeric)
-    for row in table.shown():
-        shown.add_row(*map(escape, row))
-    console.print(shown)
+    verdicts = {
+        (effect.of.arm.name, effect.of.form): effect.verdict
+        for effect in form_effects(study, forms)
+        if effect.metric == ACCURACY.name
+    }
+    arm = None
+    for form in forms:
+        if form.arm.name != arm:
+            arm = form.arm.name
+            console.print(f"[bold]{escape(arm)}[/]")
+        console.print(_line(form, verdicts.get((arm, form.form), "")), markup=False, soft_wrap=True)
     console.print(
-        f"On {machines(forms)}, not on a phone; the median of one image and its quartiles.",
+        f"Median of one image on one thread of {machines(forms)}, not of a phone; top-1 against "
+        "the Keras model. `bench report` shows more.",
         style="dim",
         markup=False,
+    )
+    if warning := busy(forms):
+        console.print(warning, style="yellow", markup=False)
+
+
+def _line(form: MeasuredForm, verdict: str) -> str:
+    """A form in a line: size, latency, accuracy, and what it gives up."""
+    if form.unsupported:
+        return f"  {form.form:<13}ruled out by {form.unsupported}"
+    from bench.metrics.catalogue import ACCURACY
+
+    latency, accuracy = form.latency(), form.estimate(ACCURACY.name)
+    time = "" if latency is None else f"{1000 * latency.median:.2f} ms"
+    top = "" if accuracy is None else f"top-1 {100 * accuracy.mean:.1f} %, "
+    return (
+        f"  {form.form:<13}{disk_size(form.first.bytes):>9}{time:>12}   {top}"
+        f"{100 * form.changed:.1f} % of answers changed: {verdict}"
     )
 
 

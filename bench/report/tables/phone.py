@@ -27,6 +27,9 @@ TITLES = {
 }
 """Form -> its name on a page."""
 
+WIDE = 1.5
+"""Quartiles that lie so many times apart are those of a busy machine."""
+
 
 def phone_tables(study: StudyRecord, arms: Sequence[Arm]) -> Iterator[Table]:
     """Costs, losses and the paper's choice; none where no form was measured.
@@ -74,7 +77,7 @@ def costs_table(
         "system declare them. Size and latency do not depend on the weights; accuracy does, and "
         "says nothing where a backbone's are random. Changed: answers whose most probable class is "
         "another than the Keras model's. Top-1 and changed answers are those of all seeds; the "
-        f"verdict is on top-1 against the Keras model. {described()}",
+        f"verdict is on top-1 against the Keras model. {described()} {busy(forms)}".rstrip(),
         tuple(rows[0]),
         tuple(rows),
     )
@@ -90,6 +93,18 @@ def machines(forms: Sequence[MeasuredForm]) -> str:
     found = (form.timed.environment for form in forms if form.timed.latency)
     named = {f"{about.get('processor')}, {_threads(about)}": None for about in found}
     return " and ".join(named) or "a processor that is not known"
+
+
+def busy(forms: Sequence[MeasuredForm]) -> str:
+    """The sentence on latencies whose quartiles lie far apart; empty where none do."""
+    timed = [latency for form in forms for latency in form.timed.latency]
+    wide = sum(latency.high > WIDE * latency.low for latency in timed)
+    if not wide:
+        return ""
+    return (
+        f"Of {wide} of {len(timed)} latencies the quartiles lie more than {WIDE:g} times apart: "
+        "the machine had other work. Measure again with `bench phone --rerun` when it has none."
+    )
 
 
 def _threads(about: dict[str, Any]) -> str:
