@@ -149,6 +149,8 @@ def measure_phone(store: Store, tasks: Sequence[PhoneTask], how: Retraining, say
         BenchError: A trial's weights or data are not to be had. What was measured before is stored.
     """
     tasks = [task for task in tasks if task.converted]
+    if not tasks:
+        return
     train_missing(store, [task.trial for task in tasks], how)
     log = store.root / "logs" / f"phone.{os.getpid()}.log"
     open_data = functools.cache(functools.partial(open_source, cache=how.cache))

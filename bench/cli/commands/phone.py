@@ -121,8 +121,8 @@ def print_forms(console: Console, study: StudyRecord, forms: Sequence[MeasuredFo
             console.print(f"[bold]{escape(arm)}[/]")
         console.print(_line(form, verdicts.get((arm, form.form), "")), markup=False, soft_wrap=True)
     console.print(
-        f"Median of one image on one thread of {machines(forms)}, not of a phone; top-1 against "
-        "the Keras model. `bench report` shows more.",
+        f"Median of one image on one thread, on no phone but {machines(forms)}; top-1 against the "
+        "Keras model. `bench report` shows more.",
         style="dim",
         markup=False,
     )
