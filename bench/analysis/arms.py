@@ -21,6 +21,7 @@ from bench.analysis.power import MOST_SEEDS, beyond_seeds, seeds_for_equivalence
 from bench.analysis.sequential import Looks
 from bench.metrics.catalogue import METRICS, lower_is_better
 from bench.metrics.outcomes import Outcomes
+from bench.store.phone import FormName, PhoneRecord
 from bench.store.record import TrialRecord
 from bench.store.searches import Search
 from bench.study.study import FEWEST_SEEDS
@@ -43,6 +44,7 @@ class Trial:
         history: Columns `epoch`, `split`, `metric`, `value`, a row a measurement.
         gated: Whether it has a record of what its gate let through.
         read: Reads it whole from the store, every prediction and map.
+        phone: Form of LiteRT -> what was measured of it.
     """
 
     about: dict[str, Any]
@@ -52,6 +54,7 @@ class Trial:
     history: dict[str, np.ndarray]
     gated: bool
     read: Callable[[], TrialRecord]
+    phone: dict[FormName, PhoneRecord] = field(default_factory=dict)
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -303,7 +306,7 @@ def effects(
     for (name, difference), p, beyond in zip(found, differs, matters, strict=True):
         verdict, settled = stopped.get(name, {}).get(metric), True
         if verdict is None:
-            verdict, settled = _verdict(metric, difference, p, beyond, margin, len(found))
+            verdict, settled = verdict_on(metric, difference, p, beyond, margin, len(found))
         judged.append(Effect(name, metric, difference, p, verdict, settled))
     return judged
 
@@ -342,7 +345,7 @@ def _paired(arm: Arm, control: Arm, metric: str) -> Estimate | None:
     )
 
 
-def _verdict(
+def verdict_on(
     metric: str,
     difference: Estimate,
     differs: float,

@@ -15,6 +15,7 @@ from bench.analysis.arms import Arm, Failure, Looked, Trial
 from bench.analysis.sequential import Looks
 from bench.metrics.catalogue import scores
 from bench.store.outcomes import light_outcomes, scored_images, stored_outcomes
+from bench.store.phone import has_phone_records, phone_records
 from bench.store.studies import StudyRecord, study_searches
 from bench.store.trials import FailureKind, Store
 
@@ -30,7 +31,7 @@ def load_arms(store: Store, study: StudyRecord) -> list[Arm]:
         study: The study's record.
 
     Raises:
-        BenchError: A stored trial or a search cannot be read.
+        BenchError: A stored trial, a search or a record of a phone's form cannot be read.
     """
     stored = sorted(identity for identity in study.trial_names() if store.has(identity))
     found = dict(zip(stored, _loaded(store, stored), strict=True))
@@ -95,6 +96,7 @@ class _Loader:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._known: dict[Any, Any] = {}
+        self._any_phone = has_phone_records(store.root)
 
     def __call__(self, identity: str) -> Trial:
         record = self._store.read(identity, gates=False)
@@ -119,6 +121,7 @@ class _Loader:
             },
             gated=self._store.has_gate(identity),
             read=partial(self._store.read, identity),
+            phone=phone_records(self._store.root, identity) if self._any_phone else {},
         )
 
     def shared(self, trial: Trial) -> Trial:

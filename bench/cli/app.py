@@ -17,7 +17,7 @@ from bench.errors import BenchError
 
 GROUPS = {
     "Run": ("run", "plan", "explain", "schema", "ledger"),
-    "Look": ("report", "status", "predict"),
+    "Look": ("report", "status", "predict", "phone"),
     "Check": ("compare", "verify", "fsck", "audit", "data"),
     "Share": ("export", "model", "log", "mirror"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bench.engine.retrain import Retraining, named, train_again
@@ -48,8 +49,7 @@ def trained_trial(
         BenchError: The trial cannot be read, has no weights, or cannot be trained again.
     """
     record = store.read(trial)
-    train = record.spec["train"]
-    if train is None:
+    if record.spec["train"] is None:
         raise BenchError(
             f"the system {record.spec['model']['kind']} is not trained and has no model",
             where=f"trial {trial}",
@@ -61,17 +61,45 @@ def trained_trial(
             where=f"trial {trial}",
             fix="leave out `--epoch`, or give `--epoch last`",
         )
-    kept_epochs = [e for e in EPOCHS if store.keeps(trial, e)]
-    usual: Epoch = kept_epochs[0] if kept_epochs else train["selection"]
-    wanted = epoch or usual
+    wanted = epoch or _usual_epoch(store, record)
     name = named(store)[0].get(trial, "")
-    if wanted in kept_epochs:
+    if store.keeps(trial, wanted):
         kept = store.read(trial, weights=True).weights
         assert kept is not None, "what is kept is read"
         return TrainedTrial(record, name, kept, None)
     again = Store(how.cache / "models" / wanted)
     kept = _cached(again, trial) or _trained_again(store, record, again, how, wanted)
     return TrainedTrial(record, name, kept, replace(compare_again(record, again), name=name))
+
+
+def train_missing(store: Store, trials: Sequence[str], how: Retraining) -> None:
+    """Train again, all together, those of some trials that neither store nor cache has weights of.
+
+    `trained_trial` then finds them in the cache, and says of one that failed why.
+
+    Args:
+        store: The store.
+        trials: Identities of trials of systems that are trained.
+        how: How they are trained again.
+
+    Raises:
+        BenchError: A trial cannot be read, or its data is missing.
+    """
+    missing: dict[Epoch, dict[str, TrialRecord]] = {}
+    for trial in trials:
+        record = store.read(trial, gates=False)
+        epoch = _usual_epoch(store, record)
+        again = Store(how.cache / "models" / epoch)
+        if not store.keeps(trial, epoch) and _cached(again, trial) is None:
+            missing.setdefault(epoch, {})[trial] = record
+    for epoch, records in missing.items():
+        train_again(store, records, Store(how.cache / "models" / epoch), how, epoch)
+
+
+def _usual_epoch(store: Store, record: TrialRecord) -> Epoch:
+    """The epoch whose weights were kept, or else the one that the trial was tested with."""
+    kept = [epoch for epoch in EPOCHS if store.keeps(record.id, epoch)]
+    return kept[0] if kept else record.spec["train"]["selection"]
 
 
 def _cached(again: Store, trial: str) -> KeptWeights | None:

@@ -147,6 +147,27 @@ def named(store: Store) -> tuple[dict[str, str], dict[str, Path]]:
     return names, roots
 
 
+def data_of(store: Store, record: TrialRecord, how: Retraining) -> tuple[TrialSpec, Path]:
+    """A stored trial's settings and the folder of its data; a phantom is generated if missing.
+
+    Args:
+        store: The store that it is from.
+        record: The trial.
+        how: Says where the data is, and shows its making.
+
+    Raises:
+        BenchError: This bench cannot read its settings, or the data is missing.
+    """
+    spec = _spec_of(record)
+    if spec is None:
+        raise BenchError(
+            "this bench cannot read its settings",
+            where=f"trial {record.id}",
+            fix=f"use the bench that trained it, {record.environment.get('bench')}",
+        )
+    return spec, _data_of(record.id, spec, how.data or named(store)[1].get(record.id), how)
+
+
 def _spec_of(record: TrialRecord) -> TrialSpec | None:
     try:
         return TrialSpec.model_validate(record.spec)

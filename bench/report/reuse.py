@@ -1,8 +1,8 @@
 """What a report was made of, kept beside it: what has not changed since is not rendered again.
 
-The digest of a study covers its record, its searches, every trial's `trial.json` on disk, failed
-attempts, the bench's own files and the drawing libraries. A trial never changes once it is stored,
-so its size and time of writing stand for it.
+The digest of a study covers its record, its searches, every trial's `trial.json` on disk, what was
+measured of its forms for a phone, failed attempts, the bench's own files and the drawing libraries.
+A trial never changes once it is stored, so its size and time of writing stand for it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 import bench
 from bench.files.atomic import write_json
 from bench.metrics.catalogue import METRICS
+from bench.store.phone import phone_paths
 from bench.store.searches import search_path
 from bench.store.studies import StudyRecord
 from bench.store.trials import Store
@@ -81,6 +82,9 @@ def digest_of(store: Store, study: StudyRecord) -> str:
     found.update(json.dumps(study.to_json(), sort_keys=True).encode())
     for identity in sorted(study.trial_names()):
         found.update(f"{identity}{store.stamp(identity)}".encode())
+        for path in phone_paths(store.root, identity):
+            about = path.stat()
+            found.update(f"{path.name} {about.st_size} {about.st_mtime_ns}".encode())
     for identity in study.search_ids():
         path = search_path(store.root, identity)
         found.update(path.read_bytes() if path.is_file() else b"none")

@@ -20,6 +20,7 @@ from bench.report.tables.attributes import attributes_table
 from bench.report.tables.backbones import backbones_table
 from bench.report.tables.comparisons import images_table, tails_table
 from bench.report.tables.landmarks import landmark_tables
+from bench.report.tables.phone import phone_tables
 from bench.report.tables.provenance import checklist_table
 from bench.report.tables.stability import stability_table
 from bench.report.tables.tuning import tuning_tables, tuning_warnings
@@ -109,6 +110,7 @@ def make_section(
             attributes_table(study.name, arms),
             *tuning_tables(study, arms),
             *_comparisons(study, arms),
+            *phone_tables(study, arms),
             looks_table(study),
         )
         if table is not None

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.metrics.classification import ranks
+from bench.store.phone import copy_phone
 from bench.store.record import Predictions, TrialRecord
 from bench.store.searches import copy_search
 from bench.store.studies import StudyRecord
@@ -42,7 +43,7 @@ def export(
     compact: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
-    """Copy studies, their finished trials and their searches.
+    """Copy studies, their finished trials, their searches and what was measured for phones.
 
     Args:
         store: Where they are.
@@ -68,6 +69,7 @@ def export(
         if compact:
             record = compacted(record, pictures=identity in first)
         target.write(record, share=compact)
+        copy_phone(store.root, to, identity)
         if progress is not None:
             progress(done, len(wanted))
     for study in chosen:

@@ -66,7 +66,7 @@ def trial_in(store: Store, study: StudyRecord, name: str, seed: str) -> str:
     Raises:
         BenchError: There is no such trial, or it is not trained.
     """
-    arm = _arm(study, name)
+    arm = arm_named(study, name)
     known = {str(number): trial for number, trial in arm.trials.items()}
     if seed not in known:
         raise BenchError(
@@ -86,7 +86,12 @@ def trial_in(store: Store, study: StudyRecord, name: str, seed: str) -> str:
     return trial
 
 
-def _arm(study: StudyRecord, name: str) -> RecordedArm:
+def arm_named(study: StudyRecord, name: str) -> RecordedArm:
+    """The arm of a study that has a name.
+
+    Raises:
+        BenchError: None has it.
+    """
     arms = {arm.name: arm for arm in study.arms}
     if name in arms:
         return arms[name]

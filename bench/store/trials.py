@@ -7,6 +7,7 @@ results/superseded/<id>-<n>/             what `--rerun` replaced
 results/checkpoints/<id>/                the state of a trial in training
 results/claims/<id>                      the lock of the process that trains a trial
 results/damaged/<id>-<n>/                what could no longer be read, moved away
+results/phone/<id>/<form>.json           what its model costs as LiteRT (`bench.store.phone`)
 results/searches/<id>.jsonl              a search's proposals for an arm (`bench.store.searches`)
 results/studies/<name>.json              which trials a study's arms are made of
 """

@@ -8,7 +8,6 @@ as metadata, a SavedModel in `assets.extra/`, and `.weights.h5` as an attribute.
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -19,14 +18,11 @@ from typing import Any
 
 from bench.errors import BenchError
 from bench.files.atomic import new_file, new_folder
+from bench.train.litert import Unsupported, image_spec, litert, saved_for_litert
 
 ABOUT = "about.json"
 KEY = "ropanet_bench"
 """Key of the description where a form has keys."""
-
-
-class Unsupported(Exception):  # noqa: N818 - it names an operation's state
-    """A form has no counterpart of some of the model's operations, which the text names."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +133,7 @@ def write_model(model: Any, about: dict[str, Any], path: Path, *, overwrite: boo
 
 def _keras(model: Any, about: dict[str, Any], path: Path) -> None:
     model.save(path)
-    _append(path, about)
+    append_about(path, about)
 
 
 def _weights(model: Any, about: dict[str, Any], path: Path) -> None:
@@ -158,7 +154,7 @@ def _saved_model(model: Any, about: dict[str, Any], path: Path) -> None:
 def _onnx(model: Any, about: dict[str, Any], path: Path) -> None:
     import onnx
 
-    model.export(path, format="onnx", verbose=False, input_signature=[_image(model, None)])
+    model.export(path, format="onnx", verbose=False, input_signature=[image_spec(model, None)])
     graph = onnx.load(path)
     # tf2onnx leaves what it cannot convert in the graph, under TensorFlow's name.
     unknown = {node.op_type for node in graph.graph.node if not _is_onnx(node)}
@@ -175,30 +171,13 @@ def _is_onnx(node: Any) -> bool:
 
 
 def _litert(model: Any, about: dict[str, Any], path: Path) -> None:
-    import tensorflow as tf
-
-    # Its own operations alone: those of TensorFlow's runtime are not on a phone.
-    builtin = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
-    try:
-        model.export(path, format="litert", verbose=False, input_signature=[_image(model, 1)],
-                     target_spec=builtin)  # fmt: skip
-    except Exception as error:  # the converter's own, which TensorFlow does not export
-        found = re.search(r"(?:TF Select|Custom) ops: (.+)", str(error))
-        if found is None:
-            raise
-        raise Unsupported(found.group(1)) from error
-    _append(path, about)
+    with saved_for_litert(model) as saved:
+        path.write_bytes(litert(saved))
+    append_about(path, about)
 
 
-def _image(model: Any, images: int | None) -> Any:
-    """The input of so many images at once, None for any number; a phone has one."""
-    import keras
-
-    image = model.input
-    return keras.InputSpec(shape=(images, *image.shape[1:]), dtype=image.dtype, name=image.name)
-
-
-def _append(path: Path, about: dict[str, Any]) -> None:
+def append_about(path: Path, about: dict[str, Any]) -> None:
+    """Add a description to a file that may end in a ZIP archive."""
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(ABOUT, json.dumps(about, indent=1))
 

@@ -1,4 +1,4 @@
-"""`bench model` and `bench predict`, with real Ray and real Keras on the smoke profile."""
+"""`bench model`, `predict` and `phone`, with real Ray and real Keras on the smoke profile."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
 from bench.cli.app import app
 from bench.errors import BenchError
+from bench.metrics.catalogue import TOP_K
+from bench.store.fsck.check import fsck
+from bench.store.phone import FORMS
 from bench.store.trials import Store
 from tests.command import bench
 
@@ -98,6 +102,44 @@ def test_images_and_folders_are_predicted_and_drawn(
     assert said.count(" %") == 20 and "images: 4 of 4" in said
 
 
+def test_models_are_measured_as_on_a_phone_once_and_reported(workspace: Path) -> None:
+    pytest.importorskip("ai_edge_litert")
+    found = json.loads(bench(workspace, "phone", "study", "--out", "files", "--json"))["forms"]
+    assert [(one["arm"], one["form"]) for one in found] == [("RopaNet", form) for form in FORMS]
+    sizes = {one["form"]: one["bytes"] for one in found}
+    assert sizes["float32"] > 1.5 * sizes["float16"] > 2 * sizes["dynamic_int8"]
+    for one in found:
+        assert one["measured_now"] == [0] and one["unsupported"] is None
+        timed = {(latency["threads"], latency["xnnpack"]) for latency in one["latency"]}
+        assert timed == {(n, how) for n in {1, one["environment"]["threads"]} for how in (0, 1)}
+        for latency in one["latency"]:
+            assert 0 < latency["low"] <= latency["median"] <= latency["high"] < 10
+            assert latency["runs"] >= 10
+        assert {effect["metric"] for effect in one["effects"]} == {*TOP_K, "landmark_ne"}
+        assert (workspace / one["file"]).stat().st_size == one["bytes"]
+    exact, *_, integers = found
+    assert exact["changed"] == 0
+    told = {effect["metric"]: effect for effect in exact["effects"]}
+    assert told["accuracy"]["verdict"] == "the same on every image"
+    assert told["landmark_ne"]["difference"] == pytest.approx(0, abs=1e-3)
+    moved = {effect["metric"]: effect["verdict"] for effect in integers["effects"]}
+    assert moved["landmark_ne"] == "too few seeds to tell (1 of at least 3)"
+    records = {path: path.stat().st_mtime_ns for path in workspace.glob("results/phone/*/*.json")}
+    assert {path.stem for path in records} == set(FORMS)
+    said = bench(workspace, "phone", "study", "--arm", "RopaNet")
+    assert "1 of 1 trials were measured before" in said
+    assert said.count("% of answers changed") == 4
+    assert {path: path.stat().st_mtime_ns for path in records} == records
+    report = fsck(workspace / "results", workspace / ".cache", repair=False, say=lambda *_: None)
+    assert not [found for found in report.found if "phone" in found.path]
+    bench(workspace, "report", "--study", "study", "--format", "html")
+    page = (workspace / "report" / "index.html").read_text()
+    assert "On a phone: accuracy against latency" in page
+    assert "latencies are this machine&#39;s, not a phone&#39;s" in page
+    marks = pd.read_csv(workspace / "report" / "figures" / "study.phone.csv")
+    assert len(marks) == 4 and marks["front"].any()
+
+
 def test_what_earlier_trials_did_not_keep_is_said(workspace: Path) -> None:
     words = ("run", "study.yaml", "--profile", "smoke", "--keep-models", "best", "--json")
     (found,) = json.loads(bench(workspace, *words))
@@ -116,6 +158,9 @@ def test_what_earlier_trials_did_not_keep_is_said(workspace: Path) -> None:
         (("model", "study", "RopaNet", "0", "x", "--to", "x.keras"), "more than a trial: x"),
         (("model", "study", "Prior", "0", "--to", "x.keras"), "is not trained and has no model"),
         (("predict", "study", "RopaNet", "0"), "no image was named"),
+        (("phone", "other"), "holds no study `other`"),
+        (("phone", "study", "--arm", "RopNet"), "did you mean `RopaNet`"),
+        (("phone", "study", "--arm", "Prior"), "no arm has a finished trial with a model"),
         (("predict", "study", "RopaNet", "0", "results/studies"), "is a folder without images"),
         (("run", "study.yaml", "--keep-models", "all"), "give best, last or none"),
         (("plan", "study.yaml", "--keep-models", "best", "--profile", "smoke",
@@ -128,6 +173,18 @@ def test_bad_input_is_one_message_and_nothing_is_written(
     before = sorted(workspace.rglob("*.keras"))
     assert message in refused(workspace, monkeypatch, *words)
     assert sorted(workspace.rglob("*.keras")) == before
+
+
+def test_a_phone_needs_its_extra_and_overwrites_no_file_unasked(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (workspace / "mine").mkdir()
+    (workspace / "mine" / "ropanet.int8.tflite").write_bytes(b"mine")
+    said = refused(workspace, monkeypatch, "phone", "study", "--out", "mine")
+    assert "ropanet.int8.tflite: is there already" in said
+    monkeypatch.setattr("bench.engine.phone.find_spec", lambda package: None)
+    assert "pip install '.[phone]'" in refused(workspace, monkeypatch, "phone", "study")
+    assert (workspace / "mine" / "ropanet.int8.tflite").read_bytes() == b"mine"
 
 
 def test_damaged_weights_are_named_and_nothing_is_written(

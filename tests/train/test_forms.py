@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
 
 from bench.errors import BenchError
 from bench.files.disk import report_disk_full
+from bench.store.phone import FormName
 from bench.train.forms import check_free, form_of, write_model
+from bench.train.litert import Unsupported, litert, saved_for_litert
 
 
 def small() -> Any:
@@ -33,6 +36,16 @@ def test_a_form_without_an_operation_of_the_model_names_it(name: str, tmp_path: 
     with pytest.raises(BenchError, match=r"has no form of the model's operations .*Erfinv"):
         write_model(unknown_operation(), {}, tmp_path / name)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("form", ["dynamic_int8", "int8"])
+def test_a_phones_form_without_an_operation_of_the_model_names_it(form: FormName) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3)).astype(np.uint8)
+    with saved_for_litert(unknown_operation()) as saved:
+        with pytest.raises(Unsupported, match=r"^Erfinv"):
+            litert(saved, form, images)
+        assert list(saved.parent.iterdir()) == [saved]
+    assert not saved.parent.exists()
 
 
 @pytest.mark.parametrize("name", ["model.keras", "model.weights.h5", "model"])

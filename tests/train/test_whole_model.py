@@ -22,9 +22,12 @@ from bench.models.normalization import BatchNormalization
 from bench.store.record import KeptWeights, TrialRecord
 from bench.systems.registry import BACKBONES
 from bench.systems.ropanet.network import MeanPenalty
+from bench.systems.ropanet.settings import LandmarkSpec
+from bench.systems.ropanet.supervision import LandmarkSupervision
 from bench.systems.settings import BackboneSettings
 from bench.train.extract import scaling_of
 from bench.train.forms import ABOUT, KEY, write_model
+from bench.train.litert import litert, saved_for_litert
 from bench.train.loop import TrialContext, run_trial
 from bench.train.predict import predict_images
 from bench.train.whole_model import colour_scaling, description, in_keras_form, whole_model
@@ -267,3 +270,22 @@ def test_images_are_predicted_in_order_and_one_that_cannot_be_read_is_named(
     for one, row in zip(found, probabilities, strict=True):
         np.testing.assert_allclose([p for _, p in one.classes], np.sort(row)[:-6:-1], atol=1e-6)
         assert one.landmarks is not None and set(one.landmarks) <= set(about["landmark_names"])
+
+
+@pytest.mark.parametrize("axis_order", ["yx", "xy"])
+def test_a_landmark_keeps_its_pixel_in_full_integers(axis_order: str, tmp_path: Path) -> None:
+    pytest.importorskip("ai_edge_litert")
+    side = 32  # 1,024 pixels: 8 bits do not hold their numbers
+    supervision = LandmarkSupervision(LandmarkSpec(axis_order=axis_order), side)
+    maps = keras.Input((side * side, 8), dtype="uint8", name="image")
+    values = keras.ops.transpose(keras.ops.cast(maps, "float32"), (0, 2, 1))
+    model = keras.Model(maps, supervision.exported({"landmarks": values}))
+    images = np.zeros((16, side * side, 8), np.uint8)
+    pixels = np.random.default_rng(0).integers(0, side * side, (16, 8))
+    np.put_along_axis(images, pixels[:, None, :], 255, axis=1)
+    with saved_for_litert(model) as saved:
+        (tmp_path / "model.tflite").write_bytes(litert(saved, "int8", images))
+    found = from_tflite(tmp_path / "model.tflite", images)["landmarks"]
+    x, y = (pixels % side + 0.5) / side, (pixels // side + 0.5) / side
+    expected = np.stack([x, y] if axis_order == "yx" else [y, x], axis=-1)
+    np.testing.assert_allclose(found, expected, atol=1 / 256)

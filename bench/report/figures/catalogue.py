@@ -26,6 +26,7 @@ from bench.report.figures.gate_maps import gate_maps
 from bench.report.figures.gates import gate_energy, gate_energy_by_epoch, openness
 from bench.report.figures.interactions import interactions
 from bench.report.figures.levels import by_level
+from bench.report.figures.phone import on_a_phone
 from bench.report.figures.stability import seed_stability
 from bench.report.figures.tuning import tuning_figures
 from bench.store.studies import StudyRecord
@@ -45,6 +46,7 @@ FIGURES: list[FigureMaker] = [
     by_level,
     interactions,
     accuracy,
+    on_a_phone,
     other_differences,
     class_gains,
     gate_statistics,

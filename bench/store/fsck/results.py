@@ -11,6 +11,7 @@ from bench.errors import BenchError
 from bench.files.checksums import check_files, file_checksum, read_with_checksum
 from bench.files.locks import is_locked
 from bench.store.fsck.findings import Finding, Repair, Say, foreign, is_left, leftover, leftovers
+from bench.store.phone import FORMS, read_phone
 from bench.store.searches import read_search
 from bench.store.studies import StudyRecord
 from bench.store.tables import CHECKSUM
@@ -75,6 +76,7 @@ def check_results(store: Store, known: StoreReferences, say: Say) -> Iterator[Fi
     yield from _failures(store)
     yield from _claims_and_checkpoints(store)
     yield from _searches(store, known)
+    yield from _phone(store)
     for path, study in studies:
         yield from _missing(store, path, study, known)
 
@@ -227,6 +229,22 @@ def _searches(store: Store, known: StoreReferences) -> Iterator[Finding]:
         except (BenchError, KeyError) as error:
             what = error.what if isinstance(error, BenchError) else f"lacks {error}"
             yield Finding("damaged search", path, what, _quarantine(store, path))
+
+
+def _phone(store: Store) -> Iterator[Finding]:
+    """What was measured of trials' forms for a phone; it can be measured again."""
+    for folder in sorted((store.root / "phone").glob("*")):
+        if not (folder.is_dir() and _IDENTITY.fullmatch(folder.name)):
+            yield foreign(folder, "what was measured for phones")
+            continue
+        for path in sorted(folder.iterdir()):
+            if path.suffix != ".json" or path.stem not in FORMS:
+                yield from _draft_or_foreign(path, "a trial's forms for a phone")
+                continue
+            try:
+                read_phone(path)
+            except BenchError as error:
+                yield Finding("damaged phone record", path, error.what, _quarantine(store, path))
 
 
 def _missing(

@@ -68,9 +68,11 @@ class LandmarkSupervision(Supervision):
         """
         maps = ops.cast(outputs["landmarks"], "float32")
         # The highest by `top_k`: of TensorFlow's `argmax`, as Keras writes it, ONNX has no form.
-        pixel = ops.cast(ops.top_k(maps, 1)[1][..., 0], "float32")
-        row = ops.floor(pixel / self.side)
-        places = (ops.stack([pixel - row * self.side, row], axis=-1) + 0.5) / self.side
+        pixel = ops.top_k(maps, 1)[1][..., 0]
+        # In whole numbers: 8 bits, which a phone's form may have, hold no pixel's index.
+        row = pixel // self.side
+        place = ops.cast(ops.stack([pixel - row * self.side, row], axis=-1), "float32")
+        places = (place + 0.5) / self.side
         swapped = self.settings.axis_order == "xy"
         return {"landmarks": ops.flip(places, axis=-1) if swapped else places}
 
