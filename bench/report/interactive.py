@@ -195,6 +195,9 @@ def curves_chart(data: pd.DataFrame, label: str, colours: Mapping[str, str]) -> 
             symbolOpacity=1,
         ),
     )
+    # Both panels have one height by its ends: a scale that they shared could not be zoomed.
+    ends = [float(shown["value"].min()), float(shown["value"].max())]
+    height = alt.Scale(domain=ends, zero=False, nice=True)
     views = []
     for split, title in (("train", "training images"), ("val", "validation images")):
         base = (
@@ -209,7 +212,7 @@ def curves_chart(data: pd.DataFrame, label: str, colours: Mapping[str, str]) -> 
         seeds = (
             base.transform_filter(alt.FieldOneOfPredicate(field="arm", oneOf=told))
             .mark_line(strokeWidth=0.6, strokeOpacity=0.45, clip=True, aria=False)
-            .encode(y=alt.Y("value:Q", title=label, scale=tight()), detail="seed:N")
+            .encode(y=alt.Y("value:Q", title=label, scale=height), detail="seed:N")
         )
         mean = base.mark_line(strokeWidth=2, clip=True, aria=False).encode(y="mean(value):Q")
         asked = base.mark_point(
@@ -231,7 +234,7 @@ def curves_chart(data: pd.DataFrame, label: str, colours: Mapping[str, str]) -> 
         seeds.name = split
         seeds = seeds.add_params(zoom, *([kept] if split == "train" else []))
         views.append(alt.layer(seeds, mean, asked).properties(width=360, height=280, title=title))
-    chart = alt.hconcat(*views, data=ROWS).resolve_scale(y="shared")
+    chart = alt.hconcat(*views, data=ROWS)
     return specification(
         chart, inlined(shown, ["arm", "seed", "split"]), f"{HINT} {HINT_FOR_CURVES}"
     )

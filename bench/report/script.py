@@ -11,7 +11,7 @@ import hashlib
 from functools import cache
 
 EMBED = """
-for (const chart of document.querySelectorAll("script.chart"))
+for (const chart of document.querySelectorAll("script.spec"))
   vegaEmbed(chart.previousElementSibling, JSON.parse(chart.textContent),
     {renderer: "svg", actions: false, ast: true});
 """
