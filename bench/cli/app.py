@@ -16,7 +16,7 @@ from bench.cli.console import err
 from bench.errors import BenchError
 
 GROUPS = {
-    "Run": ("run", "plan", "explain", "schema", "ledger"),
+    "Run": ("run", "plan", "init", "explain", "schema", "ledger"),
     "Look": ("report", "status", "predict", "phone"),
     "Check": ("compare", "verify", "fsck", "audit", "data"),
     "Share": ("export", "model", "log", "mirror"),
@@ -33,8 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Reproduce a vision paper's tables and take its claims apart: from a YAML study to a "
     "report.",
-    epilog="Start with: [bold]bench run ablations/mask_gate.yaml[/], then [bold]bench report --out "
-    "report/[/]",
+    epilog="Start with: [bold]bench run mask_gate[/], then [bold]bench report --out report/[/]",
 )
 for _group, _names in GROUPS.items():
     for _name in _names:

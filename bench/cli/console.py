@@ -20,6 +20,12 @@ class SafeConsole(Console):
     Rich writes its own escapes separately, after this.
     """
 
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print as Rich does, but never break a word: a path over two lines could not be copied."""
+        if all(isinstance(item, str) for item in objects):
+            options = {"overflow": "ignore", "crop": False} | options
+        super().print(*objects, **options)
+
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterator[Segment]:

@@ -12,6 +12,11 @@ from bench.errors import BenchError
 if TYPE_CHECKING:
     from bench.engine.request import StudyRequest
 
+STUDY = "A study's YAML file, or the name of a shipped one, such as mask_gate."
+Study = Annotated[Path, typer.Argument(help=STUDY, show_default=False)]
+Studies = Annotated[
+    list[Path], typer.Argument(help=f"{STUDY} Several may be given.", show_default=False)
+]
 Data = Annotated[
     Path | None,
     typer.Option(

@@ -6,6 +6,7 @@ holds.
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -23,9 +24,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.colors import to_hex
 
 from bench.analysis.arms import Arm, by_size, controls, effects
 from bench.analysis.intervals import Estimate
+from bench.files.atomic import new_file
 from bench.metrics.catalogue import ACCURACY
 from bench.report.seeds import explained
 from bench.store.studies import StudyRecord
@@ -65,6 +68,8 @@ class Figure:
         caption: Axes, units and number of seeds, in words; `draw` adds data and profile.
         figure: Matplotlib's figure.
         data: The numbers shown, one row a mark or a group of marks.
+        chart: Makes its interactive form of `data`, a Vega-Lite specification
+            (`bench.report.interactive`); None where asking would tell no more.
     """
 
     name: str
@@ -72,9 +77,14 @@ class Figure:
     caption: str
     figure: Any
     data: pd.DataFrame
+    chart: Callable[[pd.DataFrame], dict[str, Any]] | None = None
 
     def write(self, folder: Path) -> Path:
-        """Write `<name>.png`, `<name>.svg` and `<name>.csv`; returns the PNG."""
+        """Write `<name>.png`, `.svg`, `.csv` and, of an interactive one, `.vl.json`.
+
+        Returns:
+            The PNG.
+        """
         png = folder / f"{self.name}.png"
         self.figure.savefig(png, dpi=DPI, bbox_inches="tight")
         self.figure.savefig(
@@ -82,6 +92,11 @@ class Figure:
         )
         plt.close(self.figure)
         self.data.to_csv(png.with_suffix(".csv"), index=False, lineterminator="\n")
+        if self.chart is not None:
+            # The description is what a screen reader is told, as a picture's `alt` is.
+            spec = {"description": f"{self.title}. {self.caption}", **self.chart(self.data)}
+            with new_file(folder / f"{self.name}.vl.json") as draft:
+                draft.write_text(json.dumps(spec, allow_nan=False), encoding="utf-8")
         return png
 
 
@@ -185,6 +200,11 @@ def colours_of(arms: Sequence[Arm]) -> dict[str, Any]:
     coloured = foremost(arms, MOST_COLOURS)
     chosen |= {arm.name: colour for arm, colour in zip(coloured, palette, strict=False)}
     return chosen | {name: PAPER_COLOURS[name] for name in chosen if name in PAPER_COLOURS}
+
+
+def hex_colours(arms: Sequence[Arm], colours: dict[str, Any]) -> dict[str, str]:
+    """The arms' colours as a page writes them."""
+    return {arm.name: to_hex(colours[arm.name]) for arm in arms}
 
 
 def foremost(arms: Sequence[Arm], most: int) -> list[Arm]:

@@ -16,10 +16,11 @@ import bench
 from bench.errors import BenchError
 from bench.files.atomic import new_folder
 from bench.report.cells import MOST_COLUMNS
-from bench.report.embedded import EmbeddedFigure
+from bench.report.embedded import CHART_FILE, STATIC_FILES, EmbeddedFigure
 from bench.report.escapes import latex_text, markdown_text
 from bench.report.paper import make_paper
 from bench.report.reuse import MARK, ReportManifest, digest_of, read_manifest, sizes
+from bench.report.script import chart_script, policy
 from bench.report.section import make_section
 from bench.report.verdicts import kind_of
 from bench.store.studies import StudyRecord
@@ -158,9 +159,10 @@ def _rendered_before(
     """A study's figures, taken over from the report that stands."""
     rendered = []
     for figure in figures:
-        names = [f"figures/{figure['name']}.{ending}" for ending in ("png", "svg", "csv")]
+        names = [f"figures/{figure['name']}.{ending}" for ending in (*STATIC_FILES, CHART_FILE)]
         for name in names:
-            shutil.copy2(out / name, draft / name)
+            if (out / name).is_file():  # not every figure has an interactive form
+                shutil.copy2(out / name, draft / name)
         rendered.append(EmbeddedFigure.of(**figure, png=draft / names[0]))
     return rendered
 
@@ -180,9 +182,14 @@ def render(draft: Path, templates: Mapping[str, str], context: Mapping[str, Any]
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "sort_keys": True}
     environment.globals["most_columns"] = MOST_COLUMNS
     environment.filters["png"] = lambda data: Markup(f"data:image/png;base64,{data}")
     environment.filters |= {"md": markdown_text, "tex": latex_text, "kind": kind_of}
+    charts = any(figure.chart for section in context["sections"] for figure in section.figures)
     for form, template in templates.items():
-        text = environment.get_template(template).render(**context, version=bench.__version__)
+        script = chart_script() if charts and form == "html" else ""
+        text = environment.get_template(template).render(
+            **context, version=bench.__version__, script=Markup(script), policy=policy(script)
+        )
         (draft / PAGES[form]).write_text(text, encoding="utf-8")

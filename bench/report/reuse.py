@@ -25,7 +25,10 @@ from bench.store.trials import Store
 MARK = ".bench-report"
 """File that tells a report's folder from any other."""
 
-LIBRARIES = ("matplotlib", "numpy", "pandas", "scikit-learn", "scipy", "seaborn")
+LIBRARIES = (
+    "altair", "matplotlib", "numpy", "pandas", "scikit-learn", "scipy", "seaborn",
+    "vl-convert-python",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -267,9 +267,7 @@ class Store:
         """
         recorded = {study.name: study for study in self.studies()}
         if not recorded:
-            raise BenchError(
-                "holds no study", where=str(self.root), fix="bench run ablations/mask_gate.yaml"
-            )
+            raise BenchError("holds no study", where=str(self.root), fix="bench run mask_gate")
         for name in names or ():
             if name not in recorded:
                 raise BenchError(

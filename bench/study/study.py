@@ -22,6 +22,7 @@ from pydantic_core import PydanticCustomError
 from bench.errors import BenchError
 from bench.files.yaml import Located, did_you_mean, load_yaml, nearest
 from bench.metrics.catalogue import ACCURACY, COMPARED
+from bench.study.shipped import find_study
 from bench.study.tuning import Choice, FloatRange, IntRange, Tuning, TuningOverlay
 from bench.systems.registry import load_plugins
 from bench.systems.settings import Settings
@@ -246,13 +247,16 @@ class Study(Settings):
 def load_study(path: Path) -> tuple[Study, Located]:
     """Read a study's YAML.
 
+    Args:
+        path: The file, or the name of a shipped study (`bench.study.shipped`).
+
     Returns:
         The study, and the file with the positions of everything in it.
 
     Raises:
         BenchError: With file, line and column.
     """
-    source = load_yaml(path)
+    source = load_yaml(find_study(path))
     return read_study(source), source
 
 

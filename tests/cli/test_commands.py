@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.main import get_command
@@ -14,6 +17,8 @@ from typer.testing import CliRunner
 from bench import __version__
 from bench.cli import commands
 from bench.cli.app import COMMANDS, app
+from bench.cli.console import SafeConsole
+from bench.cli.render import plain_grid, plain_table
 from bench.engine.request import StudyRequest
 from bench.engine.study_plan import plan_study
 from bench.errors import BenchError
@@ -23,6 +28,7 @@ from bench.store.plan import study_record
 from bench.store.status import study_status
 from bench.store.studies import StudyRecord
 from bench.store.trials import Store
+from bench.study.shipped import shipped_studies
 from tests.command import BENCH
 
 STORE = Path(__file__).parents[1] / "golden" / "store"
@@ -40,6 +46,49 @@ def test_every_file_of_commands_is_a_command_in_the_order_listed() -> None:
     shown = CliRunner().invoke(app, ["--help"]).output
     places = [shown.index(f" {name} ") for name in COMMANDS]
     assert places == sorted(places)
+
+
+def test_every_command_says_what_it_does_and_gives_an_example_of_itself() -> None:
+    examples = []
+    for words, command in walked(get_command(app)):
+        example = f"  bench {' '.join(words)}"
+        assert command.help, words
+        lines = (command.epilog or "").splitlines()
+        assert any(line == example or line.startswith(f"{example} ") for line in lines), words
+        examples += [line.split()[1:] for line in lines if line.startswith("  bench ")]
+    # Options that an example names are there, and a study that it names comes with the bench.
+    names = {"mask_gate", "tables"}
+    assert names <= set(shipped_studies()) and any(names & set(words) for words in examples)
+    known = {words[-1]: command for words, command in walked(get_command(app))}
+    for words in examples:
+        command = next(known[word] for word in words if word in known)
+        given = {word for word in words if word.startswith("--")}
+        assert given <= {name for p in command.params for name in (*p.opts, *p.secondary_opts)}
+
+
+def walked(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command that does something, and the words that call it."""
+    if not hasattr(command, "commands"):
+        yield words, command
+        return
+    for name, inner in command.commands.items():
+        yield from walked(inner, (*words, name))
+
+
+def test_a_narrow_terminal_cuts_no_path_and_no_name() -> None:
+    path = Path("/data") / "a-folder-with-a-long-name" / ("x" * 70) / "trial.json"
+    console = SafeConsole(file=io.StringIO(), width=80)
+    console.print(f"Report: {path} (unchanged)")
+    table = plain_table(("arm", "done"), numeric=("done",))
+    table.add_row(str(path), "12 of 12")
+    grid = plain_grid()
+    grid.add_row("data", str(path))
+    console.print(table)
+    console.print(grid)
+    told = console.file.getvalue()
+    assert any(str(path) in line for line in told.splitlines()), "not in one piece, to be copied"
+    assert "…" not in told and "12 of 12" in told
+    assert told.count("x") == 3 * 70 and "".join(told.split()).count("json") == 3
 
 
 def test_a_plan_and_a_status_are_the_same_in_a_notebook(tmp_path: Path, own_cache: Path) -> None:

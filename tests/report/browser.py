@@ -196,6 +196,23 @@ class Browser:
         self.send("Input.dispatchKeyEvent", type="keyDown", text=text, **pressed)
         self.send("Input.dispatchKeyEvent", type="keyUp", **pressed)
 
+    def mouse(self, kind: str, x: float, y: float, **more: Any) -> None:
+        """Send an event of the mouse, and wait until the page has drawn what follows from it.
+
+        Args:
+            kind: Such as `mouseMoved`.
+            x: Pixels from the window's left edge.
+            y: Pixels from its top.
+            more: What else the event has.
+        """
+        self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, **more)
+        self.evaluate("new Promise(done => setTimeout(() => requestAnimationFrame(done), 100))")
+
+    def click(self, x: float, y: float) -> None:
+        """Click at a place in the window."""
+        for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
+            self.mouse(kind, x, y, button="left" if kind != "mouseMoved" else "none", clickCount=1)
+
     def screenshot(self, path: Path) -> None:
         """Write what the window shows as a PNG."""
         path.write_bytes(base64.b64decode(self.send("Page.captureScreenshot")["data"]))

@@ -65,6 +65,24 @@ CLIPPED = """
 """
 """Elements whose text reaches beyond their box."""
 
+CHARTS_DRAWN = """
+new Promise(done => {
+  const open = '.chart:not(:has(svg))';
+  const look = () => document.querySelector(open) ? setTimeout(look, 20) : done();
+  look();
+})
+"""
+
+CENTRE = """
+(() => {
+  const found = document.getElementById('figure-%s').closest('figure').querySelectorAll('%s')[%d];
+  found.scrollIntoView({block: 'center'});
+  const box = found.getBoundingClientRect();
+  return [box.left + box.width / 2, box.top + box.height / 2];
+})()
+"""
+"""Where a part of an interactive figure is in the window: figure, selector, number of the match."""
+
 UNFOLD = "document.querySelectorAll('details').forEach(d => d.open = true)"
 
 OUTSIDE = """
@@ -114,6 +132,7 @@ def page(running: Browser, report: Path) -> Browser:
     running.resize(1280)
     running.emulate()
     running.open(report.as_uri())
+    running.evaluate(CHARTS_DRAWN)
     return running
 
 
@@ -140,7 +159,10 @@ def test_a_complaint_would_be_seen(page: Browser) -> None:
 
 
 def test_names_from_a_study_are_shown_as_text_and_run_nothing(page: Browser) -> None:
-    assert page.evaluate("document.scripts.length") == 0
+    scripts = page.evaluate("[...document.scripts].map(s => [s.type, s.textContent])")
+    assert [kind for kind, _ in scripts if kind != "application/json"] == ["module"]
+    specs = [text for kind, text in scripts if kind == "application/json"]
+    assert len(specs) > 5 and not any("<" in text for text in specs)
     assert page.named("Page.javascriptDialogOpening") == []
     shown = page.evaluate("document.body.innerText")
     for text in (
@@ -225,6 +247,78 @@ def test_every_figure_is_drawn_and_described_on_white(page: Browser, report: Pat
         assert figure["alt"].startswith(f"{figure['title']}. ")
         assert len(figure["alt"]) > len(figure["title"]) + 20, "the caption is missing"
         assert figure["card"] == "rgb(255, 255, 255)"
+
+
+def test_a_figure_that_can_be_asked_stands_in_the_place_of_its_picture(page: Browser) -> None:
+    page.evaluate(UNFOLD)
+    count = "[...document.querySelectorAll('.chart ~ img')].map(i => [i.checkVisibility(),"
+    count += "i.closest('figure').querySelector('.chart').checkVisibility(),"
+    count += "i.closest('figure').querySelector('.hint').checkVisibility()])"
+    shown = page.evaluate(count)
+    assert len(shown) > 5 and all(found == [False, True, True] for found in shown)
+    told = page.evaluate(
+        "[...document.querySelectorAll('.chart')].map(c => [c.closest('figure')"
+        ".querySelector('h3').textContent, c.getAttribute('role'), c.ariaLabel])"
+    )
+    assert all(role == "graphics-document" for _, role, _ in told)
+    assert all(label.startswith(f"{title}. ") for title, _, label in told)
+    page.emulate(media="print")
+    assert page.evaluate(count) == [[True, False, False]] * len(shown)
+
+
+def test_without_scripts_the_picture_is_there(running: Browser, report: Path) -> None:
+    running.emulate()
+    running.send("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        running.open(report.as_uri())
+    finally:
+        running.send("Emulation.setScriptExecutionDisabled", value=False)
+    assert running.evaluate("document.querySelectorAll('.chart svg').length") == 0
+    assert running.evaluate(
+        "[...document.querySelectorAll('.answer figure')].every(f => f.querySelector('img')"
+        ".checkVisibility() && !f.querySelector('.chart, .hint').checkVisibility())"
+    )
+
+
+def test_pointing_at_an_arm_tells_its_values_and_a_hostile_name_stays_text(page: Browser) -> None:
+    told = {}
+    for number in range(3):
+        mark = "[aria-roledescription=point]"
+        page.mouse("mouseMoved", *page.evaluate(CENTRE % ("gates.effects", mark, number)))
+        told[number] = page.evaluate("document.getElementById('vg-tooltip-element').innerText")
+    found = "\n".join(told.values())
+    for text in (HOSTILE, BREAKING, UNBROKEN, "difference", "interval", "verdict", "seeds"):
+        assert text in found, text
+    assert page.named("Page.javascriptDialogOpening") == []
+    # Were one to get out all the same, the page's policy would not let it run.
+    page.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=alert(5)>')")
+    page.evaluate("const s = document.createElement('script'); s.text = 'alert(6)';"
+                  "document.body.append(s); new Promise(done => setTimeout(done, 50))")  # fmt: skip
+    assert page.named("Page.javascriptDialogOpening") == []
+
+
+def test_a_click_on_an_arm_hides_it_and_curves_zoom(page: Browser) -> None:
+    page.evaluate(UNFOLD)
+    figure = "document.getElementById('figure-gates.loss').closest('figure')"
+    lines = f"{figure}.querySelectorAll('.mark-line path').length"
+    ticks = (
+        f"[...{figure}.querySelectorAll('.role-axis-label text')].map(t => t.textContent).join()"
+    )
+    every, scale = page.evaluate(lines), page.evaluate(ticks)
+    entry = page.evaluate(CENTRE % ("gates.loss", ".role-legend-label text", 1))
+    page.click(*entry)
+    fewer = page.evaluate(lines)
+    assert 0 < fewer < every
+    page.click(*entry)
+    assert page.evaluate(lines) == every and page.evaluate(ticks) == scale
+
+    middle = page.evaluate(CENTRE % ("gates.loss", ".mark-group.role-scope path.background", 0))
+    page.mouse("mouseWheel", *middle, deltaX=0, deltaY=-300)
+    assert page.evaluate(ticks) == scale, "the wheel alone scrolls the page"
+    middle = page.evaluate(CENTRE % ("gates.loss", ".mark-group.role-scope path.background", 0))
+    page.mouse("mouseMoved", *middle)
+    page.mouse("mouseWheel", *middle, deltaX=0, deltaY=-300, modifiers=2)
+    assert page.evaluate(ticks) != scale
 
 
 @pytest.mark.parametrize("width", WIDTHS)

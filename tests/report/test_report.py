@@ -368,7 +368,8 @@ def test_seeds_that_draw_their_images_are_named_and_their_intervals_explained(
 
 def test_the_page_is_self_contained_and_harmless(store: Store, tmp_path: Path) -> None:
     write_report(store, tmp_path / "report")
-    page = (tmp_path / "report" / "index.html").read_text()
+    page, library = (tmp_path / "report" / "index.html").read_text().split('<script type="module">')
+    assert library.count("</script") == 1 and "Content-Security-Policy" in page
     assert "<script>" not in page and "&lt;script&gt;alert(1)" in page
     assert "<b>bad</b>" not in page and "<i>NaN</i>" not in page
     linked = re.findall(r"""(?:src|href)=["'](?!data:|#)([^"']*)""", page)

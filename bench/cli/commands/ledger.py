@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from bench.cli.console import out, print_json
 from bench.cli.options import AsJson
+from bench.cli.render import plain_grid
 
 if TYPE_CHECKING:
     from bench.systems.ledger import LedgerRow
@@ -60,8 +60,7 @@ def print_ledger(console: Console, of_systems: Sequence[Sequence[LedgerRow]]) ->
 def _print_rows(console: Console, rows: Sequence[LedgerRow]) -> None:
     for row in rows:
         console.print(f"[bold]{row.row:>2}  {escape(row.decision)}[/]")
-        grid = Table.grid(padding=(0, 2))
-        grid.add_column(style="dim")
+        grid = plain_grid(style="dim")
         grid.add_row("    paper", escape(row.paper))
         if row.code != "–":
             code = f"{row.code} (unverified)" if row.unverified else row.code

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from bench.cli.console import out, print_json
 from bench.cli.options import (
@@ -24,10 +22,11 @@ from bench.cli.options import (
     Profile,
     Results,
     Set,
+    Study,
     UntilSettled,
     study_request,
 )
-from bench.cli.render import plain_table
+from bench.cli.render import plain_grid, plain_table
 from bench.report.units import disk_size, duration, operations
 
 if TYPE_CHECKING:
@@ -38,9 +37,9 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-@app.command(epilog="Example:\n\n  bench plan ablations/mask_gate.yaml --data /data/DeepFashion")
+@app.command(epilog="Example:\n\n  bench plan mask_gate --data /data/DeepFashion")
 def plan(
-    study: Annotated[Path, typer.Argument(help="A study's YAML file.", show_default=False)],
+    study: Study,
     data: Data = None,
     profile: Profile = None,
     results: Results = RESULTS,
@@ -69,7 +68,7 @@ def print_plan(console: Console, plan: StudyPlan) -> None:
     """Print a plan for a person."""
     study = plan.design.study
     console.print(f"[bold]{study.name}[/]  {escape(study.title)}")
-    grid = Table.grid(padding=(0, 2))
+    grid = plain_grid()
     for name, value in (*_design_rows(plan), *_work_rows(plan)):
         grid.add_row(f"  {name}", escape(value))
     console.print(grid)

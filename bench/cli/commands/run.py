@@ -25,6 +25,7 @@ from bench.cli.options import (
     Profile,
     Results,
     Set,
+    Studies,
     UntilSettled,
     Workers,
     study_request,
@@ -86,16 +87,16 @@ Log = Annotated[
 
 
 @app.command(
-    epilog="Examples:\n\n  bench run ablations/mask_gate.yaml\n\n"
-    "  bench run ablations/mask_gate.yaml --data /data/DeepFashion --gpus-per-trial 0.5\n\n"
+    epilog="Examples:\n\n  bench run mask_gate\n\n"
+    "  bench run mask_gate --data /data/DeepFashion --gpus-per-trial 0.5\n\n"
     "  bench run my_study.yaml --until-settled\n\n"
     "  bench run my_study.yaml --log tensorboard:runs\n\n"
     "  bench run my_study.yaml --keep-models best\n\n"
-    "  bench run ablations/tables.yaml --only Baseline-1000 --set train.epochs=3\n\n"
+    "  bench run tables --only Baseline-1000 --set train.epochs=3\n\n"
     "  bench run ablations/*.yaml --profile smoke"
 )
 def run(
-    studies: Annotated[list[Path], typer.Argument(help="Studies' YAML files.", show_default=False)],
+    studies: Studies,
     data: Data = None,
     profile: Profile = None,
     results: Results = RESULTS,

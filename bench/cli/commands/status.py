@@ -40,7 +40,7 @@ def print_status(console: Console, studies: Sequence[StudyStatus], results: Path
     from bench.store.trials import FailureKind
 
     if not studies:
-        console.print(f"No study in {results} yet. Try: bench run ablations/mask_gate.yaml")
+        console.print(f"No study in {results} yet. Try: bench run mask_gate")
         return
     for data in dict.fromkeys(study.data for study in studies):
         table = plain_table(("study", "profile", *NUMBERS), numeric=NUMBERS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -21,10 +22,12 @@ from bench.report.drawing import (
     colours_of,
     draw_interval,
     foremost,
+    hex_colours,
     left_out,
     literal,
     seeds_an_arm,
 )
+from bench.report.interactive import arms_chart, forest_chart
 from bench.report.verdicts import ON_WHITE, SIGNS, SIGNS_IN_WORDS, kind_of
 from bench.store.studies import StudyRecord
 
@@ -57,10 +60,18 @@ def accuracy(study: StudyRecord, arms: Sequence[Arm]) -> Figure | None:
         f"seeds and test images ({images} images). {left_out(len(shown), len(measured))}",
         figure,
         pd.DataFrame(
-            {"arm": arm.name, "metric": metric.name, **ends_of(arm.estimate(metric.name))}
+            {
+                "arm": arm.name,
+                "metric": metric.name,
+                **ends_of(arm.estimate(metric.name)),
+                "seed": seed,
+                "value": trial.metrics[metric.name],
+            }
             for arm in shown
             for metric in metrics
+            for seed, trial in arm.trials.items()
         ),
+        partial(arms_chart, metrics=metrics, colours=hex_colours(shown, colours)),
     )
 
 
@@ -120,7 +131,8 @@ def _forest(
         ]
         for metric, found in shown.items()
     }
-    figure = forest(names, rows, {metric: study.margin_in(metric) for metric in shown})
+    margins = {metric: study.margin_in(metric) for metric in shown}
+    figure = forest(names, rows, margins)
     signs = "" if len(shown) == 1 else f" ({SIGNS_IN_WORDS})"
     ranked = " Ranked by the size of the difference." if study.design in RANKED else ""
     return Figure(
@@ -132,10 +144,17 @@ def _forest(
         f"{left_out(len(names), len(ordered))}",
         figure,
         pd.DataFrame(
-            {"arm": effect.arm, "metric": effect.metric, **ends_of(effect.difference)}
+            {
+                "arm": effect.arm,
+                "metric": effect.metric,
+                **ends_of(effect.difference),
+                "seeds": effect.difference.seeds,
+                "verdict": effect.verdict,
+            }
             for found in shown.values()
-            for effect in found
+            for effect in sorted(found, key=lambda effect: names.index(effect.arm))
         ),
+        partial(forest_chart, margins=margins),
     )
 
 

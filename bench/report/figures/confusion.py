@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from matplotlib.colors import LogNorm
+from matplotlib.colors import LogNorm, to_hex
 
 from bench.analysis.arms import Arm
 from bench.report.drawing import Figure, count, file_key, literal, settle, span
+from bench.report.interactive import matrix_chart
 from bench.store.record import Predictions
 from bench.store.studies import StudyRecord
 
@@ -72,7 +74,8 @@ def _confusion(study: StudyRecord, arm: Arm) -> Figure:
     )
     name = f"{study.name}.confusion.{file_key(study, arm.name)}"
     figure = _draw(named, true[shown], cells, shares)
-    return Figure(name, f"Confusion matrix of {arm.name}", caption, figure, data)
+    chart = partial(matrix_chart, scheme=[to_hex(MAP(shade)) for shade in np.linspace(0, 1, 9)])
+    return Figure(name, f"Confusion matrix of {arm.name}", caption, figure, data, chart)
 
 
 def _counts(predictions: Predictions) -> np.ndarray:

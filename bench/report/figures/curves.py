@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -15,10 +16,12 @@ from bench.report.drawing import (
     Figure,
     colours_of,
     foremost,
+    hex_colours,
     left_out,
     literal,
     seeds_an_arm,
 )
+from bench.report.interactive import curves_chart
 from bench.store.studies import StudyRecord
 
 LOSS = "cross-entropy (nats)"
@@ -37,7 +40,8 @@ def curves(study: StudyRecord, arms: Sequence[Arm]) -> Iterator[Figure]:
     shown = foremost(arms, MOST_DRAWN)
     history = pd.concat([arm.history() for arm in shown], ignore_index=True)
     colours = colours_of(shown)
-    grey = sum(colour == GREY for colour in colours.values())
+    told = [arm for arm in shown if colours[arm.name] != GREY]
+    grey = len(shown) - len(told)
     for metric, title, label in CURVES:
         rows = history[history["metric"] == metric]
         if rows.empty:
@@ -53,6 +57,7 @@ def curves(study: StudyRecord, arms: Sequence[Arm]) -> Iterator[Figure]:
             + left_out(len(shown), len(arms)),
             _draw(rows, shown, label, colours),
             rows.drop(columns="metric"),
+            partial(curves_chart, label=label, colours=hex_colours(told, colours)),
         )
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.colors import to_hex
 
 from bench.analysis.arms import ALPHA, Arm, controls
 from bench.analysis.tails import GROUPS, ClassEffect, class_effects
@@ -21,6 +23,7 @@ from bench.report.drawing import (
     literal,
     settle,
 )
+from bench.report.interactive import gains_chart
 from bench.store.studies import StudyRecord
 
 MOST_PANELS = 6
@@ -86,9 +89,12 @@ def _against(study: StudyRecord, arms: Sequence[Arm], control: str) -> Figure | 
         + (f"The {len(shown)} most frequent classes. " if len(places) == MOST_DRAWN else "")
         + f"{left_out(len(found), len(against))}"
     )
+    chart = partial(
+        gains_chart, colours={name: to_hex(colours[name]) for name in found}, most=MOST_DRAWN
+    )
     first = control == study.control
     name = f"{study.name}.class_gains" + ("" if first else f"_against_{_key(arms, control)}")
-    return Figure(name, f"Gains by class against {control}", caption, figure, _data(found))
+    return Figure(name, f"Gains by class against {control}", caption, figure, _data(found), chart)
 
 
 def _tested(effects: Sequence[ClassEffect]) -> list[ClassEffect]:

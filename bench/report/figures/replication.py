@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pandas as pd
 
 from bench.analysis.rerun import Rerun
 from bench.metrics.catalogue import COMPARED, METRICS, Metric
 from bench.report.drawing import MOST_DRAWN, Figure, left_out
 from bench.report.figures.arms import ends_of, forest
+from bench.report.interactive import forest_chart
 
 
 def compared_arms(rerun: Rerun) -> Figure | None:
@@ -26,7 +29,8 @@ def compared_arms(rerun: Rerun) -> Figure | None:
         ]
         for metric in metrics
     }
-    figure = forest(drawn, panels, {metric: rerun.a.margin_in(metric) for metric in metrics})
+    margins = {metric: rerun.a.margin_in(metric) for metric in metrics}
+    figure = forest(drawn, panels, margins)
     return Figure(
         f"{rerun.a.name}.compared_arms",
         "B minus A, arm by arm",
@@ -36,8 +40,16 @@ def compared_arms(rerun: Rerun) -> Figure | None:
         f"differs, question mark cannot tell. {left_out(len(drawn), len(names))}",
         figure,
         pd.DataFrame(
-            {"arm": arm.arm, "metric": arm.metric, **ends_of(arm.difference.mean)} for arm in shown
+            {
+                "arm": arm.arm,
+                "metric": arm.metric,
+                **ends_of(arm.difference.mean),
+                "seeds": arm.difference.mean.seeds,
+                "verdict": arm.agreement.value,
+            }
+            for arm in shown
         ),
+        partial(forest_chart, margins=margins),
     )
 
 
