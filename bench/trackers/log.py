@@ -91,13 +91,16 @@ class RunLog:
         store: The run's store.
         to: The tracker, as `log` takes it.
         studies: Names of the run's studies.
+        warn: Called once, with what is wrong, where the tracker fails.
 
     Raises:
         BenchError: There is no such tracker, or its library is missing.
     """
 
-    def __init__(self, store: Store, to: str, studies: Sequence[str]) -> None:
-        self._store, self._to, self._names = store, to, studies
+    def __init__(
+        self, store: Store, to: str, studies: Sequence[str], warn: Callable[[str], None]
+    ) -> None:
+        self._store, self._to, self._names, self._warn = store, to, studies, warn
         self._tracker: Tracker | None = open_tracker(to)
         self._known: dict[str, set[str]] = {}
         self._places: dict[str, list[tuple[str, str, int]]] = {}
@@ -112,8 +115,9 @@ class RunLog:
         try:
             with _errors_of(self._to):
                 self._add(self._tracker, identity)
-        except (BenchError, OSError):
+        except (BenchError, OSError) as error:
             self._tracker = None
+            self._warn(f"trials are logged at the end of the run: {error}")
 
     def _add(self, tracker: Tracker, identity: str) -> None:
         if identity not in self._places:  # a study that grows has others than a moment ago

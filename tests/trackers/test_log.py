@@ -22,7 +22,7 @@ import pytest
 from bench.errors import BenchError
 from bench.store.record import TrialRecord
 from bench.store.trials import Store
-from bench.trackers.log import Logged, log
+from bench.trackers.log import Logged, RunLog, log
 from bench.trackers.tensorboard import TensorBoard
 from bench.trackers.tracker import TrackedTrial
 from tests.store.recorded import recorded
@@ -254,3 +254,15 @@ def test_a_tracker_that_is_not_there_is_one_clear_error(
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(BenchError, match=message):
         logged(store, to, "golden")
+
+
+def test_a_tracker_that_fails_during_a_run_warns_once_and_holds_up_no_trial(
+    store: Store, tmp_path: Path
+) -> None:
+    (tmp_path / "runs").write_text("a file where the tracker's folder belongs")
+    warnings: list[str] = []
+    run_log = RunLog(store, f"tensorboard:{tmp_path / 'runs'}", ["golden"], warnings.append)
+    for trial in store.studies()[0].trial_names():
+        run_log.ended(trial)
+    (warning,) = warnings
+    assert warning.startswith("trials are logged at the end of the run: ") and "runs" in warning

@@ -175,7 +175,10 @@ def _run_log(results: Path, to: str, studies: Sequence[Path]) -> RunLog:
     from bench.study.study import load_study
     from bench.trackers.log import RunLog
 
-    return RunLog(Store(results), to, [load_study(study)[0].name for study in studies])
+    def warn(text: str) -> None:
+        err.print(f"  {text}", style="yellow", markup=False)
+
+    return RunLog(Store(results), to, [load_study(study)[0].name for study in studies], warn)
 
 
 def _run(
