@@ -25,7 +25,9 @@ from typing import Any
 
 from measured import Comparison, Reading, Table, write
 
-from bench.data.phantom import generate_phantom, phantom_folder
+from bench.data.phantom import generate_phantom
+from bench.data.phantoms import phantom_folder
+from bench.study.settings.data import PhantomSource
 
 HERE = Path(__file__).resolve().parent
 IMAGES = 300  # of the phantom that the steps are taken on
@@ -154,7 +156,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=HERE.parent / ".cache")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-step-") as scratch:
-        root = Path(scratch) / phantom_folder(IMAGES, 0)
+        root = Path(scratch) / phantom_folder(PhantomSource(images=IMAGES))
         root.parent.mkdir(parents=True)
         generate_phantom(root, images=IMAGES, seed=0)
         common = ("--cache", scratch, "--batch", str(asked.batch), "--steps", str(asked.steps))

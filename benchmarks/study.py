@@ -30,8 +30,10 @@ from typing import Any
 import yaml
 from measured import Comparison, Table, write
 
-from bench.data.phantom import generate_phantom, phantom_folder
+from bench.data.phantom import generate_phantom
+from bench.data.phantoms import phantom_folder
 from bench.store.trials import Store
+from bench.study.settings.data import PhantomSource
 
 HERE = Path(__file__).resolve().parent
 PLAIN_KERAS = (str(HERE / "plain_keras.py"),)
@@ -152,7 +154,7 @@ class Timed:
 def prepare(case: Case, cache: Path) -> None:
     """Draw the phantom where it is missing."""
     source = _source(case)
-    root = cache / phantom_folder(source["images"], source["seed"])
+    root = cache / phantom_folder(PhantomSource(images=source["images"], seed=source["seed"]))
     root.parent.mkdir(parents=True, exist_ok=True)
     generate_phantom(root, **source)
 
@@ -160,7 +162,7 @@ def prepare(case: Case, cache: Path) -> None:
 def fresh_cache(case: Case, cache: Path, to: Path) -> Path:
     """A cache with the case's phantom, and no features."""
     source = _source(case)
-    folder = phantom_folder(source["images"], source["seed"])
+    folder = phantom_folder(PhantomSource(images=source["images"], seed=source["seed"]))
     shutil.copytree(cache / folder, to / folder)
     return to
 

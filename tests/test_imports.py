@@ -35,8 +35,9 @@ FLOORS = (
 )
 """The packages of `docs/ARCHITECTURE.md`, lowest first: imports are of one's own or a lower one."""
 
-BUILDERS = ("network", "supervision", "targets")
-"""A system's modules that build and train it, above the models; its others are light."""
+DECLARES = "settings"
+"""A system's module that declares it, which is light; its others build and train it, above the
+models."""
 
 HEAVY = {"tensorflow", "keras", "ray", "keras_tuner"}
 LIGHT = ("errors", "files", "metrics", "systems", "study", "data", "paper", "store", "analysis",
@@ -50,7 +51,7 @@ def floor_of(module: str) -> int:
     parts = module.split(".")[1:]
     if not parts:
         return names.index("errors")
-    if parts[0] == "systems" and len(parts) == 3 and parts[2] in BUILDERS:
+    if parts[0] == "systems" and len(parts) == 3 and parts[2] != DECLARES:
         return names.index("systems.*.network")
     return names.index(parts[0])
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bench.data.items import Items
 from bench.data.manifest import OCCLUDED, OUTSIDE, VISIBLE, Manifest
 
 TRAINED_FLAGS = {
@@ -26,6 +27,8 @@ class GroundTruth:
         clothes_type: `(n,)`.
         image_size: `(n, 2)` width and height in pixels.
         attributes: `(n, attributes)` int8: -1 no, 0 unknown, 1 yes; None without.
+        rows: `(n,)` rows of the manifest.
+        items: The garments of all the manifest's images; None where each has one.
     """
 
     landmarks: np.ndarray
@@ -33,6 +36,8 @@ class GroundTruth:
     clothes_type: np.ndarray
     image_size: np.ndarray
     attributes: np.ndarray | None = None
+    rows: np.ndarray | None = None
+    items: Items | None = None
 
 
 def ground_truth(
@@ -51,4 +56,6 @@ def ground_truth(
         manifest.clothes_type[rows],
         manifest.image_size[rows],
         None if attributes is None else attributes[rows],
+        rows,
+        manifest.items,
     )

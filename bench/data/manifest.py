@@ -117,6 +117,13 @@ class Manifest:
         category = self.category if self.items is None else self.items.category
         return np.bincount(category, minlength=len(self.class_names)).tolist()
 
+    def counts_of(self, rows: np.ndarray) -> np.ndarray:
+        """`(classes,)` images of each class among some; of images with several items, items."""
+        category = self.category[rows]
+        if self.items is not None:
+            category = self.items.category[np.isin(self.items.image, rows)]
+        return np.bincount(category, minlength=len(self.class_names))
+
     @property
     def partition_counts(self) -> list[int]:
         """Images of train, val and test as the source divides them."""

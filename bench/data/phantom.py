@@ -6,7 +6,6 @@ DeepFashion. The same seed and version give the same bytes, whatever the number 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +14,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from bench.data.categories import categories
-from bench.data.drawn_folder import MARK, draw_folder, has_mark, ordered_pool
+from bench.data.drawn_folder import draw_folder, has_mark, ordered_pool
 from bench.data.garment import Cloth, Photograph, render_photograph, sample_cloth
 from bench.data.manifest import ABSENT, CHANNELS_OF_TYPE, PARTITIONS
 from bench.data.phantom_attributes import answers_of, has_attributes, write_attributes
-from bench.errors import BenchError
-from bench.files.locks import locked
 
 PHANTOM_VERSION = 1
 """Raised by hand whenever the same seed would give other images than before."""
@@ -81,52 +78,13 @@ def generate_phantom(
             write_attributes(root, _attributes(_products(images, seed), seed))
         return root
     return draw_folder(
-        root, _mark(images, seed), lambda draft: _generate(draft, images, seed, workers, progress)
+        root, mark(images, seed), lambda draft: _generate(draft, images, seed, workers, progress)
     )
-
-
-def generate_phantom_once(
-    root: Path, cache: Path, *, images: int, seed: int, progress: Progress | None = None
-) -> Path:
-    """The same in a cache folder: of two runs that begin at the same time, one waits."""
-    with locked(cache / "phantom.lock", wait=True):
-        return generate_phantom(root, images=images, seed=seed, progress=progress)
-
-
-def phantom_folder(images: int, seed: int) -> Path:
-    """Where in a cache folder a phantom is generated."""
-    return Path("phantom", f"{images}-images-seed-{seed}")
-
-
-def size_and_seed(root: Path) -> tuple[int, int]:
-    """How many images a `phantom_folder` is for, and their seed, by its name."""
-    images, _, _, seed = root.name.split("-")
-    return int(images), int(seed)
 
 
 def is_generated(root: Path, *, images: int, seed: int) -> bool:
     """Whether a folder holds exactly this phantom, whole."""
-    return has_mark(root, _mark(images, seed))
-
-
-def generated_as(root: Path) -> dict[str, int]:
-    """`images` and `seed` of a generated phantom.
-
-    Raises:
-        BenchError: Its mark is not what `generate_phantom` writes.
-    """
-    try:
-        mark = json.loads((root / MARK).read_text(encoding="utf-8"))
-        images, seed = mark["images"], mark["seed"]
-        if mark == _mark(images, seed) and type(images) is type(seed) is int:
-            return {"images": images, "seed": seed}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        pass  # it is not, then
-    raise BenchError(
-        "is not the mark of a phantom of this version",
-        where=str(root / MARK),
-        fix="generate it with `bench data phantom`, or remove the mark where it is real data",
-    )
+    return has_mark(root, mark(images, seed))
 
 
 def contact_sheet(root: Path, out: Path, rows: int = 6, columns: int = 8) -> Path:
@@ -296,7 +254,8 @@ def _write_annotations(draft: Path, lines: list[tuple[str, str, str, str]]) -> N
         path.write_text("\n".join([str(len(rows)), header, *rows]) + "\n", encoding="utf-8")
 
 
-def _mark(images: int, seed: int) -> dict[str, object]:
+def mark(images: int, seed: int) -> dict[str, object]:
+    """What a phantom's folder says that it is."""
     # Compared as a whole: another word here would be another phantom.
     made_by = "RopaNet Bench: drawn garments in DeepFashion's layout; this is not DeepFashion"
     return {"made_by": made_by, "version": PHANTOM_VERSION, "images": images, "seed": seed}

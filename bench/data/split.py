@@ -50,6 +50,16 @@ def split_of(spec: TrialSpec, manifest: Manifest) -> Split:
     Raises:
         BenchError: The data cannot give what the spec asks for.
     """
+    if spec.model.of_items != (manifest.items is not None):
+        found, wanted = "one category an image", "several garments an image"
+        if manifest.items is not None:
+            found, wanted = wanted, found
+        raise BenchError(
+            f"the model {spec.model.kind} is trained on {wanted}, and this data has {found}",
+            where=str(manifest.root),
+            fix="use another model, or data in the layout of "
+            + ("DeepFashion2 (docs/deepfashion2.md)" if spec.model.of_items else "DeepFashion"),
+        )
     if spec.model.has_landmarks and not manifest.has_landmarks:
         raise BenchError(
             f"the model {spec.model.kind} is trained on landmarks, and this data has none",
@@ -58,6 +68,7 @@ def split_of(spec: TrialSpec, manifest: Manifest) -> Split:
             "landmarks in DeepFashion's layout",
         )
     data = spec.data
+    instead = spec.eval.split == "validation"
     split = make_split(
         manifest,
         merge_collisions=data.colliding_paths == "merged",
@@ -65,11 +76,12 @@ def split_of(spec: TrialSpec, manifest: Manifest) -> Split:
         sampling=data.sampling,
         train=data.train_size,
         val=data.validation_size,
-        test=data.test_size,
+        # Of an official partition the test images need not be there: DeepFashion2 keeps its own.
+        test=0 if instead and data.split == "official" else data.test_size,
         seed=data.split_seed,
         draw=spec.seed_of("sampling"),
     )
-    return replace(split, test=split.val) if spec.eval.split == "validation" else split
+    return replace(split, test=split.val) if instead else split
 
 
 def make_split(
@@ -102,7 +114,7 @@ def make_split(
         sampling: `"stratified"` or `"plain"` (every image alike).
         train: How many images, or `"all"`.
         val: How many, or `"all"`; 0 is allowed.
-        test: How many, or `"all"`.
+        test: How many, or `"all"`; 0 is allowed.
         seed: Not negative; the same seed gives the same split on any machine.
         merge_collisions: Of images whose paths differ by case alone, use only the last.
         draw: Which draw, from 0: added to the seed of all but official pools that are used whole.
@@ -169,7 +181,7 @@ def _check_settings(by: str, sampling: str, sizes: dict[str, Size], seed: int) -
         if value not in choices:
             raise BenchError(f"{name}: expected one of {', '.join(choices)}, found {value!r}")
     for name, size in sizes.items():
-        least = 0 if name == "val" else 1
+        least = 1 if name == "train" else 0
         whole = isinstance(size, int) and not isinstance(size, bool)
         if size != "all" and not (whole and int(size) >= least):
             raise BenchError(f"{name}: expected a number from {least} or 'all', found {size!r}")

@@ -15,7 +15,7 @@ from typing import Any
 import ray
 
 from bench.data.manifest import Manifest
-from bench.data.phantom import generate_phantom_once, size_and_seed
+from bench.data.phantoms import generate_once, source_of_folder
 from bench.data.sources import open_source
 from bench.engine.config import WorkerConfig
 from bench.engine.process import limit_threads, redirect_output
@@ -123,8 +123,7 @@ def _make_features(config: WorkerConfig, say: Say) -> None:
 def _opened(config: WorkerConfig) -> Manifest:
     root, cache = config.data_root, config.options.cache
     if root.is_relative_to(cache) and not root.exists():
-        images, seed = size_and_seed(root)
-        generate_phantom_once(root, cache, images=images, seed=seed)
+        generate_once(source_of_folder(root), root, cache)
     manifest = open_source(root, cache=cache)
     if manifest.fingerprint != config.fingerprint:
         raise BenchError(

@@ -11,12 +11,7 @@ from typing import Any
 import numpy as np
 
 from bench.data.manifest import PARTITIONS, Manifest
-from bench.data.phantom import (
-    generate_phantom_once,
-    generated_as,
-    is_generated,
-    phantom_folder,
-)
+from bench.data.phantoms import generate_once, generated_as, is_generated, phantom_folder
 from bench.data.sources import open_source
 from bench.errors import BenchError
 from bench.files.yaml import Located, did_you_mean
@@ -128,14 +123,6 @@ def resolve_read(
     data_source: dict[str, Any] | None = None
     if request.data is not None:
         manifest = open_source(request.data, cache=cache, progress=_named(generate, "sizes"))
-        if manifest.items is not None:
-            raise BenchError(
-                "this data has several garments an image; the systems here are trained on one "
-                "category an image",
-                where=str(request.data),
-                fix="`bench data check` reads it; to train, give DeepFashion, a phantom of it or "
-                "a folder of classes",
-            )
         data_source = {"kind": manifest.source}
         there = _there(manifest)
         if manifest.source == "phantom":
@@ -158,14 +145,8 @@ def resolve_read(
     source = design.control.spec.data.source
     assert isinstance(source, PhantomSource)
     if generate is not None:
-        generate_phantom_once(
-            root,
-            cache,
-            images=source.images,
-            seed=source.seed,
-            progress=_named(generate, "generating"),
-        )
-    if is_generated(root, images=source.images, seed=source.seed):
+        generate_once(source, root, cache, _named(generate, "generating"))
+    if is_generated(source, root):
         manifest = open_source(root, cache=cache)
     return ResolvedStudy(design, manifest, root.resolve())
 
@@ -213,7 +194,7 @@ def _phantom_root(design: Design, cache: Path, study: Path) -> Path:
         )
     source = next(iter(sources))
     assert isinstance(source, PhantomSource)
-    return cache / phantom_folder(source.images, source.seed)
+    return cache / phantom_folder(source)
 
 
 def _named(say: Say | None, phase: str) -> Callable[[int, int], None] | None:

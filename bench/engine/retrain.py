@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from bench.data.attributes import data_identity
 from bench.data.manifest import Manifest
-from bench.data.phantom import generate_phantom_once, phantom_folder
+from bench.data.phantoms import generate_once, phantom_folder
 from bench.data.sources import open_source
 from bench.engine.config import RunOptions
 from bench.engine.resources import Resources
@@ -181,14 +181,10 @@ def _data_of(trial: str, spec: TrialSpec, root: Path | None, how: Retraining) ->
         return root
     source = spec.data.source
     if isinstance(source, PhantomSource):
-        root = how.cache / phantom_folder(source.images, source.seed)
+        root = how.cache / phantom_folder(source)
         with how.phases() as say:
-            return generate_phantom_once(
-                root,
-                how.cache,
-                images=source.images,
-                seed=source.seed,
-                progress=lambda done, total: say("generating", done, total),
+            return generate_once(
+                source, root, how.cache, lambda done, total: say("generating", done, total)
             )
     raise BenchError(
         f"the trial's data is not there any more: {root}"

@@ -19,8 +19,9 @@ from typing import Any, Literal
 import numpy as np
 
 from bench.metrics import classification as whole
-from bench.metrics import ratios
+from bench.metrics import ratios, retrieval
 from bench.metrics.classification import scored_rows
+from bench.metrics.detection import AT, Detections, Kind
 from bench.metrics.landmarks import normalised_error
 from bench.metrics.outcomes import LandmarkPlaces, Outcomes, outcomes_of
 
@@ -43,8 +44,8 @@ class Metric:
         quantity: Its name in a sentence, such as `top-1 accuracy`; `short` where left out.
         compared: Whether arms are compared in it.
         for_tuning: Whether the proposals of a tuning can be judged by it.
-        requires: What a trial must have for it: a landmark branch, or an evaluation that averages
-            over classes (`eval.precision_recall: both`).
+        requires: What a trial must have for it: a landmark branch, detections, or an evaluation
+            that averages over classes (`eval.precision_recall: both`).
         matters: Smallest difference of interest in a metric that is not shown in percent, where a
             study does not say another; None where none is known.
         depth: k, for the share of images whose true class is among the first k.
@@ -59,11 +60,11 @@ class Metric:
     short: str
     direction: Literal["max", "min"]
     unit: str
-    group: Literal["classification", "landmarks", "gate"] | None = None
+    group: Literal["classification", "landmarks", "detection", "retrieval", "gate"] | None = None
     quantity: str = ""
     compared: bool = False
     for_tuning: bool = False
-    requires: Literal["landmarks", "macro averages"] | None = None
+    requires: Literal["landmarks", "macro averages", "detections"] | None = None
     matters: float | None = None
     depth: int | None = None
     per_image: Callable[[Outcomes], np.ndarray | None] | None = None
@@ -125,6 +126,74 @@ def _linearised_precision(outcomes: Outcomes) -> np.ndarray | None:
 def _landmark_error(outcomes: Outcomes) -> float | None:
     places = outcomes.places()
     return None if places is None else normalised_error(*places)
+
+
+def _average_precision(kind: Kind, of: str, name: str) -> Iterator[Metric]:
+    """AP, AP50 and AP75 of a kind of detection; arms are compared in AP."""
+
+    def scored_by(at: str) -> Callable[[Outcomes], float | None]:
+        def value(outcomes: Outcomes) -> float | None:
+            found = outcomes.precision(kind)
+            return None if found is None else found[at]
+
+        return value
+
+    for at in AT:
+        yield Metric(
+            f"{name}_{at}",
+            label=f"{of} {at.upper()} %",
+            short=f"{of} {at.upper()}",
+            direction="max",
+            unit="share",
+            group="detection",
+            compared=at == "ap" and kind != "landmark_all",
+            for_tuning=True,
+            requires="detections",
+            value=scored_by(at),
+        )
+
+
+def _retrieved(depth: int) -> Metric:
+    def of_garments(outcomes: Outcomes) -> np.ndarray | None:
+        found = outcomes.retrieval_ranks
+        return None if found is None else retrieval.top(found, depth)
+
+    return Metric(
+        f"retrieval_top_{depth}",
+        label=f"retrieval top-{depth} %",
+        short=f"retrieval top-{depth}",
+        direction="max",
+        unit="share",
+        group="retrieval",
+        compared=depth in (1, 20),
+        for_tuning=True,
+        requires="detections",
+        per_image=of_garments,
+        value=lambda outcomes: _mean_of_queries(of_garments(outcomes)),
+    )
+
+
+def _mean_of_queries(values: np.ndarray | None) -> float | None:
+    if values is None or np.isnan(values).all():
+        return None
+    return float(np.nanmean(values))
+
+
+def _chance(depth: int) -> Metric:
+    def value(outcomes: Outcomes) -> float | None:
+        found = outcomes.detections()
+        return None if found is None else retrieval.chance(found, depth)
+
+    return Metric(
+        f"retrieval_chance_{depth}",
+        label=f"chance of top-{depth} %",
+        short=f"chance of top-{depth}",
+        direction="max",
+        unit="share",
+        group="retrieval",
+        requires="detections",
+        value=value,
+    )
 
 
 _share = partial(Metric, direction="max", unit="share", group="classification")
@@ -215,6 +284,13 @@ _ENTRIES = (
         direction="max",
         unit="share",
     ),
+    *_average_precision("box", "box", "box"),
+    *_average_precision("mask", "mask", "mask"),
+    *_average_precision("landmark", "landmark (visible)", "landmark"),
+    *_average_precision("landmark_all", "landmark (all)", "landmark_all"),
+    *map(_retrieved, retrieval.DEPTHS),
+    _chance(1),
+    _chance(20),
     GATE_MEAN,
     _gate("gate_below_0.1", label="gate: share < 0.1", short="share below 0.1"),
     _gate("gate_above_0.9", label="gate: share > 0.9", short="share above 0.9"),
@@ -245,6 +321,8 @@ class _Selection(Mapping[str, Metric]):
 
 CLASSIFICATION = _Selection(lambda metric: metric.group == "classification")
 LANDMARKS = _Selection(lambda metric: metric.group == "landmarks")
+DETECTION = _Selection(lambda metric: metric.group == "detection")
+RETRIEVAL = _Selection(lambda metric: metric.group == "retrieval")
 GATES = _Selection(lambda metric: metric.group == "gate")
 TOP_K = _Selection(lambda metric: metric.depth is not None)
 COMPARED = _Selection(lambda metric: metric.compared)
@@ -283,6 +361,7 @@ def scored(
     evaluation: Mapping[str, str],
     batch_size: int,
     places: LandmarkPlaces | None = None,
+    detections: Detections | None = None,
 ) -> dict[str, float]:
     """What a trial scores under its evaluation settings (ledger rows 20 and 21).
 
@@ -292,9 +371,10 @@ def scored(
         evaluation: The trial's `EvalSpec` as plain data.
         batch_size: Images a batch, for the protocol `last_batch`.
         places: Their landmarks, all of them scored; None for a model without.
+        detections: What was detected in them; None for a model that detects nothing.
     """
     rows = scored_rows(len(labels), evaluation.get("protocol", "whole_split"), batch_size)
-    return scores(outcomes_of(probabilities[rows], labels[rows], places), evaluation)
+    return scores(outcomes_of(probabilities[rows], labels[rows], places, detections), evaluation)
 
 
 def classification(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:

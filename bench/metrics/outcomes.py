@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
+from bench.metrics import retrieval
 from bench.metrics.classification import ranks
+from bench.metrics.detection import Detections, Kind, average_precision, can_judge
 from bench.metrics.landmarks import image_errors
 
 
@@ -40,6 +42,10 @@ class Outcomes:
             landmark; None for a model without landmarks.
         probabilities: Gives `(images, classes)`, read from the store where they are not at hand.
         places: Gives the landmarks of all test images; None for a model without landmarks.
+        retrieval_ranks: `(images,)` float32, of garments in the place of images: how many of the
+            gallery are ranked before the first right one, NaN for one that is no query; None for a
+            model that detects nothing.
+        detections: Gives what was detected in the test images; None for such a model.
     """
 
     labels: np.ndarray
@@ -50,10 +56,30 @@ class Outcomes:
     landmark_errors: np.ndarray | None
     probabilities: Callable[[], np.ndarray]
     places: Callable[[], LandmarkPlaces | None]
+    retrieval_ranks: np.ndarray | None = None
+    detections: Callable[[], Detections | None] = lambda: None
+    _known: dict[str, dict[str, float]] = field(default_factory=dict, compare=False, repr=False)
+
+    def precision(self, kind: Kind) -> dict[str, float] | None:
+        """AP of a kind of detection, computed once.
+
+        None for a model that detects nothing, and where pycocotools is not installed: a trial that
+        was scored where it was keeps what is stored.
+        """
+        if self.retrieval_ranks is None or not can_judge():
+            return None
+        if kind not in self._known:
+            found = self.detections()
+            assert found is not None, "retrieval ranks are of detections"
+            self._known[kind] = average_precision(found, kind)
+        return self._known[kind]
 
 
 def outcomes_of(
-    probabilities: np.ndarray, labels: np.ndarray, places: LandmarkPlaces | None = None
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    places: LandmarkPlaces | None = None,
+    detections: Detections | None = None,
 ) -> Outcomes:
     """Outcomes of predictions that are in memory.
 
@@ -61,6 +87,8 @@ def outcomes_of(
         probabilities: `(images, classes)`, rows summing to 1.
         labels: `(images,)` true classes.
         places: Landmarks of all test images; None for a model without landmarks.
+        detections: What was detected in them, where the rows are garments; None for a model that
+            detects nothing.
     """
     return Outcomes(
         labels=labels.astype(np.int32),
@@ -71,4 +99,6 @@ def outcomes_of(
         landmark_errors=None if places is None else image_errors(*places).astype(np.float32),
         probabilities=lambda: probabilities,
         places=lambda: places,
+        retrieval_ranks=None if detections is None else retrieval.ranks(detections),
+        detections=lambda: detections,
     )

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from bench.models.normalization import with_exact_normalisation
+from bench.models.pyramids import packed
 
 
 def inception_v3(input_size: int, weights: Path | None) -> Any:
@@ -35,6 +36,14 @@ def vgg16_conv4(input_size: int, weights: Path | None) -> Any:
 def resnet50(input_size: int, weights: Path | None) -> Any:
     """ResNet-50 (He et al. 2016): 7 x 7 x 2048 at 224 pixels."""
     return _application(keras.applications.ResNet50, input_size, weights)
+
+
+def resnet50_pyramid(input_size: int, weights: Path | None) -> Any:
+    """ResNet-50's last maps of strides 4, 8, 16 and 32, packed as one (`bench.models.pyramids`)."""
+    model = resnet50(input_size, weights)
+    lasts = ("conv2_block3_out", "conv3_block4_out", "conv4_block6_out", "conv5_block3_out")
+    maps = [model.get_layer(name).output for name in lasts]
+    return ready(keras.Model(model.input, packed(maps), name="resnet50_pyramid"), None)
 
 
 def mobilenet_v2(input_size: int, weights: Path | None) -> Any:

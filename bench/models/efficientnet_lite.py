@@ -4,7 +4,8 @@ Made for integer arithmetic on phones, with ReLU6. Their ImageNet weights are Go
 `efficientnet/lite` of the repository `tensorflow/tpu`), as a file for PyTorch by ML Illustrated.
 
 Each is there with three maps: its last one (stride 32, after ReLU6), and those of its third and
-fifth stage (strides 8 and 16). A stage ends in a linear projection, so its map has both signs, and
+fifth stage (strides 8 and 16); Lite0 also with those two and its seventh stage's (stride 32) as a
+pyramid. A stage ends in a linear projection, so its map has both signs, and
 a deviation that is the stage's own: these maps are divided by the deviation that they have over a
 test pattern with the ImageNet weights.
 """
@@ -22,6 +23,7 @@ import numpy as np
 from keras import layers
 
 from bench.models.backbones import ready
+from bench.models.pyramids import packed
 
 
 class Stage(NamedTuple):
@@ -67,7 +69,7 @@ class Scaling(NamedTuple):
 
 
 SCALINGS = {
-    "efficientnet_lite0": Scaling(1.0, 1.0, {3: 9.14517, 5: 6.09120}),
+    "efficientnet_lite0": Scaling(1.0, 1.0, {3: 9.14517, 5: 6.09120, 7: 1.93217}),
     "efficientnet_lite1": Scaling(1.0, 1.1, {3: 11.97863, 5: 4.88623}),
     "efficientnet_lite2": Scaling(1.1, 1.2, {3: 10.13921, 5: 5.04619}),
 }
@@ -95,7 +97,9 @@ def scaling(images: Any) -> Any:
     return ((np.asarray(images) - 127.0) / 128.0).astype(np.float32)
 
 
-def _network(name: str, last: int | None, input_size: int, weights: Path | None) -> Any:
+def _network(
+    name: str, last: int | None, input_size: int, weights: Path | None, *, pyramid: bool = False
+) -> Any:
     """The network up to its last map, or up to the end of a stage, frozen.
 
     The weights' batch normalisation is frozen, and part of the convolutions: kernels times scale,
@@ -108,10 +112,11 @@ def _network(name: str, last: int | None, input_size: int, weights: Path | None)
         last: The stage whose map it gives, divided by its deviation; None for the head's.
         input_size: Side of the input image in pixels.
         weights: Keras weights file of this very network; None for random ones.
+        pyramid: The maps of all stages that have a deviation, up to that one, packed into one.
     """
     image = keras.Input((input_size, input_size, 3), name="image")
     maps = _convolution(image, STEM, 3, 2, "stem")
-    block = 0
+    block, ends = 0, {}
     for number, stage in enumerate(stages_of(name)[:last], start=1):
         for repeat in range(stage.repeats):
             first = repeat == 0
@@ -119,9 +124,18 @@ def _network(name: str, last: int | None, input_size: int, weights: Path | None)
             form = stage if first else stage._replace(stride=1)
             maps = _block(maps, form, f"block_{block}", ending)
             block += 1
+        ends[number] = maps
     if last is None:
         return ready(keras.Model(image, _convolution(maps, HEAD, 1, 1, "head"), name=name), weights)
-    maps = layers.Rescaling(1 / SCALINGS[name].deviations[last], name="deviation")(maps)
+    deviations = SCALINGS[name].deviations
+    if pyramid:
+        scaled = [
+            layers.Rescaling(1 / by, name=f"deviation_{stage}")(ends[stage])
+            for stage, by in deviations.items()
+            if stage <= last
+        ]
+        return ready(keras.Model(image, packed(scaled), name=f"{name}_pyramid"), weights)
+    maps = layers.Rescaling(1 / deviations[last], name="deviation")(maps)
     return ready(keras.Model(image, maps, name=f"{name}_stage{last}"), weights)
 
 
@@ -167,6 +181,9 @@ efficientnet_lite0_stage3: Build = partial(_network, "efficientnet_lite0", 3)
 
 efficientnet_lite0_stage5: Build = partial(_network, "efficientnet_lite0", 5)
 """14 x 14 x 112 at 224 pixels, divided by 6.0912."""
+
+efficientnet_lite0_pyramid: Build = partial(_network, "efficientnet_lite0", 7, pyramid=True)
+"""28 x 28 x 40, 14 x 14 x 112 and 7 x 7 x 320 at 224 pixels, packed into 7 x 7 x 1408."""
 
 efficientnet_lite1: Build = partial(_network, "efficientnet_lite1", None)
 """8 x 8 x 1280 at 240 pixels, after ReLU6."""

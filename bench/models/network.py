@@ -46,6 +46,8 @@ class BuiltModel:
         shared_count: Whether the groups' optimisers share one step count.
         gate: What the local branch's feature map is multiplied with, a symbolic tensor of `model`;
             None without a gate.
+        image_input: The input that an image is given by, of a model that is trained on more than
+            that (`Supervision.fed`); None where it is the only one.
     """
 
     model: Any
@@ -54,6 +56,12 @@ class BuiltModel:
     groups: tuple[Group, ...] = ()
     shared_count: bool = False
     gate: Any = None
+    image_input: Any = None
+
+    @property
+    def image(self) -> list[Any]:
+        """The inputs that an image alone is given by."""
+        return self.model.inputs if self.image_input is None else [self.image_input]
 
     @property
     def shadows(self) -> list[tuple[Any, Any]]:

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from bench.data.ground_truth import GroundTruth
+from bench.metrics.detection import Detections
+
+
+class Answers(NamedTuple):
+    """What is said of the category of images, or of garments in them.
+
+    Args:
+        names: `(m,)` paths of the images; of a garment, the image's, `#item` and its number.
+        labels: `(m,)` true categories.
+        probabilities: `(m, classes)`.
+    """
+
+    names: np.ndarray
+    labels: np.ndarray
+    probabilities: np.ndarray
 
 
 class Supervision:
@@ -14,7 +29,36 @@ class Supervision:
 
     This one is that of a system that predicts the category alone. A system that predicts more
     derives its own; nothing else that trains, tests or stores a trial knows of its outputs.
+
+    Attributes:
+        classifies: Whether the model has an output `category` for an image. Where it has none, its
+            `answers` say what is predicted of which garment.
     """
+
+    classifies = True
+
+    def fed(self, images: np.ndarray, truth: GroundTruth) -> Any:
+        """What the model is given of a batch in training: the images, or more beside them.
+
+        Args:
+            images: Maps, or pixels as the backbone wants them.
+            truth: What is known of the same images.
+        """
+        del truth
+        return images
+
+    def epoch(self, truth: GroundTruth, rng: np.random.Generator) -> np.ndarray | None:
+        """Which images of a split an epoch has, and in what order; None for each once.
+
+        Args:
+            truth: Of the whole split.
+            rng: Of the epoch.
+
+        Returns:
+            Positions in the split, some perhaps twice.
+        """
+        del truth, rng
+        return None
 
     def losses(self) -> dict[str, tuple[Any, float]]:
         """Name of an output -> its Keras loss, and the weight of it beside the category's."""
@@ -86,6 +130,25 @@ class Supervision:
         """
         del outputs
         return {}
+
+    def answers(
+        self, observed: dict[str, np.ndarray], truth: GroundTruth, images: np.ndarray
+    ) -> Answers:
+        """What a system that predicts no category of an image says of the garments in it.
+
+        Args:
+            observed: What was kept of the split.
+            truth: The same images.
+            images: `(n,)` their paths.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not classify, and has no answers")
+
+    def detections(
+        self, observed: dict[str, np.ndarray], truth: GroundTruth, images: np.ndarray
+    ) -> Detections | None:
+        """What is detected in a split's images; None for a system that detects nothing."""
+        del observed, truth, images
+        return None
 
     def attributes(self, observed: dict[str, np.ndarray]) -> np.ndarray | None:
         """`(n, attributes)` logits of a split; None for a system that does not predict any."""

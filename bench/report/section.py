@@ -19,6 +19,7 @@ from bench.report.tables.arms import arms_table, effects_table, factors_table, l
 from bench.report.tables.attributes import attributes_table
 from bench.report.tables.backbones import backbones_table
 from bench.report.tables.comparisons import images_table, tails_table
+from bench.report.tables.detections import detection_tables, subsets_table
 from bench.report.tables.landmarks import landmark_tables
 from bench.report.tables.phone import phone_tables
 from bench.report.tables.provenance import checklist_table
@@ -107,6 +108,8 @@ def make_section(
             backbones_table(study.name, arms),
             landmarks_table(study, arms),
             *landmark_tables(study, arms),
+            *detection_tables(study, arms),
+            subsets_table(study, arms),
             attributes_table(study.name, arms),
             *tuning_tables(study, arms),
             *_comparisons(study, arms),

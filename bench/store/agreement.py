@@ -142,11 +142,16 @@ def _settings(plain: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, 
 
 
 def _same_otherwise(stored: TrialRecord, now: TrialRecord) -> bool:
-    """Whether metrics, history, landmarks and gates are the same, NaN like NaN."""
+    """Whether metrics, history, landmarks, detections and gates are the same, NaN like NaN."""
     pairs: list[tuple[Any, Any]] = [(stored.history, now.history)]
     pairs += [(value, now.metrics.get(name)) for name, value in stored.metrics.items()]
     if stored.landmarks is not None and now.landmarks is not None:
         pairs.append((stored.landmarks.predicted, now.landmarks.predicted))
+    if stored.detections is not None and now.detections is not None:
+        pairs += [
+            (getattr(stored.detections, name), getattr(now.detections, name))
+            for name in ("boxes", "scores", "masks", "points", "vectors")
+        ]
     if stored.gate is not None and now.gate is not None:
         pairs.append((stored.gate.maps, now.gate.maps))
     try:

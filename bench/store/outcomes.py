@@ -9,6 +9,7 @@ import numpy as np
 
 from bench.metrics.catalogue import scores
 from bench.metrics.classification import scored_rows
+from bench.metrics.detection import Detections
 from bench.metrics.outcomes import LandmarkPlaces, Outcomes, outcomes_of
 from bench.store.record import TrialRecord
 from bench.store.trials import Store
@@ -43,6 +44,7 @@ def stored_outcomes(record: TrialRecord) -> Outcomes:
         predictions.probabilities[rows],
         predictions.labels.astype(np.int64)[rows],
         _landmark_places(record),
+        record.detections,
     )
 
 
@@ -65,6 +67,7 @@ def light_outcomes(store: Store, record: TrialRecord, outcomes: Outcomes) -> Out
         outcomes,
         probabilities=partial(_probabilities, store, record.id),
         places=partial(_places, store, record.id),
+        detections=partial(_detections, store, record.id),
     )
 
 
@@ -75,6 +78,10 @@ def _probabilities(store: Store, identity: str) -> np.ndarray:
 
 def _places(store: Store, identity: str) -> LandmarkPlaces | None:
     return _landmark_places(store.read(identity, gates=False))
+
+
+def _detections(store: Store, identity: str) -> Detections | None:
+    return store.read(identity, gates=False).detections
 
 
 def _landmark_places(record: TrialRecord) -> LandmarkPlaces | None:

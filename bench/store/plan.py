@@ -118,11 +118,11 @@ def feature_needs(specs: Iterable[TrialSpec], manifest: Manifest, cache: Path) -
         BenchError: The data cannot give what a spec asks for.
     """
     rows: dict[tuple[BackboneSettings, str], set[int]] = {}
-    seen: set[tuple[Any, bool, DataSpec, int, str, str | None]] = set()
+    seen: set[tuple[Any, bool, bool, DataSpec, int, str, str | None]] = set()
     for spec in specs:
         backbone = spec.model.feature_extractor
         drawn = (spec.data, spec.seed_of("sampling"), spec.eval.split)
-        asked = (backbone, spec.model.has_landmarks, *drawn, spec.arithmetic)
+        asked = (backbone, spec.model.has_landmarks, spec.model.of_items, *drawn, spec.arithmetic)
         if asked in seen:
             continue
         seen.add(asked)

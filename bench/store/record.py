@@ -5,6 +5,7 @@ history.parquet      epoch, split, metric, value
 predictions.parquet  image, label, probabilities, one row a test image
 landmarks.parquet    image, landmark, visibility, true and predicted places, size of the image
 attributes.parquet   image, true answers, logits
+detections.parquet   image, its size and domain, what is in it; boxes, masks, landmarks, vectors
 gate.parquet         image, mean of the gate, energy passed, map
 best.weights.h5      trained weights as Keras writes them, where they are kept; or last.weights.h5
 
@@ -22,6 +23,7 @@ import numpy as np
 
 from bench.files.atomic import write_json
 from bench.files.checksums import folder_checksums, with_checksum
+from bench.metrics.detection import Detections, Item
 from bench.store.tables import Column, Table, common_path
 
 
@@ -143,6 +145,7 @@ class TrialRecord:
         landmarks: Test landmarks, None for a model without a landmark branch.
         attributes: Test attributes, None for a model that does not predict them.
         gate: What the gate let pass, None for a model without one.
+        detections: What was detected in the test images, None for a model that detects nothing.
         weights: The trained weights; None where they are not kept, or were not asked for.
         timings: Seconds by phase.
         environment: Versions, hardware, weights' hash and the profile of the run.
@@ -157,6 +160,7 @@ class TrialRecord:
     landmarks: Landmarks | None = None
     gate: GateRecord | None = None
     attributes: AttributeRecord | None = None
+    detections: Detections | None = None
     weights: KeptWeights | None = None
     timings: dict[str, float] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
@@ -191,6 +195,13 @@ _PREDICTIONS = Table(
     ),
 )
 
+
+def _detections(*, items: np.ndarray, **arrays: Any) -> Detections:
+    """Detections from their columns, of which `items` is the truth of each image as JSON."""
+    truth = tuple(tuple(Item(**item) for item in json.loads(text)) for text in items.tolist())
+    return Detections(truth=truth, **arrays)
+
+
 _OPTIONAL: dict[str, Table[Any]] = {
     "landmarks": Table(
         Landmarks,
@@ -220,6 +231,29 @@ _OPTIONAL: dict[str, Table[Any]] = {
             Column("map", "maps", shape=("side", -1)),
         ),
         write_header=lambda record: {"side": str(record.maps.shape[1])},
+    ),
+    "detections": Table(
+        _detections,
+        (
+            _IMAGES,
+            Column("size", "sizes", common=True),
+            Column("user", "users", "bool", common=True),
+            Column("truth", "items", "string", common=True),
+            Column("boxes", "boxes", shape=(-1, 4)),
+            Column("scores", "scores"),
+            Column("category", "category"),
+            Column("masks", "masks", shape=("detections", "cells", "cells")),
+            Column("points", "points", shape=("detections", -1, 2)),
+            Column("vectors", "vectors", shape=("detections", -1)),
+        ),
+        write_header=lambda record: {
+            "detections": str(record.scores.shape[1]),
+            "cells": str(record.masks.shape[2]),
+            "rank_weights": json.dumps(record.rank_weights.tolist()),
+        },
+        read_header=lambda header: {
+            "rank_weights": np.array(json.loads(header["rank_weights"]), np.float32)
+        },
     ),
 }
 """Fields of a `TrialRecord` that may be None, each stored in a file of its name."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from bench.errors import BenchError
 from bench.files.yaml import did_you_mean
-from bench.metrics.catalogue import LANDMARKS
+from bench.metrics.catalogue import metric_named
 from bench.study.design import COMPARED_ARMS, Design
+
+FOUND_BY = {"landmarks": "has_landmarks", "detections": "of_items"}
+"""What a metric requires -> what says of a system's settings that it has it."""
 
 
 def check_question(design: Design) -> None:
@@ -34,9 +37,10 @@ def check_question(design: Design) -> None:
     if why is not None:
         where = str(design.source.where(("seeds",)))
         raise BenchError(why, where=where, fix=f"seeds: {len(design.seeds)}")
-    if not _has(design, design.until.metric):
+    metric = design.until.metric
+    if not _has(design, metric):
         raise BenchError(
-            f"no arm has {design.until.metric}, which is to settle it: none finds landmarks",
+            f"no arm has {metric}, which is to settle it: {_lacking(metric)}",
             where=str(design.source.where(("seeds", "metric"))),
             fix="metric: accuracy",
         )
@@ -47,16 +51,22 @@ def _check_margins(design: Design) -> None:
     for metric in margin if isinstance(margin, dict) else ():
         if not _has(design, metric):
             raise BenchError(
-                f"no arm has {metric}: none finds landmarks",
+                f"no arm has {metric}: {_lacking(metric)}",
                 where=str(design.source.where(("margin", metric))),
                 fix="leave that margin out",
             )
 
 
+def _lacking(metric: str) -> str:
+    needed = metric_named(metric).requires
+    return "none detects garments" if needed == "detections" else "none finds landmarks"
+
+
 def _has(design: Design, metric: str) -> bool:
-    if metric not in LANDMARKS or design.arm_count > COMPARED_ARMS:
+    needed = metric_named(metric).requires
+    if needed not in FOUND_BY or design.arm_count > COMPARED_ARMS:
         return True
-    return any(arm.spec.model.has_landmarks for arm in design.arms())
+    return any(getattr(arm.spec.model, FOUND_BY[needed]) for arm in design.arms())
 
 
 def _check_answers(design: Design) -> None:

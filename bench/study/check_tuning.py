@@ -197,6 +197,7 @@ def _check_arm(tuning: Tuning, arm: Arm, design: Design) -> None:
         )
     has = {
         "landmarks": arm.spec.model.has_landmarks,
+        "detections": arm.spec.model.of_items,
         "macro averages": arm.spec.eval.precision_recall == "both",
         None: True,
     }

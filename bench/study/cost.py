@@ -72,7 +72,8 @@ def trial_flops(spec: TrialSpec, images: Mapping[str, int], classes: int) -> flo
 def trial_bytes(spec: TrialSpec, images: Mapping[str, int], classes: int) -> float:
     """Disk space of a finished trial, before compression: its answers to the test images."""
     landmarks = LANDMARKS * (1 + 3 * 2 * 4) if spec.model.has_landmarks else 0
-    return images["test"] * (4.0 * classes + 40 + landmarks)
+    own = spec.model.answer_bytes(classes)
+    return images["test"] * (4.0 * classes + 40 + landmarks + own)
 
 
 def weights_bytes(spec: TrialSpec, classes: int) -> int:

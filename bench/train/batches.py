@@ -13,6 +13,7 @@ import numpy as np
 
 from bench.data.ground_truth import GroundTruth, ground_truth
 from bench.data.manifest import Manifest
+from bench.errors import BenchError
 from bench.models.supervision import Supervision
 from bench.store.features import FeatureReader
 from bench.study.settings.training import Augmentation
@@ -73,33 +74,39 @@ class Batches(keras.utils.PyDataset):
         self._examples, self._source = examples, examples.source
         self._rows = np.asarray(rows)
         self.batch_size = examples.batch_size
+        first = examples.supervision.epoch(self._truth(self._rows), np.random.default_rng(0))
+        self._order = np.arange(len(self._rows)) if first is None else first
 
     @property
     def num_batches(self) -> int:
         """Batches an epoch."""
-        return -(-len(self._rows) // self.batch_size)
+        return -(-len(self.order) // self.batch_size)
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
-        return self._batch(self._chosen(index), index)
+        images, truth, targets = self._batch(self._chosen(index), index)
+        return self._examples.supervision.fed(images, truth), *targets
 
-    def _batch(self, chosen: Any, index: int) -> tuple[Any, ...]:
+    def _batch(self, chosen: Any, index: int) -> tuple[np.ndarray, GroundTruth, tuple[Any, ...]]:
         rows = self._rows[chosen]
         images = self._source.reader.gather(rows)
         truth = self._truth(rows)
         if self._source.scale is not None:
             images, truth = self._changed(images / np.float32(255), truth, index)
             images = self._source.scale(images)
-        return images, *self._weighted(self._targets(rows, truth))
+        return images, truth, self._weighted(self._targets(rows, truth))
 
     def _truth(self, rows: np.ndarray) -> GroundTruth:
         return ground_truth(self._examples.manifest, rows, self._examples.attributes)
 
     def _targets(self, rows: np.ndarray, truth: GroundTruth) -> dict[str, np.ndarray]:
+        supervision = self._examples.supervision
+        if not supervision.classifies:
+            return supervision.targets(truth)
         category = self._examples.manifest.category[rows].astype(np.int32)
-        return {"category": category, **self._examples.supervision.targets(truth)}
+        return {"category": category, **supervision.targets(truth)}
 
     def _chosen(self, index: int) -> Any:
-        return slice(index * self.batch_size, (index + 1) * self.batch_size)
+        return self._order[index * self.batch_size : (index + 1) * self.batch_size]
 
     def _changed(
         self, images: np.ndarray, truth: GroundTruth, index: int
@@ -112,8 +119,8 @@ class Batches(keras.utils.PyDataset):
 
     @property
     def order(self) -> np.ndarray:
-        """`(n,)` positions in the split, in the order of this epoch's batches."""
-        return np.arange(len(self._rows))
+        """Positions in the split, in the order of this epoch's batches."""
+        return self._order
 
     @property
     def bytes_of_maps(self) -> int:
@@ -147,9 +154,9 @@ class Batches(keras.utils.PyDataset):
         if self._source.of_maps:
             tensors = [*model.inputs, *model.outputs]
             size = max(size, ANSWERED_BYTES // sum(4 * math.prod(t.shape[1:]) for t in tensors))
-        return (
-            self._batch(slice(begin, begin + size), 0) for begin in range(0, len(self._rows), size)
-        )
+        for begin in range(0, len(self._rows), size):
+            images, _, targets = self._batch(slice(begin, begin + size), 0)
+            yield images, *targets
 
 
 class TrainingBatches(Batches):
@@ -179,6 +186,12 @@ class TrainingBatches(Batches):
         """The fit's epoch from 0, set by `EpochCount`: Keras ends one before the first."""
 
         self._order = self._new_order()
+        if not len(self._order):
+            raise BenchError(
+                "there is no pair of training images, a user's and a shop's of one garment",
+                where=str(examples.manifest.root),
+                fix="raise data.train_size, or give data with pairs",
+            )
 
     def on_epoch_end(self) -> None:
         """Make the next epoch's order."""
@@ -198,15 +211,8 @@ class TrainingBatches(Batches):
         shares = self._balance.sampling_shares
         if shares is not None:
             return sample(self._examples.manifest.category[self._rows], shares, rng)
-        return rng.permutation(len(self._rows))
-
-    @property
-    def order(self) -> np.ndarray:
-        """`(n,)` positions in the split, in the order of this epoch's batches."""
-        return self._order
-
-    def _chosen(self, index: int) -> Any:
-        return self._order[super()._chosen(index)]
+        found = self._examples.supervision.epoch(self._truth(self._rows), rng)
+        return rng.permutation(len(self._rows)) if found is None else found
 
     def _changed(
         self, images: np.ndarray, truth: GroundTruth, index: int

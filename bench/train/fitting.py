@@ -34,26 +34,33 @@ def compile_network(network: BuiltModel, train: TrainSpec, balance: Balance, cla
         balance: What the balancing rule changes.
         classes: Number of categories.
     """
-    losses = {"category": (balance.loss or cross_entropy(), 1.0), **network.supervision.losses()}
+    supervision = network.supervision
+    losses, metrics = supervision.losses(), {}
+    if supervision.classifies:
+        losses = {"category": (balance.loss or cross_entropy(), 1.0), **losses}
+        metrics = {"category": _metrics(classes)}
+    network.model.compile(
+        _optimiser(network, train),
+        loss={name: loss for name, (loss, _) in losses.items()},
+        loss_weights={name: weight for name, (_, weight) in losses.items()},
+        metrics=metrics,
+        jit_compile=JIT_COMPILE,
+    )
+
+
+def _metrics(classes: int) -> list[Any]:
+    """What is counted of the category in each epoch."""
     top = [
         keras.metrics.SparseTopKCategoricalAccuracy(k, name=f"top_{k}")
         for k in (3, 5)
         if k <= classes
     ]
-    network.model.compile(
-        _optimiser(network, train),
-        loss={name: loss for name, (loss, _) in losses.items()},
-        loss_weights={name: weight for name, (_, weight) in losses.items()},
-        metrics={
-            "category": [
-                keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
-                # The same in every arm, whatever loss its balancing rule trains.
-                keras.metrics.SparseCategoricalCrossentropy(from_logits=True, name="cross_entropy"),
-                *top,
-            ]
-        },
-        jit_compile=JIT_COMPILE,
-    )
+    return [
+        keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
+        # The same in every arm, whatever loss its balancing rule trains.
+        keras.metrics.SparseCategoricalCrossentropy(from_logits=True, name="cross_entropy"),
+        *top,
+    ]
 
 
 def _optimiser(network: BuiltModel, train: TrainSpec) -> Any:

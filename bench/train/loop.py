@@ -24,10 +24,12 @@ from bench.data.manifest import Manifest
 from bench.data.split import Split, split_of
 from bench.errors import BenchError
 from bench.metrics.catalogue import scored
+from bench.metrics.detection import Detections
 from bench.metrics.gates import PassedByImage
 from bench.metrics.landmarks import mean_position_error
 from bench.metrics.outcomes import LandmarkPlaces
 from bench.models.network import BuiltModel, ModelInputs
+from bench.models.supervision import Answers
 from bench.store.features import FeatureReader, FeatureStore, feature_key
 from bench.store.record import (
     AttributeRecord,
@@ -101,25 +103,25 @@ def run_trial(
         outcome = _train(identity, spec, data, context, progress)
     else:
         answer = load(spec.model.network)(manifest.category[split.train], len(manifest.class_names))
-        outcome = _Outcome(np.tile(answer, (len(split.test), 1)))
-    labels = manifest.category[split.test].astype(np.int64)
-    images = manifest.paths[split.test]
+        outcome = _Outcome(_of_images(manifest, split, np.tile(answer, (len(split.test), 1))))
+    images, labels, probabilities = outcome.answers
     batch_size = spec.train.batch_size if spec.train else 1
     evaluation = spec.eval.model_dump(mode="json")
     landmarks = outcome.landmarks
     places = None
     if landmarks is not None:
         places = LandmarkPlaces(landmarks.predicted, landmarks.true, landmarks.visibility)
-    metrics = scored(outcome.probabilities, labels, evaluation, batch_size, places)
+    metrics = scored(probabilities, labels, evaluation, batch_size, places, outcome.detections)
     return TrialRecord(
         id=identity,
         spec=spec.model_dump(mode="json"),
         data=_describe_data(manifest, split, unreadable),
         metrics=metrics | outcome.metrics,
         history=outcome.history,
-        predictions=Predictions(images, labels, outcome.probabilities.astype(np.float32)),
+        predictions=Predictions(images, labels, probabilities.astype(np.float32)),
         landmarks=landmarks,
         attributes=outcome.attributes,
+        detections=outcome.detections,
         gate=None if outcome.gate is None else GateRecord(images, *outcome.gate),
         weights=outcome.weights,
         timings=outcome.timings | {"total": time.perf_counter() - started},
@@ -129,13 +131,14 @@ def run_trial(
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What training and testing gave; all but the probabilities only of a trained system."""
+    """What training and testing gave; all but the answers only of a trained system."""
 
-    probabilities: np.ndarray
+    answers: Answers
     metrics: dict[str, float] = field(default_factory=dict)
     history: list[tuple[int, str, str, float]] = field(default_factory=list)
     landmarks: Landmarks | None = None
     attributes: AttributeRecord | None = None
+    detections: Detections | None = None
     gate: PassedByImage | None = None
     weights: KeptWeights | None = None
     timings: dict[str, float] = field(default_factory=dict)
@@ -157,8 +160,8 @@ class _Data:
 
     @cached_property
     def counts(self) -> np.ndarray:
-        """`(classes,)` training images of each class."""
-        return np.bincount(self.manifest.category[self.split.train], minlength=self.classes)
+        """`(classes,)` training images of each class, or garments in them."""
+        return self.manifest.counts_of(self.split.train)
 
     @cached_property
     def attribute_counts(self) -> np.ndarray | None:
@@ -234,14 +237,20 @@ def _train(
     )
     trained = time.perf_counter()
     result = evaluate(network, Batches(examples, split.test))
+    known, paths = ground_truth(manifest, split.test), manifest.paths[split.test]
+    if result.probabilities is None:
+        answers = network.supervision.answers(result.observed, known, paths)
+    else:
+        answers = _of_images(manifest, split, result.probabilities)
     landmarks = _landmark_record(network, result.observed, manifest, split)
     shadows = sum(int(np.prod(shadow.shape)) for _, shadow in network.shadows)
     return _Outcome(
-        result.probabilities,
+        answers,
         result.metrics,
         history_rows(fitted.logs),
         landmarks,
         _attribute_record(network.supervision.attributes(result.observed), data),
+        network.supervision.detections(result.observed, known, paths),
         result.gate,
         kept_weights(network.model, context.keep, fitted.other),
         {"train": trained - begun, "test": time.perf_counter() - trained},
@@ -300,6 +309,12 @@ def _inputs(spec: TrialSpec, data: _Data) -> tuple[ModelInputs, list[Any]]:
     train_last(model, backbone.trainable)
     inputs = ModelInputs(model.input, model.output, data.classes, data.attribute_counts)
     return inputs, list(model.layers)
+
+
+def _of_images(manifest: Manifest, split: Split, probabilities: np.ndarray) -> Answers:
+    """What is said of the test images, each of which has one category."""
+    test = split.test
+    return Answers(manifest.paths[test], manifest.category[test].astype(np.int64), probabilities)
 
 
 def _landmark_record(
@@ -362,13 +377,12 @@ def _readable(
 def _describe_data(
     manifest: Manifest, split: Split, unreadable: list[dict[str, str]]
 ) -> dict[str, Any]:
-    classes = len(manifest.class_names)
     described: dict[str, Any] = {
         "source": manifest.source,
         "fingerprint": manifest.fingerprint,
         "class_names": list(manifest.class_names),
         "images": {"train": len(split.train), "val": len(split.val), "test": len(split.test)},
-        "train_counts": np.bincount(manifest.category[split.train], minlength=classes).tolist(),
+        "train_counts": manifest.counts_of(split.train).tolist(),
         "unreadable": unreadable,
     }
     if manifest.release_differences is not None:

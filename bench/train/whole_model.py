@@ -65,6 +65,13 @@ def whole_model(record: TrialRecord, kept: KeptWeights) -> Any:
             where=f"trial {record.id}",
             fix=f"use the bench that trained it, {record.environment.get('bench')}",
         ) from None
+    if spec.model.of_items:
+        raise BenchError(
+            f"a model of {spec.model.kind} cannot be exported: it detects several garments an "
+            "image, and the forms are for one answer an image",
+            where=f"trial {record.id}",
+            fix="name a trial of another system; its detections are in detections.parquet",
+        )
     settings, train = spec.model.feature_extractor, spec.train
     assert settings is not None and train is not None, "only a trained system keeps weights"
     with computing_in(settings.precision if settings.frozen else train.precision):

@@ -20,6 +20,7 @@ from bench.data.deepfashion2.categories import CATEGORIES
 from bench.data.deepfashion2.release import RELEASED, layout_label, release_differences
 from bench.data.items import SHOP, USER
 from bench.data.sources import data_label, open_source
+from bench.data.split import split_of
 from bench.engine.request import StudyRequest, resolve
 from bench.errors import BenchError
 
@@ -377,8 +378,10 @@ def test_a_part_a_wrong_place_and_a_study_for_one_garment_are_one_message(tmp_pa
         open_source(tmp_path)
     study = tmp_path / "study.yaml"
     study.write_text("base: {preset: ropanet_baseline}\nseeds: 1\n")
-    with pytest.raises(BenchError, match="several garments an image"):
-        resolve(StudyRequest(study, root), tmp_path / "cache")
+    resolved = resolve(StudyRequest(study, root), tmp_path / "cache")
+    assert resolved.manifest is not None
+    with pytest.raises(BenchError, match="this data has several garments an image"):
+        split_of(resolved.design.control.spec, resolved.manifest)
     for image in (root / "train/image").iterdir():
         image.rename(root / image.name)
     with pytest.raises(BenchError, match="none that can be used"):

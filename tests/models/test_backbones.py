@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from bench.models.backbones import efficientnet_scaling, train_last
+from bench.models.pyramids import unpacked
 from bench.systems.registry import BACKBONES, PackagedWeights, load
 
 SIDES = {"inception_v3": (139,), "vgg16": (64,), "resnet50": (65,),
          "mobilenet_v2": (65,), "efficientnet_b0": (65,), "convnext_tiny": (64,),
          "vgg16_conv4": (64,)}  # fmt: skip
 SIDES |= {name: (65,) for name in BACKBONES if name.startswith("efficientnet_lite")}
+SIDES |= {name: (64,) for name, entry in BACKBONES.items() if entry.levels}
 
 
 def convolution_flops(model: Any) -> int:
@@ -72,3 +74,22 @@ def test_efficientnets_scaling_makes_up_for_the_division_that_keras_leaves_out()
     # What the network itself then does: / 255, - mean, / sqrt(deviation).
     inside = (efficientnet_scaling(images) / 255 - mean) / np.sqrt(deviation)
     np.testing.assert_allclose(inside, (images / 255 - mean) / deviation, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", [name for name, entry in BACKBONES.items() if entry.levels])
+def test_the_maps_of_a_pyramid_come_out_as_they_were_packed(name: str) -> None:
+    network = load(BACKBONES[name].build)(64, None)
+    packed_maps = [layer.output for layer in network.layers if layer.name.endswith("squares")]
+    maps = unpacked(network.output, BACKBONES[name].levels)
+    both = keras.Model(network.input, [*maps, *(node_input(m) for m in packed_maps)])
+    found = both(np.random.default_rng(0).random((2, 64, 64, 3), np.float32))
+    for (stride, channels), out, into in zip(
+        BACKBONES[name].levels, found[: len(maps)], found[len(maps) :], strict=True
+    ):
+        assert out.shape == (2, 64 // stride, 64 // stride, channels)
+        np.testing.assert_array_equal(out, into)
+
+
+def node_input(tensor: Any) -> Any:
+    """What the layer was given that a symbolic tensor is the output of."""
+    return tensor._keras_history.operation.input

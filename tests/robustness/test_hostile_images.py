@@ -22,7 +22,7 @@ from PIL import Image
 from bench.data.check import check
 from bench.data.images import UnreadableImage, decode, stored_size
 from bench.data.manifest import Manifest
-from bench.data.phantom import generated_as
+from bench.data.phantoms import generated_as
 from bench.data.sources import open_source
 from bench.errors import BenchError
 from tests.data.conftest import Layout

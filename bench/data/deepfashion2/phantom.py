@@ -84,9 +84,7 @@ def generate_deepfashion2(
     Raises:
         BenchError: `root` holds something else.
     """
-    made_by = "RopaNet Bench: drawn garments in DeepFashion2's layout; this is not DeepFashion2"
-    mark = {"made_by": made_by, "version": PHANTOM_VERSION, "images": images, "seed": seed}
-    if has_mark(root, mark):
+    if has_mark(root, mark(images, seed)):
         return root
 
     def draw(draft: Path) -> None:
@@ -99,7 +97,13 @@ def generate_deepfashion2(
                 if progress is not None:
                     progress(done, images)
 
-    return draw_folder(root, mark, draw)
+    return draw_folder(root, mark(images, seed), draw)
+
+
+def mark(images: int, seed: int) -> dict[str, object]:
+    """What a phantom's folder says that it is."""
+    made_by = "RopaNet Bench: drawn garments in DeepFashion2's layout; this is not DeepFashion2"
+    return {"made_by": made_by, "version": PHANTOM_VERSION, "images": images, "seed": seed}
 
 
 def _shots(images: int, seed: int) -> list[_Shot]:

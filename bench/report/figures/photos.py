@@ -40,13 +40,17 @@ class Photo:
     fault: str = ""
 
 
+GARMENT = "#item"
+"""Between the path of an image and the number of a garment in it."""
+
+
 def read_photo(study: StudyRecord, image: str) -> Photo:
     """An image of the study's data; never fails.
 
     Args:
         study: The study's record, whose `data.root` is the folder of the images.
-        image: Path relative to it. One that leads out of the folder, by dots, by being absolute
-            or by a link, is not opened.
+        image: Path relative to it, perhaps with a garment in it. One that leads out of the folder,
+            by dots, by being absolute or by a link, is not opened.
     """
     unseen = (DRAWN_SIDE, DRAWN_SIDE)
     root = study.data.root
@@ -55,6 +59,8 @@ def read_photo(study: StudyRecord, image: str) -> Photo:
     try:
         # A link inside the data that points elsewhere is refused like a path with dots.
         path = os.path.realpath(os.path.join(root, str(image)))  # noqa: PTH118
+        if not Path(path).is_file():
+            path = path.partition(GARMENT)[0]
         if not is_inside(path, os.path.realpath(root)):
             return Photo(None, unseen, "its path leads out of the data's folder")
         if not Path(path).is_file():

@@ -6,20 +6,22 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from bench.systems.settings import Settings
+from bench.systems.settings import ADDED, Settings
 
 
 class PhantomSource(Settings):
-    """Generated garments in DeepFashion's layout; never presented as DeepFashion.
+    """Generated garments in the layout of DeepFashion or DeepFashion2; never presented as either.
 
     Args:
         images: How many photographs are generated.
         seed: Seed of the generator.
+        layout: `deepfashion`, one garment an image, or `deepfashion2`, several.
     """
 
     kind: Literal["phantom"] = "phantom"
     images: int = Field(default=6000, ge=50)
     seed: int = Field(default=0, ge=0)
+    layout: Annotated[Literal["deepfashion", "deepfashion2"], ADDED] = "deepfashion"
 
 
 class DeepFashionSource(Settings):
@@ -35,7 +37,16 @@ class FolderSource(Settings):
     kind: Literal["folder"] = "folder"
 
 
-Source = Annotated[PhantomSource | DeepFashionSource | FolderSource, Field(discriminator="kind")]
+class DeepFashion2Source(Settings):
+    """DeepFashion2, or other photographs in its layout, from `--data DIR`."""
+
+    kind: Literal["deepfashion2"] = "deepfashion2"
+
+
+Source = Annotated[
+    PhantomSource | DeepFashionSource | DeepFashion2Source | FolderSource,
+    Field(discriminator="kind"),
+]
 Size = Annotated[int, Field(ge=1)] | Literal["all"]
 
 
