@@ -152,7 +152,8 @@ def test_the_page_opens_without_a_complaint_and_asks_for_nothing(
 
 
 def test_a_complaint_would_be_seen(page: Browser) -> None:
-    page.evaluate("console.warn('look'); new Image().src = 'missing.png'; fetch('data:,').catch(() => {})")
+    page.evaluate("console.warn('look'); new Image().src = 'missing.png'")
+    page.evaluate("fetch('data:,').catch(() => {})")
     page.evaluate("new Promise(done => setTimeout(() => { alert(3); done(); }))")
     assert [call["type"] for call in page.named("Runtime.consoleAPICalled")] == ["warning"]
     assert [dialog["message"] for dialog in page.named("Page.javascriptDialogOpening")] == ["3"]

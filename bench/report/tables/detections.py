@@ -90,7 +90,7 @@ def subsets_table(study: StudyRecord, arms: Sequence[Arm]) -> Table | None:
     found = [trial.outcomes.detections() for trial in control.trials.values()]
     known = [detections for detections in found if detections is not None]
     rows = [
-        {"row": f"{name} {value}: {meaning}"} | _of_grade(known, name, value)
+        {"row": f"{name.replace('_', '-')} {value}: {meaning}"} | _of_grade(known, name, value)
         for name, meanings in GRADES.items()
         for value, meaning in enumerate(meanings, start=1)
     ]
