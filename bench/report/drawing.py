@@ -86,9 +86,13 @@ class Figure:
             The PNG.
         """
         png = folder / f"{self.name}.png"
-        self.figure.savefig(png, dpi=DPI, bbox_inches="tight")
+        # Laid out and measured once: `bbox_inches="tight"` draws again for each file to do both.
+        self.figure.draw_without_rendering()
+        self.figure.set_layout_engine(None)
+        edges = self.figure.get_tightbbox().padded(plt.rcParams["savefig.pad_inches"])
+        self.figure.savefig(png, dpi=DPI, bbox_inches=edges)
         self.figure.savefig(
-            png.with_suffix(".svg"), bbox_inches="tight", metadata={"Date": None, "Creator": None}
+            png.with_suffix(".svg"), bbox_inches=edges, metadata={"Date": None, "Creator": None}
         )
         plt.close(self.figure)
         self.data.to_csv(png.with_suffix(".csv"), index=False, lineterminator="\n")

@@ -22,6 +22,9 @@ from bench.errors import BenchError
 from bench.metrics.catalogue import classification
 from bench.paper.published import no_information, published
 from bench.report.cells import Measured, Table
+from bench.report.figures import catalogue
+from bench.report.figures.arms import differences
+from bench.report.figures.classes import class_distribution
 from bench.report.page import write_report
 from bench.report.reuse import read_manifest
 from bench.store.record import Landmarks, Predictions, TrialRecord
@@ -92,6 +95,12 @@ def store(tmp_path: Path) -> Store:
     return store
 
 
+@pytest.fixture
+def two_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two kinds of figures instead of all, for what is not about them: each takes a second."""
+    monkeypatch.setattr(catalogue, "FIGURES", [differences, class_distribution])
+
+
 def test_effects_are_paired_and_judged(store: Store) -> None:
     arms = load_arms(store, store.studies()[0])
     found = {effect.arm: effect for effect in effects(arms, "gate=sigmoid", "accuracy")}
@@ -142,6 +151,7 @@ def test_a_section_opens_with_the_answer_and_ends_with_where_it_comes_from(
         assert places == sorted(places), name
 
 
+@pytest.mark.usefixtures("two_figures")
 def test_the_report_counts_what_failed_and_what_is_missing(store: Store, tmp_path: Path) -> None:
     write_report(store, tmp_path / "report", ["gates"])
     text = (tmp_path / "report" / "report.md").read_text()
@@ -154,6 +164,7 @@ def test_the_report_counts_what_failed_and_what_is_missing(store: Store, tmp_pat
     assert table["top-1 % mean"][1] == pytest.approx(100 * arms[1].estimate("accuracy").mean)
 
 
+@pytest.mark.usefixtures("two_figures")
 def test_the_published_figures_stand_beside_measured_ones_and_the_phantom_is_never_judged(
     store: Store, tmp_path: Path
 ) -> None:
@@ -171,6 +182,7 @@ def test_the_published_figures_stand_beside_measured_ones_and_the_phantom_is_nev
     assert "\\toprule" in second and "\\%" in second
 
 
+@pytest.mark.usefixtures("two_figures")
 def test_the_papers_tables_read_as_printed_and_what_became_of_them_is_counted(
     store: Store, tmp_path: Path
 ) -> None:
@@ -229,6 +241,7 @@ def test_a_compact_table_has_what_a_paper_prints_aligned_and_escaped() -> None:
     assert replace(table, columns=("arm", "verdict")).endings == ("csv", "md", "tex")
 
 
+@pytest.mark.usefixtures("two_figures")
 def test_on_deepfashion_at_the_papers_scale_a_row_is_judged(store: Store, tmp_path: Path) -> None:
     real = RecordedData("deepfashion", "DeepFashion", "f", release_differences=())
     tables = next(s for s in store.studies() if s.name == "tables")
@@ -244,6 +257,7 @@ def test_on_deepfashion_at_the_papers_scale_a_row_is_judged(store: Store, tmp_pa
     assert set(verdicts().values()) == {"not comparable (profile laptop)"}
 
 
+@pytest.mark.usefixtures("two_figures")
 def test_what_is_not_the_official_release_is_called_that_and_never_judged(
     store: Store, tmp_path: Path
 ) -> None:
@@ -271,6 +285,7 @@ def test_what_is_not_the_official_release_is_called_that_and_never_judged(
             assert figure["caption"].endswith(f"layout {called}; profile paper.")
 
 
+@pytest.mark.usefixtures("two_figures")
 def test_a_trials_own_record_of_the_data_counts(store: Store, tmp_path: Path) -> None:
     tables = next(s for s in store.studies() if s.name == "tables")
     official = RecordedData("deepfashion", "DeepFashion", "f", release_differences=())
@@ -289,6 +304,7 @@ def test_a_trials_own_record_of_the_data_counts(store: Store, tmp_path: Path) ->
     }
 
 
+@pytest.mark.usefixtures("two_figures")
 def test_both_protocols_stand_side_by_side(store: Store, tmp_path: Path) -> None:
     write_report(store, tmp_path / "report", ["tables"])
     table = pd.read_csv(tmp_path / "report" / "tables" / "tables.protocols.csv")
@@ -302,6 +318,7 @@ def test_both_protocols_stand_side_by_side(store: Store, tmp_path: Path) -> None
     assert share == pytest.approx(100 * (by_batch == 3).mean(), abs=0.05)
 
 
+@pytest.mark.usefixtures("two_figures")
 def test_the_checklist_is_filled_from_the_records_and_the_audit_is_there(
     store: Store, tmp_path: Path
 ) -> None:
@@ -388,6 +405,7 @@ def test_every_figures_caption_ends_with_data_and_profile(store: Store, tmp_path
         assert figure["caption"].count("Data: ") == 1
 
 
+@pytest.mark.usefixtures("two_figures")
 def test_a_ledger_study_ranks_its_rows_and_names_those_without_a_difference(
     store: Store, tmp_path: Path
 ) -> None:
@@ -434,6 +452,7 @@ def test_an_axis_of_numbers_is_drawn_as_a_curve(store: Store, tmp_path: Path) ->
     assert cell["accuracy"].item() == pytest.approx(row["mean"])
 
 
+@pytest.mark.usefixtures("two_figures")
 def test_the_latex_compiles_whatever_the_names_hold(store: Store, tmp_path: Path) -> None:
     hostile = next(s for s in store.studies() if s.name == "gates")
     title = r"\input{/etc/passwd} $x_1^2$ 50 % & #1 {~} 日本"
@@ -468,12 +487,13 @@ def test_the_latex_compiles_whatever_the_names_hold(store: Store, tmp_path: Path
 
 def test_the_same_store_gives_the_same_report(store: Store, tmp_path: Path) -> None:
     for name in ("one", "two"):
-        write_report(store, tmp_path / name)
+        write_report(store, tmp_path / name, ["gates"])
     for path in (tmp_path / "one").rglob("*.*"):
         other = tmp_path / "two" / path.relative_to(tmp_path / "one")
         assert path.read_bytes() == other.read_bytes(), path.name
 
 
+@pytest.mark.usefixtures("two_figures")
 def test_what_has_not_changed_is_not_drawn_again(store: Store, tmp_path: Path) -> None:
     out = tmp_path / "report"
     made = write_report(store, out)
@@ -501,6 +521,7 @@ def test_what_has_not_changed_is_not_drawn_again(store: Store, tmp_path: Path) -
     assert not (out / "index.html").exists()
 
 
+@pytest.mark.usefixtures("two_figures")
 def test_a_report_replaces_a_report_and_nothing_else(store: Store, tmp_path: Path) -> None:
     write_report(store, tmp_path / "report", ["gates"], ["markdown"])
     (tmp_path / "mine").mkdir()
