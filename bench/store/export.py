@@ -67,7 +67,7 @@ def export(
     for done, identity in enumerate(wanted, start=1):
         record = store.read(identity, weights=not compact)
         if compact:
-            record = compacted(record, pictures=identity in first)
+            record = _compacted_to(WITH_PICTURES if identity in first else SCORES, record)
         target.write(record, share=compact)
         copy_phone(store.root, to, identity)
         if progress is not None:
@@ -135,8 +135,13 @@ def compacted(record: TrialRecord, *, pictures: bool = True) -> TrialRecord:
 
 def compacted_like(record: TrialRecord, copy: TrialRecord) -> TrialRecord:
     """A trial as compact as a copy of it; the trial itself where it is no larger."""
-    kind, own = copy.environment.get("compact"), record.environment.get("compact")
-    if kind is None or own in (kind, SCORES):
+    kind = copy.environment.get("compact")
+    return record if kind is None else _compacted_to(kind, record)
+
+
+def _compacted_to(kind: str, record: TrialRecord) -> TrialRecord:
+    """A trial made compact; as it is where it is that compact already."""
+    if record.environment.get("compact") in (kind, SCORES):
         return record
     return compacted(record, pictures=kind != SCORES)
 

@@ -94,6 +94,11 @@ def test_of_later_seeds_a_compact_copy_keeps_the_scores_and_what_they_share_once
     assert len(list(copy.common.iterdir())) == 3  # of predictions, landmarks and gate
     assert first.landmarks is not None and second.landmarks is not None
     np.testing.assert_equal(first.landmarks.true, second.landmarks.true)
+    # A compact copy of a compact copy is the same copy.
+    export(copy, tmp_path / "again", ["s"], compact=True)
+    for path in (tmp_path / "compact" / "trials").rglob("*.*"):
+        other = tmp_path / "again" / path.relative_to(tmp_path / "compact")
+        assert path.read_bytes() == other.read_bytes(), path.name
 
 
 def test_a_whole_copy_is_the_same_trial_and_is_added_to_what_is_there(
