@@ -19,7 +19,7 @@ def bench(folder: Path, *words: str, code: int = 0) -> str:
         code: The exit code that it must end with, without a traceback.
     """
     done = subprocess.run(
-        [*BENCH, *words], cwd=folder, capture_output=True, text=True, check=False, timeout=240
+        [*BENCH, *words], cwd=folder, capture_output=True, text=True, check=False, timeout=600
     )
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr

@@ -149,7 +149,7 @@ def test_the_command_prints_writes_and_exits_by_the_answer(
 ) -> None:
     def invoke(*words: str) -> subprocess.CompletedProcess[str]:
         command = [*BENCH, "compare", str(reference.root), str(copy.root), *words]
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
 
     page = tmp_path / "page"
     done = invoke("--json", "--out", str(page))

@@ -35,7 +35,7 @@ STORE = Path(__file__).parents[1] / "golden" / "store"
 
 
 def invoke(*words: str) -> str:
-    done = subprocess.run([*BENCH, *words], capture_output=True, text=True, check=True, timeout=240)
+    done = subprocess.run([*BENCH, *words], capture_output=True, text=True, check=True, timeout=600)
     return done.stdout
 
 

@@ -89,7 +89,10 @@ def test_images_and_folders_are_predicted_and_drawn(
     found = json.loads(bench(workspace, *words, "--json", code=1))["images"]
     names = [f"photos/more/{name}" for name in ("0.jpg", "1.png", "2.webp", "bad.jpg")]
     assert [one["image"] for one in found] == [*names, "0.jpg"]
-    assert found[0]["classes"] == found[4]["classes"] and len(found[0]["classes"]) == 5
+    # The same image in a batch of another size: sums may be rounded otherwise.
+    assert len(found[0]["classes"]) == 5
+    for one, other in zip(found[0]["classes"], found[4]["classes"], strict=True):
+        assert one == {**other, "probability": pytest.approx(other["probability"], rel=1e-5)}
     assert {"landmarks", "gate", "picture"} <= found[0].keys()
     assert found[3] == {"image": names[3], "fault": "not a JPEG, PNG, WebP or BMP file"}
     drawn = {str(path.relative_to(workspace)) for path in workspace.glob("drawn/**/*.png")}

@@ -121,7 +121,7 @@ def keys_of(plain: Any, before: str = "") -> set[str]:
 def test_json_keeps_its_keys(command: str, words: list[str], workspace: Path) -> None:
     done = subprocess.run(
         [*BENCH, *words, "--json"], cwd=workspace, capture_output=True, text=True, check=False,
-        timeout=240,
+        timeout=600,
     )  # fmt: skip
     assert done.stdout, done.stderr
     plain = json.loads(done.stdout)

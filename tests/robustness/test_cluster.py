@@ -59,13 +59,13 @@ def test_a_study_survives_the_loss_of_a_machine(
         time.sleep(0.1)
     assert (away / "phantom").is_dir()
     cluster.remove_node(cluster.away, allow_graceful=False)
-    said, errors = running.communicate(timeout=240)
+    said, errors = running.communicate(timeout=600)
     assert running.returncode == 0, said + errors
     (result,) = json.loads(said)
     assert (result["finished"], result["failed"]) == (6, [])
 
     alone = run(tmp_path, "--results", "alone")
-    assert alone.wait(timeout=240) == 0, alone.communicate()
+    assert alone.wait(timeout=600) == 0, alone.communicate()
     assert differences(stored(tmp_path / "alone"), stored(tmp_path / "results")) == []
 
 

@@ -71,7 +71,7 @@ def start(workspace: Path, *words: str, **environment: str) -> subprocess.Popen[
 
 
 def ended(process: subprocess.Popen[str], code: int = 0) -> dict[str, Any]:
-    said, errors = process.communicate(timeout=240)
+    said, errors = process.communicate(timeout=600)
     assert process.returncode == code, said + errors
     assert "Traceback" not in errors
     (result,) = json.loads(said)
@@ -140,7 +140,7 @@ def test_a_disk_that_is_full_ends_the_run_and_is_no_fault_of_a_trial(workspace: 
         "PYTHONPATH": str(workspace), "ROPANET_BENCH_PLUGINS": "bad_gates", "FULL": str(full)
     }  # fmt: skip
     run = start(workspace, "--workers", "1", **plugins)
-    said, errors = run.communicate(timeout=240)
+    said, errors = run.communicate(timeout=600)
     assert run.returncode == 2 and said == "", said + errors
     assert "MB at" in errors and "make room and run the same command again" in errors
     assert "Traceback" not in errors

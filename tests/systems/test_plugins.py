@@ -42,7 +42,7 @@ def bench(tmp_path: Path, own_cache: Path) -> Bench:
         }
         return subprocess.run(
             [*BENCH, *words], cwd=tmp_path, env=environment, capture_output=True, text=True,
-            check=False, timeout=240,
+            check=False, timeout=600,
         )  # fmt: skip
 
     return run

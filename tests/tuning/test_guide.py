@@ -17,7 +17,7 @@ def test_kerastuner_searches_over_a_system_that_is_built_as_the_bench_builds_it(
     (script,) = re.findall(r"```python\n# tune_arrays\.py\n(.*?)```", GUIDE.read_text(), re.DOTALL)
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False,
-        timeout=240,
+        timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     best = ast.literal_eval(done.stdout.strip().splitlines()[-1])

@@ -31,7 +31,7 @@ def workspace(tmp_path: Path, own_cache: Path) -> Path:
 def bench(workspace: Path, *words: str) -> Any:
     done = subprocess.run(
         [*BENCH, *words, "--json"], cwd=workspace, capture_output=True, text=True, check=False,
-        timeout=240,
+        timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "oneDNN" not in done.stderr
