@@ -112,7 +112,9 @@ class TrialDisplay:
                 style="red" if status is TrialStatus.FAILED else "yellow",
                 markup=False,
             )
-        self._show()
+        # A line tells of what ended: as the next trial begins, the one before still counts.
+        if self._bar is not None or status is not TrialStatus.STARTED:
+            self._show()
 
     def look(self, study: StudyRecord, trials: int) -> None:
         """A study was looked at, and so many trials are to come before the next look."""
