@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -297,18 +297,38 @@ def effects(
         difference = arm.against_control(baseline, metric) if arm.against == control else None
         if difference is not None and np.isfinite(difference.mean):
             found.append((arm.name, difference))
-    differs = holm([difference.p for _, difference in found])
-    matters = [math.nan] * len(found)
-    if margin is not None:
-        matters = holm([difference.beyond(margin) for _, difference in found])
     stopped = {arm.name: arm.looked.verdicts for arm in arms if arm.looked}
     judged = []
-    for (name, difference), p, beyond in zip(found, differs, matters, strict=True):
-        verdict, settled = stopped.get(name, {}).get(metric), True
-        if verdict is None:
-            verdict, settled = verdict_on(metric, difference, p, beyond, margin, len(found))
-        judged.append(Effect(name, metric, difference, p, verdict, settled))
+    family = judge(metric, [difference for _, difference in found], margin)
+    for (name, difference), (p, now, settled) in zip(found, family, strict=True):
+        earlier = stopped.get(name, {}).get(metric)
+        verdict = now if earlier is None else earlier
+        judged.append(Effect(name, metric, difference, p, verdict, settled or earlier is not None))
     return judged
+
+
+def judge(
+    metric: str, differences: Sequence[Estimate], margin: float | None
+) -> list[tuple[float, str, bool]]:
+    """The verdicts on a family of differences, each question Holm-corrected over all of them.
+
+    Args:
+        metric: Metric name.
+        differences: One a comparison.
+        margin: Largest difference that does not matter, if known.
+
+    Returns:
+        Of each, the corrected p-value of no difference, the verdict in words, and whether it is
+        settled.
+    """
+    differs = holm([difference.p for difference in differences])
+    matters = [math.nan] * len(differences)
+    if margin is not None:
+        matters = holm([difference.beyond(margin) for difference in differences])
+    return [
+        (p, *_verdict(metric, difference, p, beyond, margin, len(differences)))
+        for difference, p, beyond in zip(differences, differs, matters, strict=True)
+    ]
 
 
 def by_size(found: Iterable[Effect]) -> list[Effect]:
@@ -345,7 +365,7 @@ def _paired(arm: Arm, control: Arm, metric: str) -> Estimate | None:
     )
 
 
-def verdict_on(
+def _verdict(
     metric: str,
     difference: Estimate,
     differs: float,

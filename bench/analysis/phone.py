@@ -6,15 +6,14 @@ difference is paired by seed and image and has the same verdicts as one between 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from bench.analysis.arms import Arm, verdict_on
-from bench.analysis.intervals import Estimate, holm, over_results
+from bench.analysis.arms import Arm, judge
+from bench.analysis.intervals import Estimate, over_results
 from bench.analysis.verdicts import CANNOT_TELL, NOT_REPRODUCED, REPRODUCED
 from bench.files.atomic import finite
 from bench.metrics.catalogue import ACCURACY, COMPARED
@@ -169,16 +168,20 @@ def form_effects(study: StudyRecord, forms: Sequence[MeasuredForm]) -> Iterator[
         for form in FORMS:
             alike = [one for one in forms if one.form == form and not one.unsupported]
             found = [(one, d) for one in alike if (d := one.difference(metric.name)) is not None]
-            margin = study.margin_in(metric)
-            differs = holm([difference.p for _, difference in found])
-            matters = [math.nan] * len(found)
-            if margin is not None:
-                matters = holm([difference.beyond(margin) for _, difference in found])
-            for (one, difference), p, beyond in zip(found, differs, matters, strict=True):
-                verdict = SAME
-                if not one.same(metric.name):
-                    verdict, _ = verdict_on(metric.name, difference, p, beyond, margin, len(found))
-                yield FormEffect(one, metric.name, difference, p, verdict)
+            differences = [difference for _, difference in found]
+            family = judge(metric.name, differences, study.margin_in(metric))
+            for (one, difference), (p, verdict, _) in zip(found, family, strict=True):
+                same = one.same(metric.name)
+                yield FormEffect(one, metric.name, difference, p, SAME if same else verdict)
+
+
+def verdicts_on_accuracy(effects: Iterable[FormEffect]) -> dict[tuple[str, FormName], str]:
+    """(arm, form) -> the verdict on its top-1 accuracy."""
+    return {
+        (effect.of.arm.name, effect.of.form): effect.verdict
+        for effect in effects
+        if effect.metric == ACCURACY.name
+    }
 
 
 def pareto_front(costs: Sequence[float], gains: Sequence[float]) -> list[int]:

@@ -33,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Reproduce a vision paper's tables and take its claims apart: from a YAML study to a "
     "report.",
-    epilog="Start with: [bold]bench run mask_gate[/], then [bold]bench report --out report/[/]",
+    epilog="Start with: bench run mask_gate, then: bench report --out report/",
 )
 for _group, _names in GROUPS.items():
     for _name in _names:

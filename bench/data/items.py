@@ -17,6 +17,9 @@ USER, SHOP, UNKNOWN = 0, 1, -1
 HIDDEN, SEEN, UNLABELLED = 1, 2, 0
 """Visibility of an item's landmark as COCO writes it: occluded, visible, not labelled."""
 
+NUMBERED = "#item"
+"""In the name of a single item, between its image's path and its number from 1."""
+
 NO_IDENTITY = -1
 """Identity of an item of style 0, which has no partner by definition."""
 

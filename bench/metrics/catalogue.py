@@ -139,16 +139,13 @@ def _average_precision(kind: Kind, of: str, name: str) -> Iterator[Metric]:
         return value
 
     for at in AT:
-        yield Metric(
+        yield _detected(
             f"{name}_{at}",
             label=f"{of} {at.upper()} %",
             short=f"{of} {at.upper()}",
-            direction="max",
-            unit="share",
             group="detection",
             compared=at == "ap" and kind != "landmark_all",
             for_tuning=True,
-            requires="detections",
             value=scored_by(at),
         )
 
@@ -158,16 +155,13 @@ def _retrieved(depth: int) -> Metric:
         found = outcomes.retrieval_ranks
         return None if found is None else retrieval.top(found, depth)
 
-    return Metric(
+    return _detected(
         f"retrieval_top_{depth}",
         label=f"retrieval top-{depth} %",
         short=f"retrieval top-{depth}",
-        direction="max",
-        unit="share",
         group="retrieval",
         compared=depth in (1, 20),
         for_tuning=True,
-        requires="detections",
         per_image=of_garments,
         value=lambda outcomes: _mean_of_queries(of_garments(outcomes)),
     )
@@ -181,23 +175,23 @@ def _mean_of_queries(values: np.ndarray | None) -> float | None:
 
 def _chance(depth: int) -> Metric:
     def value(outcomes: Outcomes) -> float | None:
-        found = outcomes.detections()
-        return None if found is None else retrieval.chance(found, depth)
+        found, ranks = outcomes.detections(), outcomes.retrieval_ranks
+        if found is None or ranks is None:
+            return None
+        return retrieval.chance(found, ranks, depth)
 
-    return Metric(
+    return _detected(
         f"retrieval_chance_{depth}",
         label=f"chance of top-{depth} %",
         short=f"chance of top-{depth}",
-        direction="max",
-        unit="share",
         group="retrieval",
-        requires="detections",
         value=value,
     )
 
 
 _share = partial(Metric, direction="max", unit="share", group="classification")
 _macro = partial(_share, for_tuning=True, requires="macro averages")
+_detected = partial(Metric, direction="max", unit="share", requires="detections")
 _gate = partial(Metric, direction="max", unit="fraction", group="gate")
 
 ACCURACY = _top(1, "accuracy")

@@ -62,13 +62,18 @@ def top(found: np.ndarray, depth: int) -> np.ndarray:
     return np.where(np.isnan(found), np.nan, found < depth)
 
 
-def chance(detections: Detections, depth: int) -> float:
+def chance(detections: Detections, found: np.ndarray, depth: int) -> float:
     """What a random order of the gallery scores, of queries with a detection of their own.
 
     The mean over all queries of 1 - C(g - r, k) / C(g, k), for r right of g gallery detections; a
     query that is missed counts as wrong.
+
+    Args:
+        detections: What was found, and what is there.
+        found: Its `ranks`.
+        depth: k.
     """
-    gallery, found = _Gallery(detections), ranks(detections)
+    gallery = _Gallery(detections)
     identities = np.array(
         [item.identity for items in detections.truth for item in items], dtype=int
     )

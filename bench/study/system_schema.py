@@ -46,12 +46,13 @@ def by_system(
     Returns:
         Definitions, and the condition in the study's schema by which they apply.
     """
-    definitions = _forms("", paths, texts, list(presets()), described)
+    definitions = _forms("", paths, texts, described)
     chosen = _applied("", described)
+    owners = {path: systems_with(path) for path in paths}
     for kind in system_settings():
         names = [name for name in presets() if system_of(name) == kind]
-        own = [path for path in paths if kind in (systems_with(path) or (kind,))]
-        definitions |= _forms(f".{kind}", own, texts, list(presets()), described)
+        own = [path for path, systems in owners.items() if kind in systems or not systems]
+        definitions |= _forms(f".{kind}", own, texts, described)
         chosen = {"if": _of_one(names), "then": _applied(f".{kind}", described), "else": chosen}
     return definitions, chosen
 
@@ -60,7 +61,6 @@ def _forms(
     system: str,
     paths: Sequence[str],
     texts: dict[str, str],
-    names: list[str],
     described: dict[str, str],
 ) -> dict[str, Any]:
     """`Base`, `Axes` and `Overrides`, with what they refer to, over some settings.
@@ -69,10 +69,9 @@ def _forms(
         system: Ends each definition's name.
         paths: Dotted paths of the settings.
         texts: Path -> what it means.
-        names: The presets.
         described: As in `by_system`.
     """
-    groups = _groups(paths)
+    groups, names = _groups(paths), list(presets())
     forms = {
         f"Settings{system}.{group}": _settings(system, group, paths, texts) for group in groups
     }

@@ -175,5 +175,5 @@ def test_retrieval_follows_the_published_rule() -> None:
 
 def test_chance_is_that_of_a_random_order() -> None:
     # One of four gallery detections is right for the one query that was found, of two queries.
-    assert chance(retrieval(), 1) == pytest.approx(0.5 / 4)
-    assert chance(retrieval(), 2) == pytest.approx(0.5 * 2 / 4)
+    assert chance(retrieval(), ranks(retrieval()), 1) == pytest.approx(0.5 / 4)
+    assert chance(retrieval(), ranks(retrieval()), 2) == pytest.approx(0.5 * 2 / 4)

@@ -81,7 +81,7 @@ def phone(
     if as_json:
         print_json(_to_json(recorded, tasks, forms, effects))
     else:
-        print_forms(out, recorded, forms)
+        print_forms(out, forms, effects)
         again = sum(not task.forms for task in tasks)
         if again:
             out.print(f"{again:,} of {len(tasks):,} trials were measured before; --rerun does so "
@@ -97,23 +97,20 @@ def phone(
         raise typer.Exit(1)
 
 
-def print_forms(console: Console, study: StudyRecord, forms: Sequence[MeasuredForm]) -> None:
+def print_forms(
+    console: Console, forms: Sequence[MeasuredForm], effects: Sequence[FormEffect]
+) -> None:
     """Print a line for each form of each arm; the report's tables have the rest.
 
     Args:
         console: Where to.
-        study: The study's record, which says what difference does not matter.
-        forms: Its arms' forms.
+        forms: A study's forms.
+        effects: What each changes.
     """
-    from bench.analysis.phone import form_effects
-    from bench.metrics.catalogue import ACCURACY
+    from bench.analysis.phone import verdicts_on_accuracy
     from bench.report.tables.phone import busy, machines
 
-    verdicts = {
-        (effect.of.arm.name, effect.of.form): effect.verdict
-        for effect in form_effects(study, forms)
-        if effect.metric == ACCURACY.name
-    }
+    verdicts = verdicts_on_accuracy(effects)
     arm = None
     for form in forms:
         if form.arm.name != arm:

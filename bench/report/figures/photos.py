@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.patheffects import withStroke
 
 from bench.data.images import UnreadableImage, decode, stored_size
+from bench.data.items import NUMBERED
 from bench.data.tree import is_inside
 from bench.metrics.landmarks import trained_landmarks
 from bench.report.drawing import literal
@@ -40,10 +41,6 @@ class Photo:
     fault: str = ""
 
 
-GARMENT = "#item"
-"""Between the path of an image and the number of a garment in it."""
-
-
 def read_photo(study: StudyRecord, image: str) -> Photo:
     """An image of the study's data; never fails.
 
@@ -60,7 +57,7 @@ def read_photo(study: StudyRecord, image: str) -> Photo:
         # A link inside the data that points elsewhere is refused like a path with dots.
         path = os.path.realpath(os.path.join(root, str(image)))  # noqa: PTH118
         if not Path(path).is_file():
-            path = path.partition(GARMENT)[0]
+            path = path.partition(NUMBERED)[0]
         if not is_inside(path, os.path.realpath(root)):
             return Photo(None, unseen, "its path leads out of the data's folder")
         if not Path(path).is_file():

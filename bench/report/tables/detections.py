@@ -11,7 +11,7 @@ from bench.analysis.arms import Arm
 from bench.analysis.intervals import over_seeds
 from bench.metrics.catalogue import DETECTION, RETRIEVAL, Metric
 from bench.metrics.detection import Detections, Kind, average_precision, can_judge
-from bench.metrics.retrieval import ranks, top
+from bench.metrics.retrieval import top
 from bench.paper.published import PublishedTable, published
 from bench.report.cells import Measured, Printed, Table
 from bench.report.tables.arms import measured
@@ -87,8 +87,12 @@ def subsets_table(study: StudyRecord, arms: Sequence[Arm]) -> Table | None:
     control = next((arm for arm in arms if arm.name == study.control), None)
     if control is None or not _has(control, DETECTION) or not can_judge():
         return None
-    found = [trial.outcomes.detections() for trial in control.trials.values()]
-    known = [detections for detections in found if detections is not None]
+    known = [
+        (detections, top(ranks, 20))
+        for outcomes in (trial.outcomes for trial in control.trials.values())
+        if (detections := outcomes.detections()) is not None
+        and (ranks := outcomes.retrieval_ranks) is not None
+    ]
     rows = [
         {"row": f"{name.replace('_', '-')} {value}: {meaning}"} | _of_grade(known, name, value)
         for name, meanings in GRADES.items()
@@ -106,13 +110,15 @@ def subsets_table(study: StudyRecord, arms: Sequence[Arm]) -> Table | None:
     )
 
 
-def _of_grade(known: Sequence[Detections], name: str, value: int) -> dict[str, Any]:
-    """An estimate of each column over seeds."""
-    grades = [np.array([i.grades[name] for items in d.truth for i in items]) for d in known]
+def _of_grade(
+    known: Sequence[tuple[Detections, np.ndarray]], name: str, value: int
+) -> dict[str, Any]:
+    """An estimate of each column over seeds, of detections and their garments' top-20 hits."""
+    grades = [np.array([i.grades[name] for items in d.truth for i in items]) for d, _ in known]
     cells: dict[str, Any] = {"garments": int((grades[0] == value).sum())}
     for kind, head in HEADS.items():
-        of_seeds = [average_precision(d, kind, (name, value))["ap"] for d in known]
+        of_seeds = [average_precision(d, kind, (name, value))["ap"] for d, _ in known]
         cells[head] = Measured(over_seeds(of_seeds), True)
-    hits = [top(ranks(d), 20)[g == value] for d, g in zip(known, grades, strict=True)]
+    hits = [found[g == value] for (_, found), g in zip(known, grades, strict=True)]
     asked = [float(np.nanmean(h)) if np.isfinite(h).any() else float("nan") for h in hits]
     return cells | {"top-20 %": Measured(over_seeds(asked), True)}

@@ -12,6 +12,7 @@ from bench.analysis.phone import (
     form_effects,
     measured_forms,
     rivals,
+    verdicts_on_accuracy,
 )
 from bench.metrics.catalogue import ACCURACY, METRICS
 from bench.report.cells import Measured, Table
@@ -60,11 +61,7 @@ def costs_table(
         forms: Its arms' forms, at least one.
         effects: What each changes.
     """
-    verdicts = {
-        (effect.of.arm.name, effect.of.form): effect.verdict
-        for effect in effects
-        if effect.metric == ACCURACY.name
-    }
+    verdicts = verdicts_on_accuracy(effects)
     threads = max(int(form.timed.environment.get("threads", 1)) for form in forms)
     rows = [_costs(form, threads, verdicts.get((form.arm.name, form.form))) for form in forms]
     return Table(

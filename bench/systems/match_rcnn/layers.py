@@ -228,9 +228,14 @@ class OwnMasks(Step):
 
     def call(self, masks: Any, category: Any) -> Any:
         """Of `(n * d, 28, 28, classes)` logits."""
-        own = ops.one_hot(ops.reshape(category, (-1,)), masks.shape[-1])
-        found = ops.sigmoid(ops.einsum("nhwc,nc->nhw", masks, own))
+        found = ops.sigmoid(of_category(masks, category))
         return ops.reshape(found, (-1, category.shape[1], *found.shape[1:]))
+
+
+def of_category(masks: Any, category: Any) -> Any:
+    """Of masks of every category, `(n, h, w, classes)`, those of the categories of n regions."""
+    own = ops.one_hot(ops.reshape(category, (-1,)), masks.shape[-1], dtype="float32")
+    return ops.einsum("nhwc,nc->nhw", masks, own)
 
 
 class OwnLandmarks(Step):

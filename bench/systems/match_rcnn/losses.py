@@ -14,7 +14,7 @@ from keras import ops
 
 from bench.systems.match_rcnn.boxes import BOX_VARIANCE, to_deltas
 from bench.systems.match_rcnn.landmarks import Channels, own_channels, to_cells
-from bench.systems.match_rcnn.layers import Step, finer
+from bench.systems.match_rcnn.layers import Step, finer, of_category
 from bench.systems.match_rcnn.pairs import pair_targets
 from bench.systems.match_rcnn.roi_align import crop_masks
 from bench.systems.match_rcnn.settings import CELLS, SIZE_OF_MASK
@@ -64,9 +64,7 @@ class ProposalLosses(Step):
     ) -> tuple[Any, Any]:
         """Both over the anchors of the sample."""
         said = ops.cast(positive, "float32")
-        entropy = (
-            ops.maximum(objectness, 0) - objectness * said + ops.softplus(-ops.abs(objectness))
-        )
+        entropy = ops.binary_crossentropy(said, objectness, from_logits=True)
         sample = ops.logical_or(positive, negative)
         aim = ops.stop_gradient(to_deltas(self._anchors, boxes))
         off = ops.sum(smooth_l1(deltas - aim, RPN_BETA), axis=-1) * said
@@ -132,13 +130,12 @@ class MaskLoss(Step):
             category: `(n, f)`.
             of_item: `(n, f)` bool.
         """
-        own = ops.one_hot(ops.reshape(category, (-1,)), logits.shape[-1], dtype="float32")
-        said = ops.einsum("nhwc,nc->nhw", logits, own)
+        said = of_category(logits, category)
         aim = ops.reshape(
             crop_masks(masks, regions, SIZE_OF_MASK, self._stride),
             (-1, SIZE_OF_MASK, SIZE_OF_MASK),
         )
-        entropy = ops.maximum(said, 0) - said * aim + ops.softplus(-ops.abs(said))
+        entropy = ops.binary_crossentropy(aim, said, from_logits=True)
         loss = over(ops.mean(entropy, axis=(1, 2)), ops.reshape(of_item, (-1,)))
         return _of_each(loss, regions)
 
@@ -193,5 +190,5 @@ class PairLoss(Step):
             *(ops.reshape(values, (-1,)) for values in (identity, domain, there))
         )
         said = ops.cast(same, "float32")
-        entropy = ops.maximum(logits, 0) - logits * said + ops.softplus(-ops.abs(logits))
+        entropy = ops.binary_crossentropy(said, logits, from_logits=True)
         return _of_each(over(entropy, counts), identity)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bench.data.ground_truth import GroundTruth
-from bench.data.items import USER, Items
+from bench.data.items import NUMBERED, USER, Items
 from bench.metrics.detection import Detections
 from bench.metrics.retrieval import assigned
 from bench.models.supervision import Answers, Supervision
@@ -131,7 +131,7 @@ class DetectionSupervision(Supervision):
                     row = np.full(observed["probabilities"].shape[-1], 1.0)
                     row[item.category] = 0.0
                     row /= row.sum()
-                names.append(f"{images[image]}#item{index + 1}")
+                names.append(f"{images[image]}{NUMBERED}{index + 1}")
                 labels.append(item.category)
                 probabilities.append(row)
         return Answers(
