@@ -38,7 +38,7 @@ demo: setup
 	$(BIN)/bench report --out report/
 
 test: setup lint docs
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 25
 	$(MAKE) --no-print-directory smoke
 
 lint: setup

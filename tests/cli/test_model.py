@@ -29,13 +29,13 @@ seeds: 1
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
+def workspace(tmp_path_factory: pytest.TempPathFactory, warm_cache: Path) -> Path:
     """A folder with a study whose trials kept their last epoch's weights."""
     folder = tmp_path_factory.mktemp("models")
-    shutil.copytree(cache, folder / ".cache")
+    shutil.copytree(warm_cache, folder / ".cache")
     (folder / "study.yaml").write_text(STUDY)
     plan = json.loads(bench(folder, "plan", "study.yaml", "--profile", "smoke", "--json"))
-    bench(folder, "run", "study.yaml", "--profile", "smoke")
+    bench(folder, "run", "study.yaml", "--profile", "smoke", "--workers", "1")
     (kept,) = folder.glob("results/trials/*/*.weights.h5")
     assert kept.name == "last.weights.h5"
     assert plan["cost"]["model_bytes"] == pytest.approx(kept.stat().st_size, rel=0.5)

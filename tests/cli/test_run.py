@@ -24,15 +24,15 @@ seeds: 1
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, own_cache: Path) -> Path:
-    """A folder with a study in it and a cache that holds the smoke phantom."""
+def workspace(tmp_path: Path, own_warm_cache: Path) -> Path:
+    """A folder with a study in it and a cache that holds the smoke phantom and its features."""
     (tmp_path / "study.yaml").write_text(STUDY)
     return tmp_path
 
 
 def run_json(workspace: Path, *words: str, code: int = 0) -> dict[str, Any]:
     (result,) = json.loads(
-        bench(workspace, "run", *words, "--profile", "smoke", "--json", code=code)
+        bench(workspace, "run", *words, "--profile", "smoke", "--workers", "1", "--json", code=code)
     )
     return dict(result)
 
@@ -64,8 +64,6 @@ def test_what_is_stored_is_never_trained_again_in_whatever_study_it_turns_up(
     plan = json.loads(bench(workspace, "plan", "shared.yaml", "--profile", "smoke", "--json"))
     assert (plan["trials"], plan["stored"], plan["features"][0]["missing"]) == (2, 2, 0)
     assert "shared" in bench(workspace, "status")
-    bench(workspace, "report", "--out", "report")
-    assert "gate=spatial" in (workspace / "report" / "index.html").read_text()
 
     shard = next(workspace.glob(".cache/features/efficientnet_lite0_stage5-*/*.npy"))
     flipped = bytearray(shard.read_bytes())

@@ -11,11 +11,11 @@ from bench.store.trials import Store
 
 
 def test_a_trial_run_alone_is_the_studys_and_what_has_ended_is_not_trained_again(
-    tmp_path: Path, own_cache: Path, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, own_warm_cache: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     results, study = tmp_path / "results", tmp_path / "study.yaml"
     study.write_text("base: {preset: ropanet_baseline, train.epochs: 1}\nseeds: [5]\n")
-    folders = {"results": results, "cache": own_cache}
+    folders = {"results": results, "cache": own_warm_cache}
     spec = {"preset": "ropanet_baseline", "train.epochs": 1, "seed": 5}
     record = bench.run_trial(spec, profile="smoke", **folders)
     assert record.spec["seed"] == 5 and 0 <= record.metrics["accuracy"] <= 1
@@ -31,7 +31,7 @@ def test_a_trial_run_alone_is_the_studys_and_what_has_ended_is_not_trained_again
     other = Store(tmp_path / "other")
     other.write_failure(record.id, {"kind": "diverged", "error": "the loss became nan"})
     with pytest.raises(bench.BenchError, match="diverged: the loss became nan"):
-        bench.run_trial(spec, profile="smoke", results=other.root, cache=own_cache)
+        bench.run_trial(spec, profile="smoke", results=other.root, cache=own_warm_cache)
 
 
 @pytest.mark.parametrize(

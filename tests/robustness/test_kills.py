@@ -12,7 +12,7 @@ from tests.robustness.kills import torment
 
 @pytest.mark.timeout(600)
 def test_runs_that_are_killed_end_as_if_nothing_had_happened(
-    tmp_path: Path, own_cache: Path
+    tmp_path: Path, own_warm_cache: Path
 ) -> None:
     outcome = torment(tmp_path, kills=3, seeds=2, rng=random.Random(2))
     assert outcome.faults == []

@@ -58,8 +58,8 @@ GATES["greedy"] = Gate("bad_gates:greedy", True, True)
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, own_cache: Path) -> Path:
-    """A folder with a cache in it that holds the smoke phantom."""
+def workspace(tmp_path: Path, own_warm_cache: Path) -> Path:
+    """A folder with a cache in it that holds the smoke phantom and its features."""
     return tmp_path
 
 
@@ -82,7 +82,7 @@ def test_two_runs_on_one_store_share_the_work(workspace: Path) -> None:
     (workspace / "study.yaml").write_text(
         "base: {preset: ropanet, train.epochs: 2}\nseeds: 4\naxes: {model.gate: [sigmoid, none]}\n"
     )
-    shutil.rmtree(workspace / ".cache" / "phantom")  # they draw it at the same time, too
+    shutil.rmtree(workspace / ".cache")  # they draw the phantom and its maps at the same time, too
     one, other = (ended(run) for run in [start(workspace, "--workers", "1") for _ in range(2)])
     assert one["finished"] + other["finished"] == 8
     assert one["finished"] + one["stored"] == other["finished"] + other["stored"] == 8

@@ -25,7 +25,7 @@ Bench = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def bench(tmp_path: Path, own_cache: Path) -> Bench:
+def bench(tmp_path: Path, own_warm_cache: Path) -> Bench:
     """Runs a command in a folder with the files of docs/extending.md, as they stand there."""
     files = dict(re.findall(r"```(?:python|yaml)\n# (\S+)\n(.*?)```", GUIDE.read_text(), re.DOTALL))
     assert {"hard_gate.py", "coordinate_net/network.py", "extended.yaml"} <= files.keys()
@@ -38,7 +38,7 @@ def bench(tmp_path: Path, own_cache: Path) -> Bench:
         environment = os.environ | {
             "PYTHONPATH": os.pathsep.join(paths),
             "ROPANET_BENCH_PLUGINS": plugins,
-            "BENCH_CACHE": str(own_cache),
+            "BENCH_CACHE": str(own_warm_cache),
         }
         return subprocess.run(
             [*BENCH, *words], cwd=tmp_path, env=environment, capture_output=True, text=True,
@@ -49,7 +49,7 @@ def bench(tmp_path: Path, own_cache: Path) -> Bench:
 
 
 def test_what_the_guide_adds_is_trained_by_a_run(bench: Bench) -> None:
-    done = bench("run", "extended.yaml", "--profile", "smoke", "--json")
+    done = bench("run", "extended.yaml", "--profile", "smoke", "--workers", "1", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout)[0]["finished"] == 4
     schema = json.loads(bench("schema").stdout)
@@ -69,7 +69,7 @@ def test_what_the_guide_adds_is_trained_by_a_run(bench: Bench) -> None:
 def test_a_system_from_outside_is_trained_scored_and_compared(bench: Bench, tmp_path: Path) -> None:
     plan = json.loads(bench("plan", "systems.yaml", "--profile", "smoke", "--json").stdout)
     assert plan["trials"] == 2 and plan["cost"]["trial_flops"] > 0
-    done = bench("run", "systems.yaml", "--profile", "smoke", "--json")
+    done = bench("run", "systems.yaml", "--profile", "smoke", "--workers", "1", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     store = Store(tmp_path / "results")
     records = {r.spec["model"]["kind"]: r for r in map(store.read, store.ids())}
