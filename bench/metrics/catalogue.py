@@ -21,9 +21,10 @@ import numpy as np
 from bench.metrics import classification as whole
 from bench.metrics import ratios, retrieval
 from bench.metrics.classification import scored_rows
-from bench.metrics.detection import AT, Detections, Kind
+from bench.metrics.detection import Detections
 from bench.metrics.landmarks import normalised_error
 from bench.metrics.outcomes import LandmarkPlaces, Outcomes, outcomes_of
+from bench.metrics.precision import AT, Kind
 
 
 @dataclass(frozen=True)
@@ -131,12 +132,13 @@ def _landmark_error(outcomes: Outcomes) -> float | None:
 def _average_precision(kind: Kind, of: str, name: str) -> Iterator[Metric]:
     """AP, AP50 and AP75 of a kind of detection; arms are compared in AP."""
 
-    def scored_by(at: str) -> Callable[[Outcomes], float | None]:
-        def value(outcomes: Outcomes) -> float | None:
-            found = outcomes.precision(kind)
-            return None if found is None else found[at]
+    def of_garments(at: str, outcomes: Outcomes) -> np.ndarray | None:
+        found = outcomes.precision(kind)
+        return None if found is None else found[1][at]
 
-        return value
+    def value(at: str, outcomes: Outcomes) -> float | None:
+        found = outcomes.precision(kind)
+        return None if found is None else found[0][at]
 
     for at in AT:
         yield _detected(
@@ -146,14 +148,23 @@ def _average_precision(kind: Kind, of: str, name: str) -> Iterator[Metric]:
             group="detection",
             compared=at == "ap" and kind != "landmark_all",
             for_tuning=True,
-            value=scored_by(at),
+            per_image=partial(of_garments, at),
+            value=partial(value, at),
         )
 
 
 def _retrieved(depth: int) -> Metric:
-    def of_garments(outcomes: Outcomes) -> np.ndarray | None:
+    def share(outcomes: Outcomes) -> float | None:
         found = outcomes.retrieval_ranks
-        return None if found is None else retrieval.top(found, depth)
+        if found is None or np.isnan(found).all():
+            return None
+        return float(np.nanmean(retrieval.top(found, depth)))
+
+    def of_garments(outcomes: Outcomes) -> np.ndarray | None:
+        if outcomes.retrieval_ranks is None or outcomes.garments is None:
+            return None
+        right = retrieval.top(outcomes.retrieval_ranks, depth)
+        return ratios.mean_in_clusters(right, outcomes.garments)
 
     return _detected(
         f"retrieval_top_{depth}",
@@ -163,14 +174,8 @@ def _retrieved(depth: int) -> Metric:
         compared=depth in (1, 20),
         for_tuning=True,
         per_image=of_garments,
-        value=lambda outcomes: _mean_of_queries(of_garments(outcomes)),
+        value=share,
     )
-
-
-def _mean_of_queries(values: np.ndarray | None) -> float | None:
-    if values is None or np.isnan(values).all():
-        return None
-    return float(np.nanmean(values))
 
 
 def _chance(depth: int) -> Metric:

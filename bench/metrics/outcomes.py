@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench.metrics import retrieval
+from bench.metrics import ratios, retrieval
 from bench.metrics.classification import ranks
-from bench.metrics.detection import Detections, Kind, average_precision, can_judge
+from bench.metrics.detection import Detections
 from bench.metrics.landmarks import image_errors
+from bench.metrics.precision import Kind, can_judge, judged
 
 
 class LandmarkPlaces(NamedTuple):
@@ -45,6 +46,8 @@ class Outcomes:
         retrieval_ranks: `(images,)` float32, of garments in the place of images: how many of the
             gallery are ranked before the first right one, NaN for one that is no query; None for a
             model that detects nothing.
+        garments: `(n,)` how many garments each test image has, in the order of the rows; None for
+            such a model.
         detections: Gives what was detected in the test images; None for such a model.
     """
 
@@ -57,21 +60,31 @@ class Outcomes:
     probabilities: Callable[[], np.ndarray]
     places: Callable[[], LandmarkPlaces | None]
     retrieval_ranks: np.ndarray | None = None
+    garments: np.ndarray | None = None
     detections: Callable[[], Detections | None] = lambda: None
-    _known: dict[str, dict[str, float]] = field(default_factory=dict, compare=False, repr=False)
+    _known: dict[Kind, tuple[dict[str, float], dict[str, np.ndarray]]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
-    def precision(self, kind: Kind) -> dict[str, float] | None:
-        """AP of a kind of detection, computed once.
+    def precision(self, kind: Kind) -> tuple[dict[str, float], dict[str, np.ndarray]] | None:
+        """AP, AP50 and AP75 of a kind of detection, and each by garment; computed once.
 
         None for a model that detects nothing, and where pycocotools is not installed: a trial that
         was scored where it was keeps what is stored.
         """
-        if self.retrieval_ranks is None or not can_judge():
+        if self.garments is None or not can_judge():
             return None
         if kind not in self._known:
             found = self.detections()
-            assert found is not None, "retrieval ranks are of detections"
-            self._known[kind] = average_precision(found, kind)
+            assert found is not None, "garments are those of detections"
+            result = judged(found, kind)
+            self._known[kind] = (
+                result.scores,
+                {
+                    name: ratios.in_clusters(result.scores[name], deviations, self.garments)
+                    for name, deviations in result.deviations().items()
+                },
+            )
         return self._known[kind]
 
 
@@ -100,5 +113,6 @@ def outcomes_of(
         probabilities=lambda: probabilities,
         places=lambda: places,
         retrieval_ranks=None if detections is None else retrieval.ranks(detections),
+        garments=None if detections is None else np.array(list(map(len, detections.truth))),
         detections=lambda: detections,
     )

@@ -89,3 +89,42 @@ def _collapsed(sizes: np.ndarray) -> np.ndarray:
     if len(together):
         strata[together] = together[0]
     return strata
+
+
+def in_clusters(value: float, deviations: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """A metric over clusters, such as images, as a value for each row of one, such as a garment.
+
+    Rows of one cluster are not independent. So a cluster's deviation stands at its first row as a
+    whole, and the others have the metric itself: their mean is the metric, and their spread over
+    rows that of the metric over clusters.
+
+    Args:
+        value: The metric.
+        deviations: `(clusters,)`: what each adds beside the others, times their number; 0 on
+            average.
+        rows: `(clusters,)` how many rows each has. Clusters without are left out.
+    """
+    there = rows > 0
+    known = deviations[there] - deviations[there].mean()
+    values = np.full(int(rows.sum()), value)
+    values[np.cumsum(rows[there]) - rows[there]] += known * len(values) / len(known)
+    return values
+
+
+def mean_in_clusters(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The mean of some rows, as values of all of them whose spread is that over clusters.
+
+    Args:
+        values: By row, those of a cluster together; NaN for a row that does not count.
+        rows: `(clusters,)` how many rows each has.
+
+    Returns:
+        `(rows,)`; NaN where none counts.
+    """
+    counts = np.isfinite(values)
+    if not counts.any():
+        return np.full(len(values), np.nan)
+    mean = values[counts].mean()
+    cluster = np.repeat(np.arange(len(rows)), rows)
+    above = np.bincount(cluster, np.where(counts, values - mean, 0.0), len(rows))
+    return in_clusters(mean, above * np.count_nonzero(rows) / counts.sum(), rows)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
+
 import numpy as np
 import pytest
 
-from bench.metrics.detection import Detections, Item, average_precision, pasted
+from bench.metrics.detection import Detections, Item, pasted
 from bench.metrics.oks import LANDMARK_COUNTS, SIGMAS, oks
+from bench.metrics.precision import average_precision, judged
+from bench.metrics.ratios import in_clusters, mean_in_clusters
 from bench.metrics.retrieval import chance, ranks, top
 
 SIDE = 100
@@ -177,3 +181,65 @@ def test_chance_is_that_of_a_random_order() -> None:
     # One of four gallery detections is right for the one query that was found, of two queries.
     assert chance(retrieval(), ranks(retrieval()), 1) == pytest.approx(0.5 / 4)
     assert chance(retrieval(), ranks(retrieval()), 2) == pytest.approx(0.5 * 2 / 4)
+
+
+def photographed(rng: np.random.Generator, images: int) -> Detections:
+    """One or two garments an image, found more or less, and things that are not there."""
+    truth, seen = [], []
+    for _ in range(images):
+        there = [
+            item([x, 10.0, x + 30, 50.0], category)
+            for x, category in zip((5.0, 55.0), (VEST, 8), strict=True)
+        ][: 1 + int(rng.integers(2))]
+        off = rng.normal(0, 4, len(there))
+        truth.append(there)
+        seen.append(
+            [
+                (item([x1 + by, y1, x2 + by, y2], one.category), float(rng.uniform(0.3, 1)))
+                for one, by in zip(there, off, strict=True)
+                for x1, y1, x2, y2 in [one.box]
+                if rng.random() < 0.85
+            ]
+            + [(item([20, 60, 60, 95], VEST), float(rng.uniform(0.1, 0.8)))] * int(rng.integers(2))
+        )
+    return found(truth, seen)
+
+
+def drawn(one: Detections, rows: np.ndarray) -> Detections:
+    """Some of the images, perhaps several times."""
+    by_image = [f.name for f in fields(one) if f.name not in ("truth", "rank_weights")]
+    return replace(
+        one,
+        truth=tuple(one.truth[row] for row in rows),
+        **{name: getattr(one, name)[rows] for name in by_image},
+    )
+
+
+def test_what_images_add_to_ap_is_what_drawing_other_images_changes() -> None:
+    rng = np.random.default_rng(0)
+    seen = photographed(rng, 80)
+    whole = judged(seen, "box")
+    again = [judged(drawn(seen, rng.integers(80, size=80)), "box").scores for _ in range(200)]
+    for name, deviations in whole.deviations().items():
+        assert deviations.mean() == pytest.approx(0, abs=1e-9)
+        by_chance = np.std([scores[name] for scores in again], ddof=1)
+        assert deviations.std(ddof=1) / 80**0.5 == pytest.approx(by_chance, rel=0.3)
+    assert whole.curve[0] >= whole.curve[50] >= whole.curve[-1]
+    assert whole.curve.mean() == pytest.approx(whole.scores["ap50"])
+
+
+def test_garments_of_an_image_are_one_in_the_spread() -> None:
+    deviations = np.array([2.0, -3.0, 1.0])
+    values = in_clusters(0.5, deviations, np.array([2, 1, 3]))
+    assert values.mean() == pytest.approx(0.5) and len(values) == 6
+    # The standard error over rows is that over clusters.
+    error = np.square(values - 0.5).sum() ** 0.5 / 6
+    assert error == pytest.approx(np.square(deviations).sum() ** 0.5 / 3)
+
+    alike = np.repeat(np.random.default_rng(0).integers(2, size=50), 4).astype(float)
+    one = mean_in_clusters(alike, np.full(50, 4))
+    assert one.mean() == pytest.approx(alike.mean())
+    assert one.std() / 200**0.5 == pytest.approx(alike[::4].std() / 50**0.5)
+    some = np.where(np.arange(200) % 4 == 1, alike, np.nan)  # a query an image
+    assert mean_in_clusters(some, np.full(50, 4)).std() == pytest.approx(one.std())
+    assert np.isnan(mean_in_clusters(np.full(3, np.nan), np.array([3]))).all()

@@ -69,7 +69,9 @@ def test_a_study_survives_the_loss_of_a_machine(
     assert differences(stored(tmp_path / "alone"), stored(tmp_path / "results")) == []
 
 
-def test_a_cluster_that_does_not_answer_is_one_message(tmp_path: Path, own_warm_cache: Path) -> None:
+def test_a_cluster_that_does_not_answer_is_one_message(
+    tmp_path: Path, own_warm_cache: Path
+) -> None:
     (tmp_path / "study.yaml").write_text(STUDY)
     running = run(tmp_path, "--address", "127.0.0.1:1")
     _, errors = running.communicate(timeout=120)

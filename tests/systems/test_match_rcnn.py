@@ -16,7 +16,7 @@ from bench.data.deepfashion2.phantom import generate_deepfashion2
 from bench.data.sources import open_source
 from bench.data.split import split_of
 from bench.errors import BenchError
-from bench.metrics.detection import average_precision
+from bench.metrics.precision import average_precision
 from bench.metrics.retrieval import ranks
 from bench.models.network import BuiltModel, ModelInputs
 from bench.report.tables.detections import detection_tables, subsets_table

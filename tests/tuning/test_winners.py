@@ -23,7 +23,7 @@ tuning:
 
 @pytest.fixture
 def workspace(tmp_path: Path, own_warm_cache: Path) -> Path:
-    """A folder with a tuned study in it and a cache that holds the smoke phantom and its features."""
+    """A folder with a tuned study in it and a cache that holds the phantom and its features."""
     (tmp_path / "study.yaml").write_text(STUDY)
     return tmp_path
 

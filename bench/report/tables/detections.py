@@ -10,7 +10,8 @@ import numpy as np
 from bench.analysis.arms import Arm
 from bench.analysis.intervals import over_seeds
 from bench.metrics.catalogue import DETECTION, RETRIEVAL, Metric
-from bench.metrics.detection import Detections, Kind, average_precision, can_judge
+from bench.metrics.detection import Detections
+from bench.metrics.precision import Kind, average_precision, can_judge
 from bench.metrics.retrieval import top
 from bench.paper.published import PublishedTable, published
 from bench.report.cells import Measured, Printed, Table
@@ -21,8 +22,8 @@ NOTES = {
     "detections": (
         "Detections",
         "Average precision as COCO has it, the mean over the categories; landmarks by their "
-        "similarity with DeepFashion2's sigmas, visible ones or all. Intervals count the seeds "
-        "alone.",
+        "similarity with DeepFashion2's sigmas, visible ones or all. Intervals count seeds and "
+        "images.",
     ),
     "retrieval": (
         "Retrieval in shops",

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from bench.metrics.detection import check_pycocotools
+from bench.metrics.precision import check_pycocotools
 from bench.models.network import BuiltModel, ModelInputs
 from bench.models.normalization import BatchNormalization
 from bench.models.pyramids import unpacked
