@@ -43,18 +43,43 @@ def ranks(detections: Detections) -> np.ndarray:
     gallery = _Gallery(detections)
     found: list[float] = []
     for image, items in enumerate(detections.truth):
-        places, owner = assigned(detections, image)
         for index, item in enumerate(items):
             if not detections.users[image] or item.identity < 0:
                 found.append(float("nan"))
                 continue
-            own = places[(owner == index) & (detections.category[image, places] == item.category)]
-            if not len(own):
-                found.append(float("inf"))
-                continue
-            query = own[detections.scores[image, own].argmax()]
-            found.append(gallery.rank(detections.vectors[image, query], item.identity))
+            asked = _query(detections, image, index)
+            found.append(float("inf") if asked is None else gallery.rank(asked, item.identity))
     return np.array(found, np.float32)
+
+
+def nearest(
+    detections: Detections, image: int, index: int, count: int
+) -> list[tuple[int, int, bool]]:
+    """The first of the gallery for a user's garment: image, place, and whether right.
+
+    Args:
+        detections: What was found, and what is there.
+        image: The garment's image.
+        index: Its place among the image's garments.
+        count: How many; fewer where the gallery has fewer, none where the garment is missed.
+    """
+    asked = _query(detections, image, index)
+    if asked is None:
+        return []
+    gallery = _Gallery(detections)
+    right = set(gallery.right(detections.truth[image][index].identity))
+    order = np.argsort(-gallery.scores(asked), kind="stable")[:count].tolist()
+    return [(*gallery.places[one], one in right) for one in order]
+
+
+def _query(detections: Detections, image: int, index: int) -> np.ndarray | None:
+    """The vector of the most probable detection of a garment, of its category; None without one."""
+    places, owner = assigned(detections, image)
+    category = detections.truth[image][index].category
+    own = places[(owner == index) & (detections.category[image, places] == category)]
+    if not len(own):
+        return None
+    return np.asarray(detections.vectors[image, own[detections.scores[image, own].argmax()]])
 
 
 def top(found: np.ndarray, depth: int) -> np.ndarray:
@@ -94,6 +119,7 @@ class _Gallery:
     def __init__(self, detections: Detections) -> None:
         self._weights = detections.rank_weights.astype(np.float64)
         self._right: dict[int, list[int]] = {}
+        self.places: list[tuple[int, int]] = []
         vectors: list[np.ndarray] = []
         for image in np.flatnonzero(~detections.users).tolist():
             places = np.flatnonzero(detections.scores[image] > 0)
@@ -104,6 +130,7 @@ class _Gallery:
                 found = self._right.setdefault(items[item].identity, [])
                 if found[-1:] != [len(vectors) + row]:
                     found.append(len(vectors) + row)
+            self.places += [(image, place) for place in places.tolist()]
             vectors += list(detections.vectors[image, places].astype(np.float64))
         self.size = len(vectors)
         self._vectors = np.array(vectors).reshape(self.size, len(self._weights))
@@ -112,12 +139,17 @@ class _Gallery:
         """Which of them are right for an identity, ascending."""
         return self._right.get(identity, [])
 
+    def scores(self, vector: np.ndarray) -> np.ndarray:
+        """How well each of them matches, `(gallery,)`."""
+        away = self._vectors - vector.astype(np.float64)
+        return np.asarray((self._weights * away**2).sum(axis=1))
+
     def rank(self, vector: np.ndarray, identity: int) -> float:
         """How many score above the best right one, or as high and come before it."""
         right = self.right(identity)
         if not right:
             return float("inf")
-        scores = (self._weights * (self._vectors - vector.astype(np.float64)) ** 2).sum(axis=1)
+        scores = self.scores(vector)
         first = right[int(scores[right].argmax())]
         best = scores[first]
         return float((scores > best).sum() + (scores[:first] == best).sum())

@@ -20,6 +20,7 @@ from bench.report.figures.arms import (
 from bench.report.figures.classes import class_distribution
 from bench.report.figures.confusion import confusion
 from bench.report.figures.curves import curves
+from bench.report.figures.detections import detected, precision_by_recall
 from bench.report.figures.examples import examples
 from bench.report.figures.gains import class_gains
 from bench.report.figures.gate_maps import gate_maps
@@ -37,7 +38,7 @@ def single_arms(study: StudyRecord, arms: Sequence[Arm]) -> Iterator[Figure]:
     rows = {row.name for key in study.reproduces for row in published()[key].rows}
     for arm in arms:
         if arm.trials and arm.name in {study.control, *rows}:
-            for make in (confusion, examples, gate_maps):
+            for make in (detected, confusion, examples, gate_maps):
                 yield from make(study, [arm])
 
 
@@ -47,6 +48,7 @@ FIGURES: list[FigureMaker] = [
     interactions,
     accuracy,
     on_a_phone,
+    precision_by_recall,
     other_differences,
     class_gains,
     gate_statistics,

@@ -46,7 +46,7 @@ def curves(study: StudyRecord, arms: Sequence[Arm]) -> Iterator[Figure]:
         rows = history[history["metric"] == metric]
         if rows.empty:
             continue
-        if metric == "loss" and "category_loss" not in set(history["metric"]):
+        if metric == "loss" and not history["metric"].str.endswith("_loss").any():
             label = f"classification {LOSS}"  # noqa: PLW2901
         yield Figure(
             f"{study.name}.{metric}",
