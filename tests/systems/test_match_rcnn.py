@@ -195,7 +195,7 @@ def test_the_figures_preset_has_the_figures_match_network_at_every_scale() -> No
         )
         assert isinstance(drawn, MatchRCNN) and isinstance(usual, MatchRCNN)
         assert (drawn.match_convolutions, drawn.match_score) == (2, "distance")
-        same = {"match_convolutions": 4, "match_score": "learned"}
+        same = {"match_convolutions": 4, "match_score": "learned_from_distance"}
         assert drawn.model_copy(update=same) == usual
     # Unless it is set, the network has the published widths.
     published = spec_of("match_rcnn", "paper").model

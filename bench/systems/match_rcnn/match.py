@@ -26,19 +26,19 @@ class MatchScore(layers.Layer):
     """Logits that two of some garments are the same, of each with each.
 
     `learned`: the squared differences of their vectors, through a fully connected layer with two
-    outputs, same and different, whose softmax is the probability (Ge et al. 2019). `distance`: a
+    outputs, same and different, whose softmax is the probability (Ge et al. 2019);
+    `learned_from_distance`: likewise, from another beginning (`MeanDifference`). `distance`: a
     scale times their distance, below a threshold, both learned.
 
     Args:
-        score: `learned` or `distance`.
+        score: One of these.
     """
 
     def __init__(self, score: str) -> None:
         super().__init__(name="match_score", dtype="float32")
-        self._learned = score == "learned"
-        self.kernel_initializer = keras.initializers.get(
-            MeanDifference() if self._learned else "ones"
-        )
+        self._learned = score != "distance"
+        starts = {"learned": "glorot_uniform", "learned_from_distance": MeanDifference()}
+        self.kernel_initializer = keras.initializers.get(starts.get(score, "ones"))
         self.bias_initializer = keras.initializers.get("zeros")
 
     def build(self, shape: Any) -> None:

@@ -85,7 +85,8 @@ class MatchRCNN(SystemSettings):
         match_last_filters: Filters of the last.
         match_units: Length of the vector that a garment becomes.
         match_score: Whether two garments match is a `learned` function of the squared differences
-            of their vectors, or of their `distance` alone, as Fig. 2b has it.
+            of their vectors, from random weights or `learned_from_distance`, so that it begins as
+            their mean; or of their `distance` alone, as Fig. 2b has it.
         match_overlap: Overlap with the true box from which on a region takes part in pairs.
         pairs: What an epoch is: `one_a_user`, every user's image with one of its shop's at random,
             or `every` pair of images.
@@ -121,7 +122,7 @@ class MatchRCNN(SystemSettings):
     match_filters: int = Field(default=256, ge=1)
     match_last_filters: int = Field(default=1024, ge=1)
     match_units: int = Field(default=256, ge=1)
-    match_score: Literal["learned", "distance"] = "learned"
+    match_score: Literal["learned", "learned_from_distance", "distance"] = "learned"
     match_overlap: float = Field(default=0.7, ge=0.5, le=1)
     pairs: Literal["one_a_user", "every"] = "one_a_user"
     losses: LossWeights = LossWeights()
