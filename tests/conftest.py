@@ -34,9 +34,8 @@ def cache(shared: Path) -> Path:
     """A cache folder with the smoke profile's phantom in it."""
     folder = shared / "cache" / "phantom"
     with locked(shared / "cache.lock", wait=True):
-        if not folder.exists():
-            folder.mkdir(parents=True)
-            generate_phantom(folder / "300-images-seed-0", images=300, seed=0, workers=1)
+        folder.mkdir(parents=True, exist_ok=True)
+        generate_phantom(folder / "300-images-seed-0", images=300, seed=0, workers=1)
     return folder.parent
 
 

@@ -134,11 +134,11 @@ def _average_precision(kind: Kind, of: str, name: str) -> Iterator[Metric]:
 
     def of_garments(at: str, outcomes: Outcomes) -> np.ndarray | None:
         found = outcomes.precision(kind)
-        return None if found is None else found[1][at]
+        return None if found is None else found.by_garment[at]
 
     def value(at: str, outcomes: Outcomes) -> float | None:
         found = outcomes.precision(kind)
-        return None if found is None else found[0][at]
+        return None if found is None else found.scores[at]
 
     for at in AT:
         yield _detected(

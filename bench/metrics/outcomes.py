@@ -29,6 +29,20 @@ class LandmarkPlaces(NamedTuple):
     visibility: np.ndarray
 
 
+class Precision(NamedTuple):
+    """Average precision of a kind of detection.
+
+    Args:
+        scores: `ap`, `ap50` and `ap75`.
+        by_garment: Each as `(garments,)` values with its mean and its spread over images.
+        curve: `(101,)` precision by recall at an overlap of a half.
+    """
+
+    scores: dict[str, float]
+    by_garment: dict[str, np.ndarray]
+    curve: np.ndarray
+
+
 @dataclass(frozen=True)
 class Outcomes:
     """A trial's test outcomes, small enough to keep those of thousands of trials in memory.
@@ -62,12 +76,10 @@ class Outcomes:
     retrieval_ranks: np.ndarray | None = None
     garments: np.ndarray | None = None
     detections: Callable[[], Detections | None] = lambda: None
-    _known: dict[Kind, tuple[dict[str, float], dict[str, np.ndarray]]] = field(
-        default_factory=dict, compare=False, repr=False
-    )
+    _known: dict[Kind, Precision] = field(default_factory=dict, compare=False, repr=False)
 
-    def precision(self, kind: Kind) -> tuple[dict[str, float], dict[str, np.ndarray]] | None:
-        """AP, AP50 and AP75 of a kind of detection, and each by garment; computed once.
+    def precision(self, kind: Kind) -> Precision | None:
+        """Average precision of a kind of detection, computed once.
 
         None for a model that detects nothing, and where pycocotools is not installed: a trial that
         was scored where it was keeps what is stored.
@@ -78,13 +90,11 @@ class Outcomes:
             found = self.detections()
             assert found is not None, "garments are those of detections"
             result = judged(found, kind)
-            self._known[kind] = (
-                result.scores,
-                {
-                    name: ratios.in_clusters(result.scores[name], deviations, self.garments)
-                    for name, deviations in result.deviations().items()
-                },
-            )
+            by_garment = {
+                name: ratios.in_clusters(result.scores[name], deviations, self.garments)
+                for name, deviations in result.deviations().items()
+            }
+            self._known[kind] = Precision(result.scores, by_garment, result.curve)
         return self._known[kind]
 
 

@@ -88,35 +88,42 @@ class Judged:
     def deviations(self) -> dict[str, np.ndarray]:
         """What each image adds to AP, AP50 and AP75 beside the others: `(images,)`, 0 on average.
 
-        By the jackknife (Efron and Stein 1981): n - 1 times what is lost without the image. Their
-        standard deviation, by the root of n, is the score's standard error over images. What is
-        lost is that of the area below the curve; the mean over 101 recalls moves in steps of a
-        hundredth, which are larger than what an image adds.
+        By the infinitesimal jackknife (Jaeckel 1972): n times the derivative by the image's weight.
+        Their standard deviation, by the root of n, is the score's standard error over images. The
+        derivative is that of the area below the curve; the mean over 101 recalls moves in steps of
+        a hundredth, which are larger than what an image adds.
         """
         if not self.categories:
             return {name: np.zeros(self.images) for name in AT}
-        without = np.empty((self.images, 10, len(self.categories)))
-        for index, (image, right, wrong, garments) in enumerate(self.categories):
-            asked = garments.sum()
-            without[:, :, index] = _area(right, wrong, asked)
-            for out in np.union1d(image, np.flatnonzero(garments)).tolist():
-                stay = image != out
-                without[out, :, index] = _area(
-                    right[:, stay], wrong[:, stay], asked - garments[out]
-                )
-        found = {}
-        for name, chosen in AT.items():
-            rest = np.nanmean(without[:, chosen], axis=(1, 2))
-            found[name] = (self.images - 1) * (rest.mean() - rest)
-        return found
+        by_overlap = np.mean([_derivatives(*one) for one in self.categories], axis=0)
+        return {name: self.images * by_overlap[chosen].mean(axis=0) for name, chosen in AT.items()}
 
 
-def _area(right: np.ndarray, wrong: np.ndarray, asked: int) -> np.ndarray:
-    """`(10,)` area below a category's precision by recall; NaN of one without a garment."""
-    hits, faults = right.cumsum(axis=1), wrong.cumsum(axis=1)
-    precision = hits / np.maximum(hits + faults, 1)
-    best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    return np.sum(best * right, axis=1) / asked if asked else np.full(len(right), np.nan)
+def _derivatives(
+    image: np.ndarray, right: np.ndarray, wrong: np.ndarray, garments: np.ndarray
+) -> np.ndarray:
+    """`(10, images)` derivative of the area below a category's curve by each image's weight."""
+    return np.stack([_derivative(image, *one, garments) for one in zip(right, wrong, strict=True)])
+
+
+def _derivative(
+    image: np.ndarray, right: np.ndarray, wrong: np.ndarray, garments: np.ndarray
+) -> np.ndarray:
+    """At one overlap. The area is the sum of the best later precision over the right ones."""
+    asked, ranks = garments.sum(), np.arange(len(right))
+    hits = right.cumsum()
+    seen = np.maximum(hits + wrong.cumsum(), 1)
+    precision = hits / seen
+    best = np.maximum.accumulate(precision[::-1])[::-1]
+    # The place that gives each its best precision, and for how many right ones it does.
+    peaks = np.where(precision == best, ranks, len(right))
+    giver = np.minimum.accumulate(peaks[::-1])[::-1]
+    given = np.bincount(giver[right], minlength=len(right)) / seen
+    gain = np.cumsum((given * (1 - precision))[::-1])[::-1]
+    loss = np.cumsum((given * precision)[::-1])[::-1]
+    each = np.where(right, best + gain, 0.0) - np.where(wrong, loss, 0.0)
+    area = best[right].sum() / asked
+    return np.asarray((np.bincount(image, each, len(garments)) - area * garments) / asked)
 
 
 def judged(detections: Detections, kind: Kind, only: tuple[str, int] | None = None) -> Judged:

@@ -9,6 +9,7 @@ whatever category.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from math import comb
 
 import numpy as np
@@ -53,23 +54,22 @@ def ranks(detections: Detections) -> np.ndarray:
 
 
 def nearest(
-    detections: Detections, image: int, index: int, count: int
-) -> list[tuple[int, int, bool]]:
-    """The first of the gallery for a user's garment: image, place, and whether right.
+    detections: Detections, garments: Sequence[tuple[int, int]], count: int
+) -> Iterator[list[tuple[int, int, bool]]]:
+    """The first of the gallery for some users' garments: image, place, and whether right.
 
     Args:
         detections: What was found, and what is there.
-        image: The garment's image.
-        index: Its place among the image's garments.
+        garments: The image of each, and its place among the image's garments.
         count: How many; fewer where the gallery has fewer, none where the garment is missed.
     """
-    asked = _query(detections, image, index)
-    if asked is None:
-        return []
     gallery = _Gallery(detections)
-    right = set(gallery.right(detections.truth[image][index].identity))
-    order = np.argsort(-gallery.scores(asked), kind="stable")[:count].tolist()
-    return [(*gallery.places[one], one in right) for one in order]
+    for image, index in garments:
+        asked = _query(detections, image, index)
+        scores = np.zeros(0) if asked is None else gallery.scores(asked)
+        right = set(gallery.right(detections.truth[image][index].identity))
+        order = np.argsort(-scores, kind="stable")[:count].tolist()
+        yield [(*gallery.places[one], one in right) for one in order]
 
 
 def _query(detections: Detections, image: int, index: int) -> np.ndarray | None:

@@ -64,6 +64,8 @@ def test_what_is_stored_is_never_trained_again_in_whatever_study_it_turns_up(
     plan = json.loads(bench(workspace, "plan", "shared.yaml", "--profile", "smoke", "--json"))
     assert (plan["trials"], plan["stored"], plan["features"][0]["missing"]) == (2, 2, 0)
     assert "shared" in bench(workspace, "status")
+    bench(workspace, "report", "--out", "report")
+    assert "gate=spatial" in (workspace / "report" / "index.html").read_text()
 
     shard = next(workspace.glob(".cache/features/efficientnet_lite0_stage5-*/*.npy"))
     flipped = bytearray(shard.read_bytes())

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from bench.analysis.arms import Arm
 from bench.analysis.load import load_arms
 from bench.data.deepfashion2.phantom import generate_deepfashion2
 from bench.data.sources import open_source
@@ -23,6 +24,7 @@ from bench.report.figures.detections import detected, precision_by_recall
 from bench.report.tables.detections import detection_tables, subsets_table
 from bench.store.outcomes import stored_outcomes
 from bench.store.record import TrialRecord
+from bench.store.studies import StudyRecord
 from bench.store.trials import Store
 from bench.study.config_errors import known_settings
 from bench.systems.ledger import decisions
@@ -181,20 +183,28 @@ def test_garments_are_found_and_found_again_beyond_chance(record: TrialRecord) -
     assert record.metrics["retrieval_top_5"] > 2 * by_chance > 0
 
 
-def test_the_report_has_what_is_stored_beside_chance_and_quoted_figures(
-    record: TrialRecord, tmp_path: Path
-) -> None:
-    store = Store(tmp_path)
+@pytest.fixture(scope="module")
+def measured(
+    record: TrialRecord, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[StudyRecord, list[Arm]]:
+    """A study of that trial, and its arm as read from a store."""
+    store = Store(tmp_path_factory.mktemp("store"))
     store.write(record)
     shown = study("detected", {"mask": {"0": record.id}})
-    arms = load_arms(store, shown)
+    return shown, load_arms(store, shown)
+
+
+def test_the_report_has_what_is_stored_beside_chance_and_quoted_figures(
+    record: TrialRecord, measured: tuple[StudyRecord, list[Arm]]
+) -> None:
+    shown, arms = measured
     assert all(
         arms[0].trials[0].metrics[k] == pytest.approx(v, nan_ok=True)
         for k, v in record.metrics.items()
     )
     detections, retrieval = detection_tables(shown, arms)
     here, released, whole = detections.rows
-    assert here["box AP50 %"].estimate.mean == pytest.approx(record.metrics["box_ap50"])
+    assert here["box AP50 %"].estimate.mean == pytest.approx(record.metrics["box_ap50"], rel=1e-12)
     assert (released["box AP %"].value, whole["box AP %"].value) == (63.8, 66.7)
     assert released["source"].startswith("quoted: Ge et al.")
     assert (
@@ -208,12 +218,9 @@ def test_the_report_has_what_is_stored_beside_chance_and_quoted_figures(
 
 
 def test_figures_show_what_was_detected_and_found_again(
-    record: TrialRecord, tmp_path: Path
+    record: TrialRecord, measured: tuple[StudyRecord, list[Arm]]
 ) -> None:
-    store = Store(tmp_path)
-    store.write(record)
-    shown = study("detected", {"mask": {"0": record.id}})
-    arms = load_arms(store, shown)
+    shown, arms = measured
     curves = precision_by_recall(shown, arms)
     assert curves is not None
     area = curves.data.groupby("of")["precision"].mean()

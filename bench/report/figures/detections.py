@@ -14,9 +14,8 @@ from bench.analysis.arms import Arm
 from bench.data.deepfashion2.categories import NAMES
 from bench.metrics.detection import Detections, overlaps, pasted
 from bench.metrics.oks import LANDMARK_COUNTS
-from bench.metrics.precision import RECALLS, Kind, can_judge, judged
+from bench.metrics.precision import RECALLS, Kind
 from bench.metrics.retrieval import nearest
-from bench.metrics.retrieval import ranks as retrieval_ranks
 from bench.report.drawing import (
     GREY,
     MOST_DRAWN,
@@ -50,18 +49,17 @@ def precision_by_recall(study: StudyRecord, arms: Sequence[Arm]) -> Figure | Non
 
     Data: `arm`, `of`, `recall`, and the mean over seeds of the `precision`.
     """
-    able = [arm for arm in arms if _detects(arm)]
-    if not able or not can_judge():
+    able = [arm for arm in arms if _precision(arm, "box")]
+    if not able:
         return None
     shown = foremost(able, MOST_DRAWN)
     colours = colours_of(shown)
     rows: list[dict[str, Any]] = []
     figure, axes = plt.subplots(1, 3, figsize=(13, 4.2), sharey=True, layout="constrained")
     for arm in shown:
-        found = [d for t in arm.trials.values() if (d := t.outcomes.detections()) is not None]
+        colour = colours[arm.name]
         for axis, (kind, of) in zip(axes, PANELS.items(), strict=True):
-            precision = np.mean([judged(one, kind).curve for one in found], axis=0)
-            colour = colours[arm.name]
+            precision = np.mean(_precision(arm, kind), axis=0)
             axis.plot(100 * RECALLS, 100 * precision, color=colour, lw=1.6,
                       label=literal(arm.name), zorder=1 if colour == GREY else 2)  # fmt: skip
             rows += [
@@ -84,8 +82,10 @@ def precision_by_recall(study: StudyRecord, arms: Sequence[Arm]) -> Figure | Non
     )
 
 
-def _detects(arm: Arm) -> bool:
-    return any(trial.outcomes.garments is not None for trial in arm.trials.values())
+def _precision(arm: Arm, kind: Kind) -> list[np.ndarray]:
+    """The curve of each seed; none of an arm that detects nothing, and without pycocotools."""
+    found = [trial.outcomes.precision(kind) for trial in arm.trials.values()]
+    return [one.curve for one in found if one is not None]
 
 
 def detected(study: StudyRecord, arms: Sequence[Arm]) -> Iterator[Figure]:
@@ -97,12 +97,16 @@ def detected(study: StudyRecord, arms: Sequence[Arm]) -> Iterator[Figure]:
     """
     for arm in arms:
         seed = lowest_seed(arm)
-        if seed is None or not _detects(arm):
+        if seed is None:
             continue
-        detections = arm.trials[seed].read().detections
-        assert detections is not None, "an arm that detects stores its detections"
+        outcomes = arm.trials[seed].outcomes
+        ranks = outcomes.retrieval_ranks
+        if ranks is None:
+            continue
+        detections = outcomes.detections()
+        assert detections is not None, "retrieval ranks are of detections"
         yield _in_images(study, arm, seed, detections)
-        yield from _found_again(study, arm, seed, detections)
+        yield from _found_again(study, arm, seed, detections, ranks)
 
 
 def _in_images(study: StudyRecord, arm: Arm, seed: int, found: Detections) -> Figure:
@@ -127,26 +131,19 @@ def _in_images(study: StudyRecord, arm: Arm, seed: int, found: Detections) -> Fi
                 points = found.points[image, place, :count] * _scale(own, photo)
                 axis.plot(*points[points.any(axis=1)].T, ".", color=colour, ms=3.5)
             rows.append(
-                {
-                    "image": found.images[image],
-                    "fault": photo.fault,
-                    "shown as": "wrong" if item is None else "right",
+                _row(found, image, photo, "wrong" if item is None else "right", box)
+                | {
                     "category": NAMES[int(found.category[image, place])],
                     "probability": float(found.scores[image, place]),
-                    **dict(zip(("x1", "y1", "x2", "y2"), box.tolist(), strict=True)),
                 }
             )
         missed = [i for i in range(len(found.truth[image])) if i not in owner.values()]
         for index in missed:
             there = found.truth[image][index]
-            _draw_box(axis, np.array(there.box), own, photo, MISSED, "--")
-            rows.append(
-                {
-                    "image": found.images[image], "fault": photo.fault, "shown as": "missed",
-                    "category": NAMES[there.category],
-                    **dict(zip(("x1", "y1", "x2", "y2"), there.box, strict=True)),
-                }
-            )  # fmt: skip
+            box = np.array(there.box)
+            _draw_box(axis, box, own, photo, MISSED, "--")
+            category = {"category": NAMES[there.category]}
+            rows.append(_row(found, image, photo, "missed", box) | category)
         axis.set_title(_words(found, image, owner, missed), fontsize=9, loc="left")
     _legend(figure, {"right": RIGHT, "wrong": WRONG, "missed (dashed)": MISSED})
     settle(figure)
@@ -161,6 +158,12 @@ def _in_images(study: StudyRecord, arm: Arm, seed: int, found: Detections) -> Fi
     )
 
 
+def _row(found: Detections, image: int, photo: Photo, word: str, box: np.ndarray) -> dict[str, Any]:
+    """A box of an image as data."""
+    corners = dict(zip(("x1", "y1", "x2", "y2"), box.tolist(), strict=True))
+    return {"image": found.images[image], "fault": photo.fault, "shown as": word} | corners
+
+
 def _evenly(rows: np.ndarray, count: int) -> list[int]:
     places = np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)
     return [int(rows[place]) for place in places]
@@ -170,11 +173,12 @@ def _matched(found: Detections, image: int) -> dict[int, int | None]:
     """Which garment each likely detection of an image is of, the most probable first."""
     items = found.truth[image]
     truth = np.array([item.box for item in items], float).reshape(-1, 4)
+    by_place = overlaps(found.boxes[image].astype(float), truth)
     owner: dict[int, int | None] = {}
     for place in np.argsort(-found.scores[image], kind="stable").tolist():
         if found.scores[image, place] < LIKELY:
             break
-        shared = overlaps(found.boxes[image, place][None].astype(float), truth)[0]
+        shared = by_place[place]
         able = [
             index
             for index, item in enumerate(items)
@@ -221,12 +225,13 @@ def _words(
     return "\n".join(lines)
 
 
-def _found_again(study: StudyRecord, arm: Arm, seed: int, found: Detections) -> Iterator[Figure]:
+def _found_again(
+    study: StudyRecord, arm: Arm, seed: int, found: Detections, ranks: np.ndarray
+) -> Iterator[Figure]:
     """Users' garments, and the best of the shops' detections for each. Data: a row a detection."""
-    ranks = retrieval_ranks(found)
-    owners = np.array(
-        [(image, index) for image, items in enumerate(found.truth) for index in range(len(items))]
-    )
+    owners = [
+        (image, index) for image, items in enumerate(found.truth) for index in range(len(items))
+    ]
     asked = np.flatnonzero(np.isfinite(ranks))
     if not len(asked):
         return
@@ -236,8 +241,9 @@ def _found_again(study: StudyRecord, arm: Arm, seed: int, found: Detections) -> 
         len(chosen), 1 + BEST, figsize=(14, 2.9 * len(chosen)), layout="constrained", squeeze=False
     )
     rows: list[dict[str, Any]] = []
-    for line, garment in zip(axes, chosen, strict=True):
-        image, index = (int(value) for value in owners[garment])
+    firsts = nearest(found, [owners[garment] for garment in chosen], BEST)
+    for line, garment, best in zip(axes, chosen, firsts, strict=True):
+        image, index = owners[garment]
         item = found.truth[image][index]
         photo = read_photo(study, found.images[image])
         draw_photo(line[0], photo)
@@ -245,7 +251,6 @@ def _found_again(study: StudyRecord, arm: Arm, seed: int, found: Detections) -> 
         rank = int(ranks[garment]) + 1
         words = f"asked: {NAMES[item.category]}\nfirst right one: {rank}"
         line[0].set_title(words, fontsize=9, loc="left")
-        best = nearest(found, image, index, BEST)
         for axis in line[1 + len(best) :]:
             axis.set_axis_off()
         for number, (axis, (shop, place, right)) in enumerate(
@@ -257,14 +262,9 @@ def _found_again(study: StudyRecord, arm: Arm, seed: int, found: Detections) -> 
             _draw_box(axis, box, found.sizes[shop], photo, RIGHT if right else WRONG)
             word = "right" if right else "wrong"
             axis.set_title(f"{number}: {word}", fontsize=9, loc="left")
-            rows.append(
-                {
-                    "asked": found.images[image], "garment": index + 1,
-                    "rank of first right": rank, "rank": number,
-                    "image": found.images[shop], "fault": photo.fault, "shown as": word,
-                    **dict(zip(("x1", "y1", "x2", "y2"), box.tolist(), strict=True)),
-                }
-            )  # fmt: skip
+            asked_for = {"asked": found.images[image], "garment": index + 1}
+            ranked = {"rank of first right": rank, "rank": number}
+            rows.append(asked_for | ranked | _row(found, shop, photo, word, box))
     _legend(figure, {"asked for": MISSED, "the same garment": RIGHT, "another": WRONG})
     settle(figure)
     yield Figure(
