@@ -52,6 +52,11 @@ class MeasuredForm:
         return self.first.unsupported
 
     @property
+    def refused(self) -> dict[int, str]:
+        """Seed -> what XNNPACK says where it does not run the form's file."""
+        return {s: record.refused for s, record in sorted(self.records.items()) if record.refused}
+
+    @property
     def timed(self) -> PhoneRecord:
         """The record that has latencies: the lowest seed's, or the next one that was timed."""
         return next((r for _, r in sorted(self.records.items()) if r.latency), self.first)
@@ -74,6 +79,7 @@ class MeasuredForm:
             "form": self.form,
             "seeds": sorted(self.records),
             "unsupported": self.unsupported or None,
+            "refused": self.refused,
             "parameters": first.parameters,
             "flops": first.flops,
             "bytes": first.bytes or None,

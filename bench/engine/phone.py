@@ -29,6 +29,7 @@ from bench.files.processor import instruction_sets, processor
 from bench.store.phone import (
     FORMS,
     FormName,
+    Latency,
     PhoneRecord,
     phone_records,
     write_phone,
@@ -38,7 +39,14 @@ from bench.store.trials import Store
 from bench.study.cost import backbone_flops, head_flops
 from bench.study.trial import TrialSpec
 from bench.train.latency import processors
-from bench.train.phone import answers, calibration_images, changed, latencies, paired_scores
+from bench.train.phone import (
+    answers,
+    calibration_images,
+    changed,
+    interpreters,
+    latencies,
+    paired_scores,
+)
 
 Say = Callable[[str, int, int], None]
 """Called with (phase, done, total)."""
@@ -187,16 +195,20 @@ def _measured(store: Store, task: PhoneTask, opened: _Opened, log: Path) -> Iter
             return
         model, record, root = opened.model, opened.found.record, opened.manifest.root
         with output_in(log):
-            wanted = {form: files[form] for form in task.forms if form in files}
-            found = answers(model, wanted, record, root)
+            opened_files, refused = interpreters({f: files[f] for f in task.forms if f in files})
+            found = answers(model, opened_files, record, root)
         yield
         for form in task.forms:
             measured = replace(_costs(opened, form), unsupported=ruled_out.get(form, ""))
             if form in files:
-                with output_in(log):
-                    latency = latencies(model, files[form], record, root) if task.timed else ()
+                why = refused.get(form, "")
+                latency: tuple[Latency, ...] = ()
+                if task.timed:
+                    with output_in(log):
+                        latency = latencies(model, files[form], record, root, xnnpack=not why)
                 measured = replace(
                     measured,
+                    refused=why,
                     bytes=files[form].stat().st_size,
                     images=len(record.predictions.images),
                     changed=changed(found["keras"], found[form]),

@@ -76,6 +76,8 @@ class PhoneRecord:
         parameters: Numbers among the model's weights, backbone and head.
         flops: Floating-point operations of one image, as backbone and system declare them.
         unsupported: The operations that LiteRT has no such form of; all below is then empty.
+        refused: What XNNPACK says where it does not run the file; what is below is then by LiteRT's
+            plain kernels.
         bytes: Size of the file.
         images: Test images that it was run on.
         changed: Share of them whose most probable class is another than the Keras model's.
@@ -91,6 +93,7 @@ class PhoneRecord:
     parameters: int
     flops: float
     unsupported: str = ""
+    refused: str = ""
     bytes: int = 0
     images: int = 0
     changed: float = 0.0

@@ -59,14 +59,31 @@ def _as_taken(pixels: np.ndarray) -> np.ndarray:
     return np.rint(pixels * 255).astype(np.uint8)
 
 
+def interpreters(files: dict[FormName, Path]) -> tuple[dict[FormName, Any], dict[FormName, str]]:
+    """An interpreter a file, by XNNPACK where it takes the file, and what it says where not.
+
+    It refuses some that LiteRT's plain kernels run, such as full integers of an output that hardly
+    varies.
+    """
+    found: dict[FormName, Any] = {}
+    refused: dict[FormName, str] = {}
+    for form, path in files.items():
+        try:
+            found[form] = interpreter(path, processors())
+        except RuntimeError as error:
+            refused[form] = " ".join(str(error).split())
+            found[form] = interpreter(path, processors(), xnnpack=False)
+    return found, refused
+
+
 def answers(
-    model: Any, files: dict[FormName, Path], record: TrialRecord, root: Path
+    model: Any, interpreters: dict[FormName, Any], record: TrialRecord, root: Path
 ) -> dict[str, Answers]:
     """What a model and its forms answer to the test images, from one pass over them.
 
     Args:
         model: The whole model.
-        files: Form -> its file.
+        interpreters: Form -> LiteRT's interpreter of its file.
         record: The trial, which names the test images.
         root: Folder of the data.
 
@@ -79,9 +96,8 @@ def answers(
     from bench.models.network import predict
 
     images, side = record.predictions.images, model.input.shape[1]
-    models = {form: interpreter(path, processors()) for form, path in files.items()}
-    runners = {form: one.get_signature_runner() for form, one in models.items()}
-    parts: dict[str, list[Answers]] = {name: [] for name in ("keras", *files)}
+    runners = {form: one.get_signature_runner() for form, one in interpreters.items()}
+    parts: dict[str, list[Answers]] = {name: [] for name in ("keras", *runners)}
     for begin in range(0, len(images), BATCH):
         batch = _test_images(root, images[begin : begin + BATCH], side)
         parts["keras"].append(predict(model, batch))
@@ -126,7 +142,9 @@ def _answering(record: TrialRecord, answers: dict[str, np.ndarray]) -> TrialReco
     return replace(record, predictions=predictions, landmarks=landmarks)
 
 
-def latencies(model: Any, path: Path, record: TrialRecord, root: Path) -> tuple[Latency, ...]:
+def latencies(
+    model: Any, path: Path, record: TrialRecord, root: Path, *, xnnpack: bool
+) -> tuple[Latency, ...]:
     """A file's latency on the first test image: on one thread and on all, with XNNPACK and without.
 
     Args:
@@ -134,10 +152,11 @@ def latencies(model: Any, path: Path, record: TrialRecord, root: Path) -> tuple[
         path: A file of it.
         record: The trial, which names the test images.
         root: Folder of the data.
+        xnnpack: Whether XNNPACK takes the file; else without it alone.
     """
     image = _test_images(root, record.predictions.images[:1], model.input.shape[1])
     return tuple(
-        measure_latency(path, image, threads, xnnpack=xnnpack)
-        for xnnpack in (True, False)
+        measure_latency(path, image, threads, xnnpack=kernels)
+        for kernels in ((True, False) if xnnpack else (False,))
         for threads in sorted({1, processors()})
     )

@@ -17,7 +17,7 @@ from bench.analysis.phone import (
     rivals,
 )
 from bench.report.figures.phone import on_a_phone
-from bench.report.tables.phone import busy, phone_tables
+from bench.report.tables.phone import busy, phone_tables, refusals
 from bench.store.phone import FormName, Latency, PairedScores, PhoneRecord
 from tests.analysis.made import trial
 from tests.store.recorded import recorded
@@ -117,6 +117,19 @@ def test_a_form_that_is_ruled_out_is_shown_with_the_operation() -> None:
     assert costs.rows[1]["size"] is None
     figure = on_a_phone(STUDY, [one])
     assert figure is not None and list(figure.data["form"]) == ["float32"]
+
+
+def test_a_file_that_xnnpack_does_not_run_is_told() -> None:
+    made = arm("whole", "vgg16", {"float32": {"lost": 0}, "int8": {"lost": 0}})
+    refused = replace(made.trials[1].phone["int8"], refused="Node number 9 failed to prepare.")
+    made.trials[1].phone["int8"] = refused
+    forms = measured_forms([made])
+    assert refusals(forms) == (
+        "XNNPACK does not run the full int8 file of whole at 1 of 3 seeds; LiteRT's plain kernels "
+        "do."
+    )
+    assert [form.to_json()["refused"] for form in forms] == [{}, {1: refused.refused}]
+    assert refusals(forms) in next(phone_tables(STUDY, [made])).caption
 
 
 def test_a_busy_machine_is_told_by_quartiles_that_lie_far_apart() -> None:

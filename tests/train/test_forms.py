@@ -15,6 +15,7 @@ from bench.files.disk import report_disk_full
 from bench.store.phone import FormName
 from bench.train.forms import check_free, form_of, write_model
 from bench.train.litert import Unsupported, litert, saved_for_litert
+from bench.train.phone import interpreters
 
 
 def small() -> Any:
@@ -46,6 +47,30 @@ def test_a_phones_form_without_an_operation_of_the_model_names_it(form: FormName
             litert(saved, form, images)
         assert list(saved.parent.iterdir()) == [saved]
     assert not saved.parent.exists()
+
+
+def outputs_that_cancel() -> Any:
+    """A layer of large weights whose sum hardly varies: XNNPACK scales no integers that far."""
+    image = keras.Input((8, 8, 3), dtype="uint8", name="image")
+    grey = keras.ops.mean(keras.ops.cast(image, "float32") / 255, (1, 2, 3))[:, None]
+    last = keras.layers.Dense(2)
+    model = keras.Model(image, {"probabilities": last(keras.layers.Concatenate()([grey, grey]))})
+    last.set_weights([np.array([[9.0, 3.0], [-9.0, -3.0]]), np.zeros(2)])
+    return model
+
+
+def test_a_file_that_xnnpack_refuses_is_run_by_the_plain_kernels_and_told(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 3)).astype(np.uint8)
+    files: dict[FormName, Path] = {}
+    with saved_for_litert(outputs_that_cancel()) as saved:
+        for form in ("float32", "int8"):
+            files[form] = tmp_path / f"{form}.tflite"
+            files[form].write_bytes(litert(saved, form, images if form == "int8" else None))
+    found, refused = interpreters(files)
+    assert list(refused) == ["int8"] and "XNNPACK" in refused["int8"]
+    for one in found.values():
+        given = one.get_signature_runner()(image=images[:1])["probabilities"]
+        np.testing.assert_allclose(given, 0, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", ["model.keras", "model.weights.h5", "model"])

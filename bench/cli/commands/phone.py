@@ -108,7 +108,7 @@ def print_forms(
         effects: What each changes.
     """
     from bench.analysis.phone import verdicts_on_accuracy
-    from bench.report.tables.phone import busy, machines
+    from bench.report.tables.phone import busy, machines, refusals
 
     verdicts = verdicts_on_accuracy(effects)
     arm = None
@@ -123,7 +123,7 @@ def print_forms(
         style="dim",
         markup=False,
     )
-    if warning := busy(forms):
+    for warning in filter(None, (refusals(forms), busy(forms))):
         console.print(warning, style="yellow", markup=False)
 
 

@@ -74,7 +74,8 @@ def costs_table(
         "system declare them. Size and latency do not depend on the weights; accuracy does, and "
         "says nothing where a backbone's are random. Changed: answers whose most probable class is "
         "another than the Keras model's. Top-1 and changed answers are those of all seeds; the "
-        f"verdict is on top-1 against the Keras model. {described()} {busy(forms)}".rstrip(),
+        f"verdict is on top-1 against the Keras model. {described()} {refusals(forms)} "
+        f"{busy(forms)}".rstrip(),
         tuple(rows[0]),
         tuple(rows),
     )
@@ -83,6 +84,16 @@ def costs_table(
 def described() -> str:
     """What each form is, in a sentence."""
     return "; ".join(f"{TITLES[form]}: {what}" for form, what in FORMS.items()) + "."
+
+
+def refusals(forms: Sequence[MeasuredForm]) -> str:
+    """The sentences on files that XNNPACK does not run; empty where it runs all."""
+    return " ".join(
+        f"XNNPACK does not run the {TITLES[form.form]} file of {form.arm.name} at "
+        f"{len(form.refused)} of {len(form.records)} seeds; LiteRT's plain kernels do."
+        for form in forms
+        if form.refused
+    )
 
 
 def machines(forms: Sequence[MeasuredForm]) -> str:
