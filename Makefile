@@ -61,7 +61,7 @@ smoke: setup
 
 # One script per claim; results go to benchmarks/results/, and all of them onto one page. A script
 # that fails keeps its last results and stops the rest.
-BENCHMARKS := annotations plan report extraction step study verdict overhead sharing scale gpu
+BENCHMARKS := annotations plan report extraction step study verdict overhead sharing scale memory gpu
 bench: setup
 	for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
 	$(BIN)/python benchmarks/study.py --only baseline paper_scale --precision bfloat16

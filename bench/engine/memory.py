@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+LOWER = "lower train.batch_size, or the side of the images (model.backbone.input_size)"
+"""What to do about a trial that needs more memory than there is."""
+
 _SAID = re.compile(
     r"\bMemoryError\b"  # Python and NumPy
     r"|\bOutOfMemoryError\b"  # PyTorch; Ray, which ends a worker before its machine is full

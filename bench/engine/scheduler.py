@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from ray.tune.search import Searcher
 
-from bench.engine.memory import is_out_of_memory
+from bench.engine.memory import LOWER, is_out_of_memory
 from bench.files.disk import disk_full
 from bench.files.locks import is_locked
 from bench.store.plan import PlannedTrial
@@ -23,9 +23,6 @@ from bench.train.status import TrialStatus
 
 RETRIES = 2
 """How often a trial is tried again whose worker process, or its machine, was lost."""
-
-LOWER = "lower train.batch_size, or the side of the images (model.backbone.input_size)"
-"""What to do about a trial that needs more memory than there is."""
 
 Event = Callable[[PlannedTrial, TrialStatus], None]
 """Called with a trial and what happened to it."""

@@ -19,7 +19,7 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from bench.engine.resources import Resources, ResourceSplit, divide
+from bench.engine.resources import Resources, ResourceSplit, divide, gpu_bytes, trials_a_gpu
 from bench.engine.stores import StoreActor
 from bench.errors import RUN_AGAIN, BenchError
 
@@ -59,17 +59,21 @@ class Session:
 
 
 @contextmanager
-def session(resources: Resources, trials: int, results: Path, log: Path) -> Iterator[Session]:
+def session(
+    resources: Resources, trials: int, trial_bytes: float | None, results: Path, log: Path
+) -> Iterator[Session]:
     """A Ray to run on, started here unless an address is given; shut down at the end.
 
     Args:
         resources: What may be used.
         trials: Trials to run; no more workers than these are planned.
+        trial_bytes: What the largest of them takes of a GPU's memory; None where it is not known.
         results: Results folder.
         log: File for Ray's own messages.
 
     Raises:
-        BenchError: No cluster answers at the address, or Ray's own processes were lost meanwhile.
+        BenchError: No cluster answers at the address, or Ray's own processes were lost meanwhile;
+            or it is not known how many trials fit on a GPU, and they are to be as many.
     """
     if resources.address:
         _reach(resources.address)
@@ -106,7 +110,7 @@ def session(resources: Resources, trials: int, results: Path, log: Path) -> Iter
                 actor = ray.remote(StoreActor).options(num_cpus=0, **on_node(home)).remote(results)
             have = ray.cluster_resources()
             yield Session(
-                split=divide(resources, trials, have),
+                split=divide(resources, trials, have, _fit(resources, trial_bytes, have)),
                 portable=divide(replace(resources, gpus_per_trial=0.0), trials, have),
                 home=home,
                 actor=actor,
@@ -122,6 +126,23 @@ def session(resources: Resources, trials: int, results: Path, log: Path) -> Iter
         finally:
             ray.shutdown()
             handler.close()
+
+
+def _fit(resources: Resources, trial_bytes: float | None, have: dict[str, float]) -> int:
+    """Trials that fit on the smallest GPU there is, where that is asked for."""
+    if resources.gpus_per_trial != "auto" or not have.get("GPU"):
+        return 1
+    ask = ray.remote(gpu_bytes)
+    nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("GPU")]
+    memory = ray.get([ask.options(num_cpus=0, **on_node(n["NodeID"])).remote() for n in nodes])
+    if trial_bytes is None or None in memory:
+        what = "a trial of this study takes" if trial_bytes is None else "the GPUs have"
+        raise BenchError(
+            f"it is not known how much memory {what}",
+            where="--gpus-per-trial auto",
+            fix="give a number, such as 0.5",
+        )
+    return trials_a_gpu(trial_bytes, min(memory))
 
 
 class _LogFile(logging.FileHandler):

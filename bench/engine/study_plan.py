@@ -286,6 +286,7 @@ def _cost_json(cost: Cost) -> dict[str, Any]:
         "trial_bytes": cost.trial_bytes,
         "model_bytes": cost.model_bytes,
         "seconds": cost.seconds,
+        "training_bytes": cost.training_bytes,
         "sampled": cost.sampled,
     }
 

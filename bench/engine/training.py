@@ -19,6 +19,7 @@ from bench.engine.trial_batches import TrialList
 from bench.engine.until_settled import UntilSettledStudy
 from bench.errors import BenchError
 from bench.store.plan import PlannedTrial, drop_damaged, feature_needs, unprepared
+from bench.study.cost import largest_training
 from bench.train.arithmetic import check_installed
 from bench.train.status import TrialStatus
 from bench.tuning.tuned_study import TunedStudy, opened
@@ -44,6 +45,7 @@ class TrialGroup:
         growing: Studies whose further trials are not known yet.
         unprepared: Whether features or weights are still to be made.
         dropped: Damaged feature shards that were dropped, to be made anew.
+        trial_bytes: What its largest trial takes of a GPU's memory; None where it is not known.
     """
 
     config: WorkerConfig
@@ -51,6 +53,7 @@ class TrialGroup:
     growing: Sequence[GrowingStudy]
     unprepared: bool
     dropped: list[str]
+    trial_bytes: float | None
 
     @classmethod
     def over(
@@ -100,7 +103,8 @@ class TrialGroup:
             profile=profile,
             commit=_commit(),
         )
-        return cls(config, trials, growing, bool(unprepared(needs)), dropped)
+        memory = largest_training(specs, len(manifest.class_names))
+        return cls(config, trials, growing, bool(unprepared(needs)), dropped, memory)
 
 
 def train(
@@ -136,7 +140,10 @@ def train(
     first = groups[0].config
     growing = [study for group in groups for study in group.growing]
     tuned = [study for study in growing if isinstance(study, TunedStudy)]
-    with opened(tuned), session(resources, total, first.options.results, first.log) as ray:
+    memory = [group.trial_bytes for group in groups]
+    largest = None if None in memory else max(filter(None, memory), default=0.0)
+    where = (first.options.results, first.log)
+    with opened(tuned), session(resources, total, largest, *where) as ray:
         from bench.engine.extraction import extract_features
         from bench.engine.tune import train_sources
 

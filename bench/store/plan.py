@@ -28,7 +28,13 @@ from bench.store.studies import (
 )
 from bench.store.trials import Store
 from bench.store.weights import weights_path
-from bench.study.cost import backbone_flops, trial_bytes, trial_flops, weights_bytes
+from bench.study.cost import (
+    backbone_flops,
+    largest_training,
+    trial_bytes,
+    trial_flops,
+    weights_bytes,
+)
 from bench.study.design import Design
 from bench.study.presets import profile_settings
 from bench.study.settings.data import DataSpec
@@ -261,6 +267,8 @@ class Cost:
         seconds: Training time on this machine, one trial after another, at the rate of finished
             trials in the store; None where none of them is like these.
         sampled: Number of trials it was estimated from; None for all of them.
+        training_bytes: GPU memory of the largest trial; 0 where none may use one, None where it is
+            not known.
     """
 
     trial_flops: float
@@ -270,6 +278,7 @@ class Cost:
     model_bytes: float
     seconds: float | None
     sampled: int | None = None
+    training_bytes: float | None = 0.0
 
 
 def cost_of(
@@ -297,6 +306,7 @@ def cost_of(
         trial_bytes=size,
         model_bytes=models,
         seconds=seconds if known else None,
+        training_bytes=largest_training([trial.spec for trial in missing], classes),
     )
 
 

@@ -6,7 +6,7 @@ else a network does is small beside them. Nothing is built and Keras is not impo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from bench.study.trial import TrialSpec
 from bench.systems.registry import BACKBONES
@@ -34,7 +34,7 @@ def head_flops(model: SystemSettings, classes: int) -> float:
     Raises:
         BenchError: The system does not say what it costs.
     """
-    return model.head_flops(*_map_size(model), classes)
+    return sum(layer.flops for layer in model.layers(*_map_size(model), classes))
 
 
 def _map_size(model: SystemSettings) -> tuple[int, int]:
@@ -82,6 +82,69 @@ def weights_bytes(spec: TrialSpec, classes: int) -> int:
     Raises:
         BenchError: The system does not say how many it has.
     """
+    return 4 * _trained_with(spec, classes)[0]
+
+
+MOMENTS = {"adam": 2, "sgd": 0}
+"""Numbers that an optimiser keeps beside each weight."""
+
+KEPT = 4.0
+"""Numbers in a device's memory for each that a layer is given or puts out of an image in training:
+what its gradient needs, the gradient, and what normalisation and activation make of it. Beside what
+a compiler lays out: benchmarks/memory.py."""
+
+
+def training_bytes(spec: TrialSpec, classes: int) -> float | None:
+    """Memory of the device that a trial's training takes at its largest, in float32.
+
+    Weights, their gradients and moments, and what a step keeps of its images; neither the features
+    of a whole epoch nor what the backend takes for itself.
+
+    Args:
+        spec: The trial.
+        classes: Number of categories.
+
+    Returns:
+        None where the backbone is trained, and it is not known how much it keeps.
+
+    Raises:
+        BenchError: The system does not say what it costs.
+    """
+    if spec.train is None:
+        return 0.0
+    weights, activations = _trained_with(spec, classes)
+    if activations is None:
+        return None
+    kept = (2 + MOMENTS[spec.train.optimizer]) * weights
+    return 4.0 * (kept + KEPT * spec.train.batch_size * activations)
+
+
+def largest_training(specs: Iterable[TrialSpec], classes: int) -> float | None:
+    """`training_bytes` of the trial that takes most; 0 where none may use a GPU.
+
+    Args:
+        specs: The trials; those in portable arithmetic use no GPU.
+        classes: Number of categories.
+    """
+    each = [training_bytes(spec, classes) for spec in specs if spec.arithmetic != "portable"]
+    known = [size for size in each if size is not None]
+    return None if len(known) < len(each) else max(known, default=0.0)
+
+
+def _trained_with(spec: TrialSpec, classes: int) -> tuple[int, float | None]:
+    """Weights that a trial trains, and the numbers of an image's map and of what layers put out.
+
+    A backbone whose last layers are trained counts whole.
+    """
+    side, channels = _map_size(spec.model)
+    layers = list(spec.model.layers(side, channels, classes))
+    weights = sum(layer.parameters for layer in layers)
+    activations = float(side * side * channels + sum(layer.activations for layer in layers))
     backbone = spec.model.feature_extractor
-    below = 0 if backbone is None or backbone.frozen else BACKBONES[backbone.name].parameters
-    return 4 * (below + spec.model.head_parameters(*_map_size(spec.model), classes))
+    if backbone is None or backbone.frozen:
+        return weights, activations
+    entry = BACKBONES[backbone.name]
+    weights += entry.parameters
+    if entry.activations is None:
+        return weights, None
+    return weights, activations + entry.activations * (backbone.side / entry.input_size) ** 2

@@ -85,6 +85,8 @@ class Backbone:
         flops: Floating-point operations of one image at `input_size`, forward, two a
             multiplication-and-addition of its convolutions, to plan time by.
         parameters: Numbers among its weights.
+        activations: Numbers in the outputs of its convolutions for one image at `input_size`, to
+            plan a GPU's memory by where it is trained; None where they are not known.
         imagenet: Its ImageNet weights; None where there are none whose digest is known.
         native_scaling: `"module:function"` from images in [0, 255] to the scaling that the
             ImageNet weights were trained with; None where there is none but [0, 1].
@@ -98,6 +100,7 @@ class Backbone:
     channels: int
     flops: float
     parameters: int
+    activations: int | None = None
     imagenet: DownloadedWeights | PackagedWeights | None = None
     native_scaling: str | None = None
     levels: tuple[tuple[int, int], ...] = ()
@@ -182,6 +185,7 @@ def _efficientnet_lite(
     channels: tuple[int, int, int],
     flops: tuple[int, int, int],
     parameters: tuple[int, int, int],
+    activations: tuple[int, int, int],
 ) -> dict[str, Backbone]:
     """EfficientNet-Lite of a number and its earlier maps, of stages 3 and 5, in this order."""
     whole = f"efficientnet_lite{number}"
@@ -194,6 +198,7 @@ def _efficientnet_lite(
             channels=channels[index],
             flops=flops[index],
             parameters=parameters[index],
+            activations=activations[index],
             imagenet=_lite_weights(number, sha256),
             native_scaling="bench.models.efficientnet_lite:scaling",
         )
@@ -227,6 +232,7 @@ BACKBONES: dict[str, Backbone] = {
         channels=2048,
         flops=11.42e9,
         parameters=21_802_784,
+        activations=8_967_488,
     ),
     "vgg16": _application(
         "vgg16",
@@ -237,6 +243,7 @@ BACKBONES: dict[str, Backbone] = {
         channels=512,
         flops=30.69e9,
         parameters=14_714_688,
+        activations=13_547_520,
     ),
     "vgg16_conv4": _application(
         "vgg16_conv4",
@@ -247,6 +254,7 @@ BACKBONES: dict[str, Backbone] = {
         channels=512,
         flops=27.91e9,
         parameters=7_635_264,
+        activations=13_246_464,
     ),
     "resnet50": _application(
         "resnet50",
@@ -257,6 +265,7 @@ BACKBONES: dict[str, Backbone] = {
         channels=2048,
         flops=7.71e9,
         parameters=23_587_712,
+        activations=10_587_136,
     ),
     "resnet50_pyramid": _application(
         "resnet50_pyramid",
@@ -267,6 +276,7 @@ BACKBONES: dict[str, Backbone] = {
         channels=64 * 256 + 16 * 512 + 4 * 1024 + 2048,
         flops=7.71e9 * (25 / 7) ** 2,
         parameters=23_587_712,
+        activations=135_040_000,
         levels=((4, 256), (8, 512), (16, 1024), (32, 2048)),
     ),
     "mobilenet_v2": _application(
@@ -277,6 +287,7 @@ BACKBONES: dict[str, Backbone] = {
         channels=1280,
         flops=0.60e9,
         parameters=2_257_984,
+        activations=6_678_112,
     ),
     "efficientnet_b0": _application(
         "efficientnet_b0",
@@ -291,6 +302,7 @@ BACKBONES: dict[str, Backbone] = {
         channels=1280,
         flops=0.77e9,
         parameters=4_049_571,
+        activations=6_747_036,
         native_scaling="bench.models.backbones:efficientnet_scaling",
     ),
     "convnext_tiny": _application(
@@ -306,6 +318,7 @@ BACKBONES: dict[str, Backbone] = {
         channels=768,
         flops=8.91e9,
         parameters=27_820_128,
+        activations=13_434_624,
     ),
     **_efficientnet_lite(
         0,
@@ -314,6 +327,7 @@ BACKBONES: dict[str, Backbone] = {
         channels=(1280, 40, 112),
         flops=(767_815_104, 227_497_984, 486_537_856),
         parameters=(3_350_000, 54_048, 692_688),
+        activations=(6_737_696, 4_566_016, 6_005_440),
     ),
     "efficientnet_lite0_pyramid": Backbone(
         build="bench.models.efficientnet_lite:efficientnet_lite0_pyramid",
@@ -322,6 +336,7 @@ BACKBONES: dict[str, Backbone] = {
         channels=16 * 40 + 4 * 112 + 320,
         flops=727_674_304,
         parameters=2_939_120,
+        activations=6_674_976,
         imagenet=_lite_weights(0, LITE0),
         native_scaling="bench.models.efficientnet_lite:scaling",
         levels=((8, 40), (16, 112), (32, 320)),
@@ -333,6 +348,7 @@ BACKBONES: dict[str, Backbone] = {
         channels=(1280, 40, 112),
         flops=(1_197_810_464, 365_616_000, 774_784_800),
         parameters=(4_108_848, 88_288, 977_872),
+        activations=(10_142_128, 6_832_800, 9_046_800),
     ),
     **_efficientnet_lite(
         2,
@@ -341,6 +357,7 @@ BACKBONES: dict[str, Backbone] = {
         channels=(1280, 48, 120),
         flops=(1_716_912_544, 477_541_024, 1_095_128_896),
         parameters=(4_782_024, 108_952, 1_149_128),
+        activations=(12_894_600, 8_294_360, 11_400_888),
     ),
 }
 """Backbones: InceptionV3 is the paper's (§4.3), VGG-16's first four blocks are FashionNet's (§4.1);

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
@@ -205,11 +205,13 @@ class LayerSize(NamedTuple):
         places: Places of the map that its kernel is applied at; 1 for a fully connected layer.
         inputs: Numbers that each of its outputs is made of at a place.
         outputs: Outputs at a place.
+        output_places: Places of its output, where they are others: of a transpose convolution.
     """
 
     places: int
     inputs: int
     outputs: int
+    output_places: int | None = None
 
     @property
     def flops(self) -> float:
@@ -220,6 +222,11 @@ class LayerSize(NamedTuple):
     def parameters(self) -> int:
         """Its kernel's numbers, and a bias an output."""
         return (self.inputs + 1) * self.outputs
+
+    @property
+    def activations(self) -> int:
+        """Numbers in its output, of one image."""
+        return (self.output_places or self.places) * self.outputs
 
 
 class SystemSettings(Settings):
@@ -259,11 +266,11 @@ class SystemSettings(Settings):
         """Whether the data's attributes are part of what it is trained on."""
         return False
 
-    def head_flops(self, side: int, channels: int, classes: int) -> float:
-        """Floating-point operations of one image above the backbone, forward.
+    def layers(self, side: int, channels: int, classes: int) -> Iterator[LayerSize]:
+        """Each layer above the backbone that has a kernel, of one image.
 
-        Two a multiplication-and-addition of convolutions and fully connected layers; whatever else
-        a network does is small beside them.
+        What a plan reckons operations, weights and memory by; whatever else a network does is
+        small beside them.
 
         Args:
             side: Side of the feature map.
@@ -276,25 +283,7 @@ class SystemSettings(Settings):
         raise BenchError(
             f"the system {self.kind} does not say what it costs",
             where=f"{type(self).__module__}.{type(self).__name__}",
-            fix="define head_flops(side, channels, classes) in its settings",
-        )
-
-    def head_parameters(self, side: int, channels: int, classes: int) -> int:
-        """Numbers among the weights above the backbone, but for what is small beside them.
-
-        Args:
-            side: Side of the feature map.
-            channels: Channels of the feature map.
-            classes: Number of categories.
-
-        Raises:
-            BenchError: The system does not say; a plan must not take its weights for nothing.
-        """
-        raise BenchError(
-            f"the system {self.kind} does not say how many parameters it has, and its models are "
-            "to be kept",
-            where=f"{type(self).__module__}.{type(self).__name__}",
-            fix="define head_parameters(side, channels, classes) in its settings",
+            fix="define layers(side, channels, classes) in its settings",
         )
 
     def answer_bytes(self, classes: int) -> float:

@@ -147,8 +147,26 @@ def _work_rows(plan: StudyPlan) -> Iterator[tuple[str, str]]:
         f"{disk_size(cost.feature_bytes)} of features, {disk_size(cost.trial_bytes)} of records"
         + (f", {disk_size(cost.model_bytes)} of trained weights" if cost.model_bytes else ""),
     )
+    if cost.training_bytes != 0:
+        yield "GPU memory", _memory_text(cost.training_bytes)
     if plan.stored != plan.trials:
         yield "time", _time_text(cost)
+
+
+def _memory_text(trial_bytes: float | None) -> str:
+    """What the largest trial takes of a GPU, and how many of them fit on this machine's."""
+    from bench.engine.memory import LOWER
+    from bench.engine.resources import gpu_bytes, trials_a_gpu
+
+    if trial_bytes is None:
+        return "not known for a trial of this backbone in training"
+    text, memory = f"about {disk_size(trial_bytes)} a trial at most", gpu_bytes()
+    if memory is None:
+        return text
+    fit = trials_a_gpu(trial_bytes, memory)
+    if not fit:
+        return f"{text}, more than this machine's GPU of {disk_size(memory)} has; {LOWER}"
+    return f"{text}: {fit} at a time on a GPU of {disk_size(memory)} (`--gpus-per-trial auto`)"
 
 
 def _feature_row(need: FeatureNeed) -> tuple[str, str]:

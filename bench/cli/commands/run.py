@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -50,8 +51,32 @@ Threads = Annotated[
         "runs beside it.",
     ),
 ]
+
+
+def _gpus(asked: str) -> float | Literal["auto"]:
+    """A number of GPUs from 0, or `auto`.
+
+    Raises:
+        BadParameter: It is neither.
+    """
+    if asked == "auto":
+        return "auto"
+    try:
+        number = float(asked)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < math.inf:
+        raise typer.BadParameter(f"expected a number from 0, such as 0.5, or auto; found {asked!r}")
+    return number
+
+
 GpusPerTrial = Annotated[
-    float | None, typer.Option(min=0.0, help="GPUs per trial, fractions allowed.")
+    Any,  # what the parser gives, which Typer cannot be told otherwise
+    typer.Option(
+        parser=_gpus,
+        metavar="NUMBER|auto",
+        help="GPUs per trial, fractions allowed; auto: as small a part as holds the largest trial.",
+    ),
 ]
 Address = Annotated[str | None, typer.Option(help="Address of a Ray cluster.")]
 Limit = Annotated[int | None, typer.Option(min=0, help="Train at most this many trials.")]

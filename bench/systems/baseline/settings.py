@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 from bench.systems.registry import POOLINGS
@@ -22,12 +23,7 @@ class RopaNetBaseline(SystemSettings):
     backbone: BackboneSettings = BackboneSettings()
     pooling: one_of(POOLINGS) = "average"  # type: ignore[valid-type]
 
-    def head_flops(self, side: int, channels: int, classes: int) -> float:
-        """Those of its one fully connected layer."""
+    def layers(self, side: int, channels: int, classes: int) -> Iterator[LayerSize]:
+        """Its one fully connected layer."""
         del side
-        return LayerSize(1, channels, classes).flops
-
-    def head_parameters(self, side: int, channels: int, classes: int) -> int:
-        """Those of its one fully connected layer."""
-        del side
-        return LayerSize(1, channels, classes).parameters
+        yield LayerSize(1, channels, classes)

@@ -140,16 +140,8 @@ class FashionNet(SystemSettings):
                 )
         return self
 
-    def head_flops(self, side: int, channels: int, classes: int) -> float:
+    def layers(self, side: int, channels: int, classes: int) -> Iterator[LayerSize]:
         """Those of its branches and their fusion; the attributes, of the data, are left out."""
-        return sum(layer.flops for layer in self._layers(side, channels, classes))
-
-    def head_parameters(self, side: int, channels: int, classes: int) -> int:
-        """Those of its branches and their fusion; the attributes, of the data, are left out."""
-        return sum(layer.parameters for layer in self._layers(side, channels, classes))
-
-    def _layers(self, side: int, channels: int, classes: int) -> Iterator[LayerSize]:
-        """Each layer with a kernel."""
         side = -(-side // self.branch_pooling)
         flat = (-(-side // self.branch_pooling)) ** 2 * self.conv5_filters
         for units in (self.pose_units, self.global_units):

@@ -161,29 +161,19 @@ class MatchRCNN(SystemSettings):
         drawn = set(self.landmark_categories)
         return tuple(n if i in drawn else 0 for i, n in enumerate(LANDMARK_COUNTS, start=1))
 
-    def head_flops(self, side: int, channels: int, classes: int) -> float:
-        """Those of an image in training; in tests, regions are fewer or more."""
-        del channels
-        return sum(layer.flops for layer in self._layers(side, classes))
-
-    def head_parameters(self, side: int, channels: int, classes: int) -> int:
-        """Those of its layers, each counted once."""
-        del channels
-        sizes = self._layers(side, classes)
-        return sum(layer.parameters for layer in sizes)
-
     def answer_bytes(self, classes: int) -> float:
         """Of each detection, its mask, landmarks and vector."""
         points = 8 * max(self.landmark_counts)
         return self.detections * (SIZE_OF_MASK**2 + points + 4.0 * self.match_units + 26)
 
-    def _layers(self, side: int, classes: int) -> Iterator[LayerSize]:
-        """Each layer with a kernel; the proposals' are applied to every level."""
+    def layers(self, side: int, channels: int, classes: int) -> Iterator[LayerSize]:
+        """Those of an image in training, those of the proposals once; tests have other regions."""
+        del channels
         levels = BACKBONES[self.backbone.name].levels
         largest, wide = levels[-1][0], self.channels
-        for stride, channels in levels:
+        for stride, width in levels:
             cells = (side * largest // stride) ** 2
-            yield LayerSize(cells, channels, wide)
+            yield LayerSize(cells, width, wide)
             yield LayerSize(cells, 9 * wide, wide)
         cells = sum((side * largest // stride) ** 2 for stride, _ in levels)
         yield LayerSize(cells, 9 * wide, wide)
@@ -196,9 +186,10 @@ class MatchRCNN(SystemSettings):
         yield LayerSize(count * 4 * whole, self.mask_filters, self.mask_filters)
         yield LayerSize(count * SIZE_OF_MASK**2, self.mask_filters, classes)
         yield from _convolutions(count * whole, wide, [self.landmark_filters] * 8)
-        yield LayerSize(count * whole, 16 * self.landmark_filters, sum(self.landmark_counts))
-        width = {"class": wide, "pose": self.landmark_filters, "mask": self.mask_filters}
-        inputs = sum(width[name] for name in self.match_features)
+        landmarks = sum(self.landmark_counts)
+        yield LayerSize(count * whole, 16 * self.landmark_filters, landmarks, count * CELLS**2)
+        widths = {"class": wide, "pose": self.landmark_filters, "mask": self.mask_filters}
+        inputs = sum(widths[name] for name in self.match_features)
         filters = [self.match_filters] * (self.match_convolutions - 1) + [self.match_last_filters]
         yield from _convolutions(count * SMALL_REGION**2, inputs, filters)
         yield LayerSize(count, self.match_last_filters, self.match_units)

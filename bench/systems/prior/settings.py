@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar, Literal
 
-from bench.systems.settings import SystemSettings
+from bench.systems.settings import LayerSize, SystemSettings
 
 
 class Prior(SystemSettings):
@@ -18,12 +19,7 @@ class Prior(SystemSettings):
 
     kind: Literal["prior"] = "prior"
 
-    def head_flops(self, side: int, channels: int, classes: int) -> float:
+    def layers(self, side: int, channels: int, classes: int) -> Iterator[LayerSize]:
         """None: it counts labels and sees no image."""
         del side, channels, classes
-        return 0.0
-
-    def head_parameters(self, side: int, channels: int, classes: int) -> int:
-        """None: it has no weights."""
-        del side, channels, classes
-        return 0
+        return iter(())

@@ -216,16 +216,8 @@ class RopaNet(SystemSettings):
                     "it out, or set model.local: gate",
                 )
 
-    def head_flops(self, side: int, channels: int, classes: int) -> float:
+    def layers(self, side: int, channels: int, classes: int) -> Iterator[LayerSize]:
         """Those of its three branches and their fusion."""
-        return sum(layer.flops for layer in self._layers(side, channels, classes))
-
-    def head_parameters(self, side: int, channels: int, classes: int) -> int:
-        """Those of its three branches and their fusion."""
-        return sum(layer.parameters for layer in self._layers(side, channels, classes))
-
-    def _layers(self, side: int, channels: int, classes: int) -> Iterator[LayerSize]:
-        """Each layer with a kernel."""
         area = side * side
         for _ in range(self.gate_depth):
             yield LayerSize(area, 9 * channels, channels)
@@ -234,8 +226,9 @@ class RopaNet(SystemSettings):
             yield LayerSize(area, channels, channels)
         here, depth = side, channels
         for stage in self.upsampling:
-            yield LayerSize(here * here, depth * stage.kernel**2, stage.filters)
-            here, depth = (here - 1) * stage.stride + max(stage.kernel, stage.stride), stage.filters
+            wide = (here - 1) * stage.stride + max(stage.kernel, stage.stride)
+            yield LayerSize(here * here, depth * stage.kernel**2, stage.filters, wide * wide)
+            here, depth = wide, stage.filters
         width = channels
         for _ in range(self.local_depth):
             filters = self.local_filters or channels
