@@ -16,6 +16,7 @@ from bench.data.archives import packed
 from bench.data.category_list import check_numbers
 from bench.data.fingerprint import fingerprint
 from bench.data.image_lines import Landmarks
+from bench.data.images import ORIENTED
 from bench.data.issues import IssueLog
 from bench.data.layout import LANDMARKS, PARTITION, image_folder
 from bench.data.list_files import has_list_files, read_list_files
@@ -28,8 +29,6 @@ MISSING_SHARE = 0.01
 """The share of missing or unreadable images above which a source counts as incomplete."""
 
 PACKED = "archive that is not unpacked"
-
-ORIENTED = "image with an EXIF orientation (left as stored, as its landmarks are)"
 
 
 def is_deepfashion(root: Path) -> bool:

@@ -217,9 +217,8 @@ def read_landmarks(file: AnnotationFile) -> Landmarks:
             file.malformed(number, line, expected)
             continue
         path, numbers = found
-        forms[len(numbers) % 3] = (
-            forms[len(numbers) % 3] or f"{file.label}:{number}: {line.strip()}"
-        )
+        if not forms[len(numbers) % 3]:
+            forms[len(numbers) % 3] = f"{file.label}:{number}: {line.strip()}"
         variation = numbers.pop(1) if len(numbers) % 3 == 2 else 0
         kind = numbers[0]
         if kind not in CHANNELS_OF_TYPE:

@@ -24,6 +24,9 @@ MAX_PIXELS = 50_000_000
 ORIENTATION = 0x0112
 """The EXIF tag that says how an image as stored is to be turned to be upright."""
 
+ORIENTED = "image with an EXIF orientation (left as stored, as its landmarks are)"
+"""Kind of issue, of data whose landmarks are in pixels as stored."""
+
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -43,6 +46,8 @@ _FAULTS = (Exception,)
 
 # Pillow warns at a limit above ours; the image is refused here anyway, by name.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+# What damaged EXIF says is not used, and nobody can do anything about it.
+warnings.filterwarnings("ignore", message="Corrupt EXIF data", category=UserWarning)
 
 
 class UnreadableImage(BenchError):  # noqa: N818 - it names the image's state
