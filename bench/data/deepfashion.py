@@ -110,7 +110,8 @@ def _say_what_is_packed(root: Path, present: int, named: int, log: IssueLog) -> 
     """Where images are missing, an archive that is still there is why."""
     hint = packed(root) if named - present > MISSING_SHARE * named else ""
     if hint:
-        log.add(PACKED, hint, blocking=True, fix="" if present else hint)
+        fix = "" if present else "unpack it there, and run the same command again"
+        log.add(PACKED, hint, blocking=True, fix=fix)
 
 
 def _present(

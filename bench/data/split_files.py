@@ -190,6 +190,7 @@ def _read_landmarks(
             log.add("no landmark file", f"looked for {part}_landmarks.txt")
             continue
         there = True
+        log.add(UNKNOWN_FLAGS, f"all {len(file):,} of {file.label}", count=len(file))
         for path, (number, line) in zip(paths, file.lines(), strict=True):
             numbers = numbers_of(line)
             if numbers is None or len(numbers) != 2 * _POINTS:
@@ -205,7 +206,6 @@ def _read_landmarks(
         log.add(MISFIT, example, blocking=len(misfits) > MISFIT_SHARE * len(kind_of))
     if not there:
         return None
-    log.add(UNKNOWN_FLAGS, count=len(found))
     return Landmarks(
         list(found),
         np.array([kind_of[path] for path in found], np.int8),

@@ -158,7 +158,7 @@ def test_the_finer_annotations_are_read_by_part(tmp_path: Path, where: str) -> N
     found = issues(manifest)
     assert found.pop("image without a landmark line").examples == ("img/C/2.jpg",)
     ((kind, flags),) = found.items()
-    assert kind.startswith("landmark line without flags") and flags.count == 3
+    assert kind.startswith("landmark line without flags") and flags.count == 4
     assert "official release has 289,222" in check(manifest).data
 
 
