@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench.data.issues import printable
@@ -16,24 +16,26 @@ _ARCHIVE = re.compile(
 )
 """Also in parts: `img.zip.001`, or `img.z01` with `img.zip`."""
 
-PLACES = ("", "Img", "Img/img", "img", "Anno", "Eval")
+ANNOTATIONS = ("Anno", "Anno_coarse", "Anno_fine")
+PLACES = ("", "Img", "Img/img", "img", *ANNOTATIONS, "Eval")
 """Folders of a release that archives lie in."""
 
 _LOCAL_HEADER, _SPANNED, _ENCRYPTED = b"PK\x03\x04", (b"PK\x07\x08", b"PK00"), 1
 
 
-def packed(root: Path) -> str:
+def packed(root: Path, places: Sequence[str] = PLACES) -> str:
     """What to unpack in a data folder.
 
     Args:
         root: The folder.
+        places: Folders in it to look at.
 
     Returns:
         A sentence that names each archive, its parts and whether it asks for a password; empty
         where there is none.
     """
     said = []
-    for folder, files in _archives(root):
+    for folder, files in _archives(root, places):
         name = f"{folder}/{files[0].name}" if folder else files[0].name
         place = f"{folder}/" if folder else "this folder"
         of = f" with its {len(files)} parts" if len(files) > 1 else ""
@@ -42,10 +44,10 @@ def packed(root: Path) -> str:
     return "; ".join(said)
 
 
-def _archives(root: Path) -> Iterator[tuple[str, list[Path]]]:
+def _archives(root: Path, places: Sequence[str]) -> Iterator[tuple[str, list[Path]]]:
     """Folder below the root and files of each archive, the one to open first."""
     seen = set()
-    for place in PLACES:
+    for place in places:
         folder: Path | None = root
         for name in place.split("/") if place else []:
             folder = None if folder is None else find_entry(folder, name)

@@ -7,10 +7,19 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from bench.data.attributes import ATTRIBUTE_TYPES, YES, Attributes, load_attributes
+from bench.data.archives import packed
+from bench.data.attributes import (
+    ANSWERS_FILE,
+    ATTRIBUTE_TYPES,
+    NAMES_FILE,
+    YES,
+    Attributes,
+    load_attributes,
+)
 from bench.data.images import decode_batch
 from bench.data.issues import IssueLog
 from bench.data.item_counts import ItemCounts, Table, count_items
+from bench.data.layout import ANNOTATION_FOLDERS, locate
 from bench.data.manifest import (
     ABSENT,
     CLOTHES_TYPES,
@@ -190,13 +199,17 @@ def check(
 
 def _attributes(manifest: Manifest) -> tuple[Attributes | None, tuple[DataIssue, ...]]:
     """The attributes, or why they cannot be read: all else is still counted."""
+    log = IssueLog()
     try:
-        return load_attributes(manifest), ()
+        attributes = load_attributes(manifest)
     except BenchError as error:
-        log = IssueLog()
         kind = "attribute files that no system can be trained on"
         log.add(kind, f"{error.where}: {error.what}", blocking=True)
         return None, log.issues()
+    if attributes is None and locate(manifest.root, ANNOTATION_FOLDERS, NAMES_FILE) is not None:
+        hint = packed(manifest.root, ANNOTATION_FOLDERS)
+        log.add("names of attributes without the images' answers", hint or ANSWERS_FILE)
+    return attributes, log.issues()
 
 
 def _by_type(attributes: Attributes) -> dict[str, dict[str, float]]:

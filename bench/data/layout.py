@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.data.annotations import AnnotationFile
-from bench.data.archives import packed
+from bench.data.archives import ANNOTATIONS, packed
 from bench.data.issues import IssueLog
 from bench.data.tree import find_entry, is_inside
 from bench.errors import BenchError
 
-ANNOTATION_FOLDERS = ("Anno", "Anno_coarse", "Anno_fine")
+ANNOTATION_FOLDERS = ANNOTATIONS
 """Where release variants keep the annotation files, in the order they are tried."""
 
 EVALUATION_FOLDERS = ("Eval", *ANNOTATION_FOLDERS, "")

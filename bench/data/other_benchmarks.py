@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.data.layout import ANNOTATION_FOLDERS, locate
+from bench.data.layout import ANNOTATION_FOLDERS, CATEGORIES, locate
 from bench.errors import BenchError
 
 _BENCHMARKS = {
@@ -27,6 +27,8 @@ def refuse_other_benchmark(root: Path) -> None:
     Raises:
         BenchError: It does.
     """
+    if locate(root, (*ANNOTATION_FOLDERS, ""), CATEGORIES) is not None:
+        return  # the right one, from which a file is missing
     for benchmark, files in _BENCHMARKS.items():
         for file in files:
             found = locate(root, (*ANNOTATION_FOLDERS, ""), file)

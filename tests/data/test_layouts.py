@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from bench.data.attributes import attribute_files, load_attributes
@@ -368,6 +370,25 @@ def test_an_archive_that_asks_for_a_password_and_one_in_place_of_everything(tmp_
         open_source(tmp_path)
 
 
+def test_attributes_that_are_still_packed_are_said_to_be(layout: Any) -> None:
+    layout.anno = "Anno_coarse"
+    layout.add("img/A/1.jpg")
+    root = Path(layout.write())
+    (root / "Anno_coarse/list_attr_cloth.txt").write_text("1\nattribute_name  type\nlace 2\n")
+    (root / "Anno_coarse/list_attr_img.zip").write_bytes(b"")
+    (issue,) = check(open_source(root)).issues
+    assert not issue.blocking
+    assert issue.examples[0].startswith("Anno_coarse/list_attr_img.zip is there: unpack it in")
+
+
+def test_the_right_benchmark_with_a_file_missing_is_not_called_another(layout: Any) -> None:
+    layout.add("img/A/1.jpg")
+    root = Path(layout.write())
+    (root / "Anno/list_category_img.txt").unlink()
+    with pytest.raises(BenchError, match="expected DeepFashion "):
+        open_source(root)
+
+
 def test_an_archive_kept_beside_its_images_is_nothing_to_speak_of(layout: Any) -> None:
     layout.add("img/A/1.jpg")
     root = Path(layout.write())
@@ -418,3 +439,37 @@ def test_classes_without_an_image_are_one_row_and_all_are_counted(layout: Any) -
     assert title == "Images by class"
     assert [row[0] for row in rows] == ["Dress", "49 more without an image", "total"]
     assert len(report.classes) == 50
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    part=st.sampled_from(["train", "val", "test"]),
+    what=st.sampled_from(["", "_cate", "_landmarks"]),
+    at=st.integers(0, 60),
+    cut=st.integers(0, 40),
+    put=st.one_of(
+        st.binary(max_size=20),
+        st.sampled_from([b"-1", b"9" * 400, b"nan", b"\xff", b"\0", b"/", b"../", b"_", b"\n\n"]),
+    ),
+)
+def test_mutated_finer_annotations_give_a_manifest_or_one_clear_error(
+    tmp_path_factory: pytest.TempPathFactory, part: str, what: str, at: int, cut: int, put: bytes
+) -> None:
+    root = tmp_path_factory.getbasetemp() / "mutated-fine"
+    if not root.is_dir():
+        write_fine(root, FINE, "Anno_fine")
+    file = root / f"Anno_fine/{part}{what}.txt"
+    original = file.read_bytes()
+    file.write_bytes(original[:at] + put + original[at + cut :])
+    try:
+        manifest = open_source(root, as_it_is=True)
+    except BenchError as error:
+        assert error.where and error.fix
+        assert str(error).replace("\n", " ").isprintable()
+    else:
+        assert ((manifest.category >= 0) & (manifest.category < 50)).all()
+        assert np.isnan(manifest.landmarks[manifest.visibility == ABSENT]).all()
+        assert np.isfinite(manifest.landmarks[manifest.visibility != ABSENT]).all()
+        assert not any(".." in path for path in manifest.paths.tolist())
+    finally:
+        file.write_bytes(original)
