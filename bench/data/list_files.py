@@ -49,7 +49,7 @@ def read_list_files(root: Path, log: IssueLog) -> Annotations:
     labelled = require(root, ANNOTATION_FOLDERS, LABELS)
     paths, categories = read_labels(open_annotation(root, labelled, "image_name", log), len(names))
     of_fine = _of_fine(labelled)
-    if has_split_files(root) and not of_fine:
+    if has_split_files(root, [FINE_FOLDER]) and not of_fine:
         log.add(
             "finer annotations that are not read",
             f"{FINE_FOLDER}/: to read them instead, take {labelled.parent.name}/ out of the folder",

@@ -34,9 +34,9 @@ MISFIT_SHARE = 0.01
 _POINTS = 8
 
 
-def has_split_files(root: Path) -> bool:
-    """Whether a folder holds the categories of its images in files by part."""
-    return any(_named(root, f"{part}_cate") for part in PARTITIONS)
+def has_split_files(root: Path, folders: Sequence[str] = SPLIT_FOLDERS) -> bool:
+    """Whether one of some folders holds the categories of images in files by part."""
+    return any(locate(root, folders, f"{part}_cate.txt") for part in PARTITIONS)
 
 
 def read_split_files(root: Path, log: IssueLog) -> Annotations:

@@ -216,6 +216,14 @@ def test_where_both_releases_are_there_the_full_one_is_read_and_the_other_named(
     assert "take Anno_coarse/ out" in oddity(manifest, "finer annotations").examples[0]
 
 
+def test_files_by_part_beside_the_lists_are_what_the_lists_say_again(layout: Any) -> None:
+    layout.add("img/A/1.jpg")
+    root = Path(layout.write())
+    (root / "Anno/train.txt").write_text("img/A/1.jpg\n")
+    (root / "Anno/train_cate.txt").write_text("1\n")
+    assert open_source(root).issues == ()
+
+
 def test_lists_of_the_finer_annotations_are_parted_by_their_own_files(layout: Any) -> None:
     layout.anno = "Anno_fine"
     layout.categories = [f"{name}   {TYPES[name]}" for name in OFFICIAL]
