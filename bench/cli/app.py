@@ -5,6 +5,8 @@ Light at import: each command imports what it needs when it is called.
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from importlib import import_module
 from typing import Annotated
@@ -59,8 +61,23 @@ def _options(
     del version, debug  # `--debug` is read in `main`, where errors arrive
 
 
+def _speak_text() -> None:
+    """Let no name of a file or class be lost where the terminal or the locale knows ASCII alone.
+
+    What the terminal has no letters for is escaped. Names of files are text in UTF-8 mode only,
+    which Python chooses when it starts: where it did not, the command starts over in it.
+    """
+    if sys.getfilesystemencoding() != "utf-8" and os.environ.get("PYTHONUTF8") != "1":
+        spoken = sys.stdout.encoding if sys.stdout else "ascii"
+        told = {"PYTHONUTF8": "1", "PYTHONIOENCODING": f"{spoken}:backslashreplace"}
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | told)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def main() -> None:
     """Run a command; bad input is one message and exit code 2, without a traceback."""
+    _speak_text()
     debug = "--debug" in sys.argv
     try:
         app()

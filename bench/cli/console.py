@@ -10,6 +10,7 @@ from typing import Any
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.text import Text
 
 from bench.errors import readable
 
@@ -25,6 +26,14 @@ class SafeConsole(Console):
         if all(isinstance(item, str) for item in objects):
             options = {"overflow": "ignore", "crop": False} | options
         super().print(*objects, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Text of a string, in which what the terminal has no letters for is escaped.
+
+        Before it is laid out: an escape is longer than what it stands for.
+        """
+        known = text.encode(self.encoding, "backslashreplace").decode(self.encoding)
+        return super().render_str(known, **options)
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None

@@ -7,10 +7,19 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from bench.data.attributes import ATTRIBUTE_TYPES, YES, Attributes, load_attributes
+from bench.data.archives import packed
+from bench.data.attributes import (
+    ANSWERS_FILE,
+    ATTRIBUTE_TYPES,
+    NAMES_FILE,
+    YES,
+    Attributes,
+    load_attributes,
+)
 from bench.data.images import decode_batch
 from bench.data.issues import IssueLog
 from bench.data.item_counts import ItemCounts, Table, count_items
+from bench.data.layout import ANNOTATION_FOLDERS, locate
 from bench.data.manifest import (
     ABSENT,
     CLOTHES_TYPES,
@@ -18,11 +27,16 @@ from bench.data.manifest import (
     OCCLUDED,
     OUTSIDE,
     PARTITIONS,
+    VARIATIONS,
     VISIBLE,
     DataIssue,
     Manifest,
 )
 from bench.data.sources import data_label
+from bench.errors import BenchError
+
+MOST_EMPTY = 5
+"""Classes without an image that are listed; of more, there is one row that counts them."""
 
 UNREADABLE_SHARE = 0.01
 """The share of images that cannot be decoded above which a source counts as faulty."""
@@ -50,6 +64,7 @@ class CheckReport:
         decoded: Whether every image was decoded.
         classes: Images by class name, then by split (`SPLITS`).
         types: Images by clothes type, then by split.
+        variations: Images by pose and zoom, then by split; empty where the source does not say.
         landmarks: Landmarks by channel, then by visibility.
         attributes: By type of attribute, how many there are, and how many of them an image has
             on average; empty without attributes.
@@ -65,6 +80,7 @@ class CheckReport:
     decoded: bool
     classes: dict[str, dict[str, int]]
     types: dict[str, dict[str, int]]
+    variations: dict[str, dict[str, int]]
     landmarks: dict[str, dict[str, int]]
     attributes: dict[str, dict[str, float]]
     items: ItemCounts | None
@@ -99,7 +115,7 @@ class CheckReport:
                 for issue in self.issues
             ],
             "harmful": self.blocking,
-        }
+        } | ({"variations": self.variations} if self.variations else {})
 
     def tables(self) -> list[Table]:
         """Title, headers and rows of each table, as text ready to print."""
@@ -107,6 +123,8 @@ class CheckReport:
         if self.items is None:
             tables.append(_counts("Images by class", "class", self.classes))
             tables.append(_counts("Images by clothes type", "type", self.types))
+        if self.variations:
+            tables.append(_counts("Images by variation", "variation", self.variations))
         if any(row["absent"] < self.images for row in self.landmarks.values()):
             rows = [
                 [channel, *(f"{row[name]:,}" for name in VISIBILITIES)]
@@ -142,12 +160,10 @@ def check(
 
     Returns:
         The report.
-
-    Raises:
-        BenchError: The attribute files are not what they should be.
     """
     issues = manifest.issues
-    attributes = load_attributes(manifest)
+    attributes, fault = _attributes(manifest)
+    issues += fault if attributes is None else attributes.issues
     if attributes is not None and attributes.left_out:
         kind = "attribute line that is malformed or names no image (left out)"
         issues += (DataIssue(kind, attributes.left_out),)
@@ -164,7 +180,10 @@ def check(
         images=len(manifest),
         decoded=decode,
         classes={} if items else _cross(manifest.category, manifest.class_names, split),
-        types={} if items else {name: row for name, row in types.items() if sum(row.values())},
+        types={} if items else _occurring(types),
+        variations={}
+        if manifest.variation is None
+        else _occurring(_cross(manifest.variation, ("unknown", *VARIATIONS.values()), split)),
         landmarks={
             channel: {
                 name: int((manifest.visibility[:, index] == flag).sum())
@@ -176,6 +195,21 @@ def check(
         items=items,
         issues=tuple(sorted(issues, key=lambda issue: not issue.blocking)),
     )
+
+
+def _attributes(manifest: Manifest) -> tuple[Attributes | None, tuple[DataIssue, ...]]:
+    """The attributes, or why they cannot be read: all else is still counted."""
+    log = IssueLog()
+    try:
+        attributes = load_attributes(manifest)
+    except BenchError as error:
+        kind = "attribute files that no system can be trained on"
+        log.add(kind, f"{error.where}: {error.what}", blocking=True)
+        return None, log.issues()
+    if attributes is None and locate(manifest.root, ANNOTATION_FOLDERS, NAMES_FILE) is not None:
+        hint = packed(manifest.root, ANNOTATION_FOLDERS)
+        log.add("names of attributes without the images' answers", hint or ANSWERS_FILE)
+    return attributes, log.issues()
 
 
 def _by_type(attributes: Attributes) -> dict[str, dict[str, float]]:
@@ -194,7 +228,7 @@ def _undecodable(
     paths = manifest.paths.tolist()
     for at in range(0, len(paths), _CHUNK):
         part = paths[at : at + _CHUNK]
-        _, unreadable = decode_batch(manifest.root, part, _DECODED_SIZE)
+        _, unreadable = decode_batch(manifest.root, part, _DECODED_SIZE, upright=manifest.upright)
         faults += [f"{part[row]}: {reason}" for row, reason in unreadable]
         if progress is not None:
             progress(at + len(part), len(paths))
@@ -219,11 +253,21 @@ def _cross(
     }
 
 
+def _occurring(counts: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
+    return {name: row for name, row in counts.items() if any(row.values())}
+
+
 def _counts(title: str, what: str, counts: dict[str, dict[str, int]]) -> Table:
+    empty = sum(not any(row.values()) for row in counts.values())
+    folded = empty > MOST_EMPTY
     rows = [
         [name, *(f"{row[split]:,}" for split in SPLITS), f"{sum(row.values()):,}"]
         for name, row in counts.items()
+        if not folded or any(row.values())
     ]
+    if folded:
+        nothing = ["0"] * (len(SPLITS) + 1)
+        rows.append([f"{empty} more without an image", *nothing])
     totals = [sum(row[split] for row in counts.values()) for split in SPLITS]
     rows.append(["total", *(f"{total:,}" for total in totals), f"{sum(totals):,}"])
     return title, [what, *SPLITS, "total"], rows

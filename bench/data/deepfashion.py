@@ -6,48 +6,29 @@ left out without being counted.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench.data.annotations import (
-    AnnotationFile,
-    read_categories,
-    read_labels,
-    read_landmarks,
-    read_partition,
-)
+from bench.data.archives import packed
+from bench.data.category_list import check_numbers
 from bench.data.fingerprint import fingerprint
+from bench.data.image_lines import Landmarks
+from bench.data.images import ORIENTED
 from bench.data.issues import IssueLog
+from bench.data.layout import LANDMARKS, PARTITION, image_folder
+from bench.data.list_files import has_list_files, read_list_files
 from bench.data.manifest import ABSENT, OUTSIDE, Manifest
 from bench.data.sizes import image_sizes
-from bench.data.tree import (
-    AMBIGUOUS,
-    MISSING,
-    ImageTree,
-    find_entry,
-    is_inside,
-    match_names,
-    scan_images,
-)
-from bench.errors import BenchError
-
-ANNOTATION_FOLDERS = ("Anno", "Anno_coarse", "Anno_fine")
-"""Where release variants keep the annotation files, in the order they are tried."""
-
-EVALUATION_FOLDERS = ("Eval", *ANNOTATION_FOLDERS, "")
-"""Where release variants keep the official partition."""
+from bench.data.split_files import has_split_files, read_split_files
+from bench.data.tree import AMBIGUOUS, MISSING, ImageTree, match_names, scan_images
 
 MISSING_SHARE = 0.01
 """The share of missing or unreadable images above which a source counts as incomplete."""
 
-_LABELS = "list_category_img.txt"
-_CATEGORIES = "list_category_cloth.txt"
-_LANDMARKS = "list_landmarks.txt"
-_PARTITION = "list_eval_partition.txt"
+PACKED = "archive that is not unpacked"
 
 
 def is_deepfashion(root: Path) -> bool:
@@ -56,7 +37,7 @@ def is_deepfashion(root: Path) -> bool:
     Args:
         root: The folder.
     """
-    return locate(root, ANNOTATION_FOLDERS, _LABELS) is not None
+    return has_list_files(root) or has_split_files(root)
 
 
 def load_deepfashion(
@@ -82,28 +63,31 @@ def load_deepfashion(
             it should be.
     """
     log = IssueLog()
-    names, types = read_categories(_require(root, ANNOTATION_FOLDERS, _CATEGORIES, log))
-    labels = _require(root, ANNOTATION_FOLDERS, _LABELS, log)
-    paths, categories = read_labels(labels, len(names))
+    by_part = has_split_files(root) and not has_list_files(root)
+    written = (read_split_files if by_part else read_list_files)(root, log)
+    check_numbers(written.names, written.paths, written.categories, log)
+    paths = written.paths
     base, top = image_folder(root)
     tree = scan_images(root, base, top, log)
-    sizes, unreadable = image_sizes(tree, cache=cache, progress=progress)
-    rows, files = _present(paths, tree, unreadable, log)
+    headers = image_sizes(tree, cache=cache, progress=progress)
+    rows, files = _present(paths, tree, headers.unreadable, log)
+    _say_what_is_packed(root, len(rows), len(paths), log)
+    for file in files[headers.orientation[files] > 1].tolist():
+        log.add(ORIENTED, tree.names[file])
 
     # Joined with every label line, so that a missing image is one issue and not three.
     stored = np.full((len(paths), 2), np.nan)
-    stored[rows] = sizes[files]
-    category = np.array(categories, dtype=np.int16)
-    clothes_type = np.array(types, dtype=np.int8)[category]
-    landmarks, visibility = _landmarks(root, paths, stored, clothes_type, log)
-    partition = _partition(root, paths, log)
+    stored[rows] = headers.sizes[files]
+    category = np.array(written.categories, dtype=np.int16)
     columns: dict[str, Any] = {
-        "category": category[rows],
-        "clothes_type": clothes_type[rows],
-        "landmarks": landmarks[rows],
-        "visibility": visibility[rows],
-        "partition": partition[rows],
+        "category": category,
+        "clothes_type": np.array(written.types, dtype=np.int8)[category],
+        "landmarks": np.full((len(paths), 8, 2), np.nan, dtype=np.float32),
+        "visibility": np.full((len(paths), 8), ABSENT, dtype=np.int8),
+        "partition": _partition(written.partition, paths, log),
     }
+    variation = _join_landmarks(written.landmarks, paths, stored, columns, log)[rows]
+    columns = {name: column[rows] for name, column in columns.items()}
     on_disk = [tree.names[file] for file in files]
     folder = "" if base == root else base.name + "/"
     return Manifest(
@@ -111,71 +95,23 @@ def load_deepfashion(
         root=root,
         paths=np.array([folder + name for name in on_disk], dtype=np.str_),
         product=_products(on_disk),
-        image_size=sizes[files],
-        class_names=tuple(names),
+        image_size=headers.sizes[files],
+        class_names=tuple(written.names),
         fingerprint=fingerprint(
-            class_names=names, paths=on_disk, file_sizes=tree.sizes[files], **columns
+            class_names=written.names, paths=on_disk, file_sizes=tree.sizes[files], **columns
         ),
         issues=log.issues(),
+        variation=variation if variation.any() else None,
         **columns,
     )
 
 
-def locate(root: Path, folders: Sequence[str], name: str) -> Path | None:
-    """Find a file by its name in the first of some folders that has it, whatever its case."""
-    for folder in folders:
-        place = find_entry(root, folder) if folder else root
-        found = None if place is None else find_entry(place, name)
-        if found is not None and found.is_file():
-            return found
-    return None
-
-
-def _require(root: Path, folders: Sequence[str], name: str, log: IssueLog) -> AnnotationFile:
-    path = locate(root, folders, name)
-    if path is None:
-        places = ", ".join(f"{folder}/{name}" for folder in folders)
-        raise BenchError(
-            f"expected one of {places}; none is there",
-            where=str(root),
-            fix="unpack the release's annotation files there",
-        )
-    return _annotation(root, path, "category_name" if name == _CATEGORIES else "image_name", log)
-
-
-def _annotation(root: Path, path: Path, header: str, log: IssueLog) -> AnnotationFile:
-    label = path.relative_to(root).as_posix()
-    _refuse_outside(root, path, label)
-    return AnnotationFile(path, label, header, log)
-
-
-def _refuse_outside(root: Path, path: Path, label: str) -> None:
-    target = os.path.realpath(path)
-    if not is_inside(target, os.path.realpath(root)):
-        raise BenchError(
-            f"{label} is a symbolic link to {target}, outside the data folder",
-            where=str(root),
-            fix="give the folder that really holds the data, or move the files into this one",
-        )
-
-
-def image_folder(root: Path) -> tuple[Path, str]:
-    """The folder that label paths are relative to, and the name of `img` in it.
-
-    Raises:
-        BenchError: There is none.
-    """
-    outer = find_entry(root, "Img")
-    for base in (outer, root):
-        inner = None if base is None else find_entry(base, "img")
-        if base is not None and inner is not None and inner.is_dir():
-            _refuse_outside(root, inner, inner.relative_to(root).as_posix())
-            return base, inner.name
-    raise BenchError(
-        "expected the images in Img/img/ or img/; neither is there",
-        where=str(root),
-        fix="unpack the release's img.zip into Img/",
-    )
+def _say_what_is_packed(root: Path, present: int, named: int, log: IssueLog) -> None:
+    """Where images are missing, an archive that is still there is why."""
+    hint = packed(root) if named - present > MISSING_SHARE * named else ""
+    if hint:
+        fix = "" if present else "unpack it there, and run the same command again"
+        log.add(PACKED, hint, blocking=True, fix=fix)
 
 
 def _present(
@@ -219,25 +155,27 @@ def _under(paths: list[str], tree: ImageTree) -> list[str]:
     return [top + path[3:] if path.startswith("img/") else path for path in paths]
 
 
-def _landmarks(
-    root: Path,
+def _join_landmarks(
+    lines: Landmarks | None,
     paths: list[str],
     sizes: np.ndarray,
-    clothes_type: np.ndarray,
+    columns: dict[str, np.ndarray],
     log: IssueLog,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Landmarks as shares of the image and their visibility; corrects `clothes_type` in place.
+) -> np.ndarray:
+    """Fill in the landmarks, as shares of the image, their visibility and the clothes type.
 
     Images that are not there have NaN for their size, and so for their landmarks.
+
+    Returns:
+        `(n,)` int8 variation type of each image, 0 where no line says it.
     """
-    landmarks = np.full((len(paths), 8, 2), np.nan, dtype=np.float32)
-    visibility = np.full((len(paths), 8), ABSENT, dtype=np.int8)
-    path = locate(root, ANNOTATION_FOLDERS, _LANDMARKS)
-    if path is None:
-        log.add("no landmark file", f"looked for {_LANDMARKS}")
-        return landmarks, visibility
-    lines = read_landmarks(_annotation(root, path, "image_name", log))
+    variation = np.zeros(len(paths), dtype=np.int8)
+    if lines is None:
+        log.add("no landmark file", f"looked for {LANDMARKS[0]}")
+        return variation
     rows, used = _join(lines.paths, paths, "landmark", log)
+    variation[rows] = lines.variation[used]
+    clothes_type = columns["clothes_type"]
     for row in rows[clothes_type[rows] != lines.clothes_type[used]].tolist():
         log.add("clothes type differs between landmark line (kept) and category", paths[row])
     clothes_type[rows] = lines.clothes_type[used]
@@ -254,18 +192,16 @@ def _landmarks(
         )
     flags[beyond] = OUTSIDE
     # Points outside are never trained on; inside the unit square they cannot index out of a map.
-    landmarks[rows] = np.clip(share, 0, 1)
-    visibility[rows] = flags
-    return landmarks, visibility
+    columns["landmarks"][rows] = np.clip(share, 0, 1)
+    columns["visibility"][rows] = flags
+    return variation
 
 
-def _partition(root: Path, paths: list[str], log: IssueLog) -> np.ndarray:
+def _partition(named: dict[str, int] | None, paths: list[str], log: IssueLog) -> np.ndarray:
     partition = np.full(len(paths), -1, dtype=np.int8)
-    path = locate(root, EVALUATION_FOLDERS, _PARTITION)
-    if path is None:
-        log.add("no official partition", f"looked for {_PARTITION}")
+    if named is None:
+        log.add("no official partition", f"looked for {PARTITION}")
         return partition
-    named = read_partition(_annotation(root, path, "image_name", log))
     rows, used = _join(list(named), paths, "partition", log)
     partition[rows] = np.array(list(named.values()), dtype=np.int8)[used]
     return partition

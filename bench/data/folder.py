@@ -1,8 +1,12 @@
-"""Reads a folder of classes, `DIR/<class>/*.jpg`: photographs with a class and nothing else."""
+"""Reads a folder of classes, `DIR/<class>/*.jpg`: photographs with a class and nothing else.
+
+As nothing in them has a place, photographs are turned upright where EXIF says how.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +15,13 @@ import numpy as np
 from bench.data.fingerprint import fingerprint
 from bench.data.issues import IssueLog
 from bench.data.manifest import ABSENT, Manifest
-from bench.data.tree import IMAGE_SUFFIXES, is_inside, list_entries, refused_link
+from bench.data.sizes import image_sizes
+from bench.data.tree import IMAGE_SUFFIXES, ImageTree, is_inside, list_entries, refused_link
 from bench.errors import BenchError
 
 MOST_CLASSES = 10_000
+
+TURNED = "image with an EXIF orientation (turned upright)"
 
 
 def is_folder_of_classes(root: Path) -> bool:
@@ -35,15 +42,23 @@ def is_folder_of_classes(root: Path) -> bool:
     )
 
 
-def load_folder(root: Path) -> Manifest:
+def load_folder(
+    root: Path,
+    *,
+    cache: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Manifest:
     """Read a folder of classes.
 
     Args:
         root: The folder; each folder in it is a class, named by it.
+        cache: Folder to keep what headers say in between runs; None reads every header again.
+        progress: Called with (image headers read, headers to read).
 
     Returns:
         One row an image, sorted by class and name; every image its own product, no landmarks,
-        no official partition.
+        no official partition. Images to turn are part of the fingerprint: other pixels, and other
+        numbers, than where they are not.
 
     Raises:
         BenchError: Fewer than two classes with images.
@@ -56,8 +71,16 @@ def load_folder(root: Path) -> Manifest:
             where=str(root),
             fix=f"give a folder with one folder a class, holding {', '.join(IMAGE_SUFFIXES)} files",
         )
-    paths = [path for images in classes.values() for path, _ in images]
-    sizes = [size for images in classes.values() for _, size in images]
+    paths = [path for images in classes.values() for path, _, _ in images]
+    tree = ImageTree(
+        root,
+        paths,
+        np.array([size for images in classes.values() for _, size, _ in images], dtype=np.int64),
+        np.array([mtime for images in classes.values() for _, _, mtime in images], dtype=np.int64),
+    )
+    orientation = np.maximum(image_sizes(tree, cache=cache, progress=progress).orientation, 1)
+    for row in np.flatnonzero(orientation > 1).tolist():
+        log.add(TURNED, paths[row])
     count = len(paths)
     columns: dict[str, Any] = {
         "category": np.repeat(range(len(classes)), list(map(len, classes.values()))).astype("i2"),
@@ -76,7 +99,8 @@ def load_folder(root: Path) -> Manifest:
         fingerprint=fingerprint(
             class_names=tuple(classes),
             paths=paths,
-            file_sizes=np.array(sizes, dtype=np.int64),
+            file_sizes=tree.sizes,
+            more=[orientation] if (orientation > 1).any() else [],
             **columns,
         ),
         issues=log.issues(),
@@ -84,10 +108,13 @@ def load_folder(root: Path) -> Manifest:
     )
 
 
-def _classes(root: Path, log: IssueLog) -> dict[str, list[tuple[str, int]]]:
-    """Path and size of each image, by class, both sorted by name; only classes with images."""
+def _classes(root: Path, log: IssueLog) -> dict[str, list[tuple[str, int, int]]]:
+    """Path, size and modification time of each image, by class, both sorted by name.
+
+    Classes without images are left out.
+    """
     home = os.path.realpath(root)
-    classes: dict[str, list[tuple[str, int]]] = {}
+    classes: dict[str, list[tuple[str, int, int]]] = {}
     for entry in sorted(list_entries(str(root)), key=lambda entry: entry.name):
         if entry.name.startswith(".") or _leads_out(entry, entry.name, home, log):
             continue
@@ -104,8 +131,8 @@ def _classes(root: Path, log: IssueLog) -> dict[str, list[tuple[str, int]]]:
     return classes
 
 
-def _images(folder: os.DirEntry[str], home: str, log: IssueLog) -> list[tuple[str, int]]:
-    """Path and size of each image directly in a class folder, sorted by name."""
+def _images(folder: os.DirEntry[str], home: str, log: IssueLog) -> list[tuple[str, int, int]]:
+    """Path, size and modification time of each image directly in a class folder, sorted by name."""
     images = []
     for entry in sorted(list_entries(folder.path), key=lambda entry: entry.name):
         path = f"{folder.name}/{entry.name}"
@@ -118,7 +145,8 @@ def _images(folder: os.DirEntry[str], home: str, log: IssueLog) -> list[tuple[st
         elif not path.isprintable():
             log.add("file name that cannot be printed (left out)", path)
         else:
-            images.append((path, entry.stat().st_size))
+            status = entry.stat()
+            images.append((path, status.st_size, status.st_mtime_ns))
     return images
 
 

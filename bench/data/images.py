@@ -1,6 +1,7 @@
 """Reads image files: their stored size from the header, their pixels at the size a model wants.
 
-Nothing is rotated by EXIF and nothing is cropped: landmarks are shares of the image as stored.
+Nothing is cropped. Images are turned upright by EXIF only where the caller says so: landmarks are
+shares of the image as stored.
 """
 
 from __future__ import annotations
@@ -20,6 +21,24 @@ from bench.errors import BenchError
 MAX_PIXELS = 50_000_000
 """An image whose header says more pixels than this is refused as faulty or hostile."""
 
+ORIENTATION = 0x0112
+"""The EXIF tag that says how an image as stored is to be turned to be upright."""
+
+ORIENTED = "image with an EXIF orientation (left as stored, as its landmarks are)"
+"""Kind of issue, of data whose landmarks are in pixels as stored."""
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_ON_ITS_SIDE = 5
+"""From this orientation on, width and height change places."""
+
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 
 # Pillow raises errors of many types on a corrupt file; any of them means that it is not readable.
@@ -27,6 +46,8 @@ _FAULTS = (Exception,)
 
 # Pillow warns at a limit above ours; the image is refused here anyway, by name.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+# What damaged EXIF says is not used, and nobody can do anything about it.
+warnings.filterwarnings("ignore", message="Corrupt EXIF data", category=UserWarning)
 
 
 class UnreadableImage(BenchError):  # noqa: N818 - it names the image's state
@@ -63,22 +84,52 @@ def stored_size(path: Path | str) -> tuple[int, int]:
     Raises:
         UnreadableImage: No header of a known format, or more than `MAX_PIXELS` pixels.
     """
+    return read_header(path)[0]
+
+
+def shown_size(path: Path | str, *, upright: bool) -> tuple[int, int]:
+    """Width and height in pixels of an image as `decode` turns it.
+
+    Args:
+        path: The image file.
+        upright: As in `decode`.
+
+    Raises:
+        UnreadableImage: As `stored_size`.
+    """
+    (width, height), orientation = read_header(path)
+    return (height, width) if upright and orientation >= _ON_ITS_SIDE else (width, height)
+
+
+def read_header(path: Path | str) -> tuple[tuple[int, int], int]:
+    """Read an image's size and orientation from its header, without decoding it.
+
+    Args:
+        path: The image file.
+
+    Returns:
+        Width and height in pixels, as stored; and its EXIF orientation, 1 (upright) to 8.
+
+    Raises:
+        UnreadableImage: No header of a known format, or more than `MAX_PIXELS` pixels.
+    """
     try:
         # No Path object: called for each of 289,222 images.
         with open(path, "rb") as file, _open(file) as image:  # noqa: PTH123
-            size = image.size
+            size, orientation = image.size, _orientation(image)
     except _FAULTS as error:
         raise UnreadableImage(path, _reason(error)) from error
     _check_pixels(path, size)
-    return size
+    return size, orientation
 
 
-def decode(path: Path | str, size: int) -> np.ndarray:
+def decode(path: Path | str, size: int, *, upright: bool = False) -> np.ndarray:
     """Decode an image to a square, as the paper does (§3): resized without keeping its aspect.
 
     Args:
         path: The image file.
         size: Width and height wanted, in pixels.
+        upright: Whether to turn it as its EXIF orientation says; not where landmarks are known.
 
     Returns:
         `(size, size, 3)` float32, RGB in [0, 1].
@@ -86,11 +137,16 @@ def decode(path: Path | str, size: int) -> np.ndarray:
     Raises:
         UnreadableImage: The file is missing, truncated, too large or no image.
     """
-    return _decode_bytes(path, size).astype(np.float32) / np.float32(255)
+    return _decode_bytes(path, size, upright).astype(np.float32) / np.float32(255)
 
 
 def decode_batch(
-    root: Path, paths: Sequence[str] | np.ndarray, size: int, threads: int | None = None
+    root: Path,
+    paths: Sequence[str] | np.ndarray,
+    size: int,
+    threads: int | None = None,
+    *,
+    upright: bool = False,
 ) -> tuple[np.ndarray, list[tuple[int, str]]]:
     """Decode many images at once.
 
@@ -99,6 +155,7 @@ def decode_batch(
         paths: `(n,)` image paths.
         size: Width and height wanted, in pixels.
         threads: How many images to decode at the same time; None for one a processor.
+        upright: As in `decode`.
 
     Returns:
         `(n, size, size, 3)` float32, each row as `decode` gives it; and for each image that
@@ -108,7 +165,7 @@ def decode_batch(
 
     def fill(row: int) -> tuple[int, str] | None:
         try:
-            pixels[row] = decode(root / str(paths[row]), size)
+            pixels[row] = decode(root / str(paths[row]), size, upright=upright)
         except UnreadableImage as error:
             return row, error.reason
         return None
@@ -118,18 +175,33 @@ def decode_batch(
     return pixels, faults
 
 
-def _decode_bytes(path: Path | str, size: int) -> np.ndarray:
+def _decode_bytes(path: Path | str, size: int, upright: bool) -> np.ndarray:
     try:
         with Path(path).open("rb") as file, _open(file) as image:
             _check_pixels(path, image.size)
             # A JPEG much larger than wanted is decoded at 1/2, 1/4 or 1/8, several times faster.
             image.draft(None, (2 * size, 2 * size))
+            # Before it is loaded: what a header is read for must say the same.
+            turn = _TURNS.get(_orientation(image)) if upright else None
             colour = _to_rgb(image)
     except UnreadableImage:
         raise
     except _FAULTS as error:
         raise UnreadableImage(path, _reason(error)) from error
-    return np.asarray(colour.resize((size, size), Image.Resampling.BILINEAR))
+    square = colour.resize((size, size), Image.Resampling.BILINEAR)
+    return np.asarray(square if turn is None else square.transpose(turn))
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; 1 where there is none, or none that can be read."""
+    if "exif" not in image.info:
+        return 1
+    try:
+        found = image.getexif().get(ORIENTATION, 1)
+    except _FAULTS:
+        # EXIF that is damaged says nothing; the image itself may well be whole.
+        return 1
+    return found if isinstance(found, int) and found in _TURNS else 1
 
 
 def _open(file: BinaryIO) -> Image.Image:

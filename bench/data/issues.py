@@ -21,7 +21,15 @@ class IssueLog:
     def __init__(self) -> None:
         self._issues: dict[str, DataIssue] = {}
 
-    def add(self, kind: str, example: str = "", *, blocking: bool = False, count: int = 1) -> None:
+    def add(
+        self,
+        kind: str,
+        example: str = "",
+        *,
+        blocking: bool = False,
+        count: int = 1,
+        fix: str = "",
+    ) -> None:
         """Count an issue.
 
         Args:
@@ -29,6 +37,7 @@ class IssueLog:
             example: What was found, with file and line where there is one; kept for the first few.
             blocking: True where training on the source as it stands would be wrong.
             count: How many this call stands for; 0 is ignored.
+            fix: What to do, where no run may begin on the source as it stands.
         """
         if count < 1:
             return
@@ -37,7 +46,7 @@ class IssueLog:
         if example and len(examples) < EXAMPLES:
             examples += (printable(example),)
         self._issues[kind] = DataIssue(
-            kind, found.count + count, examples, found.blocking or blocking
+            kind, found.count + count, examples, found.blocking or blocking, found.fix or fix
         )
 
     def make_blocking(self, kind: str) -> None:

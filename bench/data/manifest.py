@@ -37,8 +37,25 @@ CHANNELS_OF_TYPE = {1: (0, 1, 2, 3, 6, 7), 2: (4, 5, 6, 7), 3: (0, 1, 2, 3, 4, 5
 VISIBLE, OCCLUDED, OUTSIDE, ABSENT = landmarks.VISIBLE, 1, 2, -1
 """Visibility of a landmark: DeepFashion's 0, 1 and 2, and -1 for one the garment does not have."""
 
+VARIATIONS = {
+    1: "normal pose",
+    2: "medium pose",
+    3: "large pose",
+    4: "medium zoom-in",
+    5: "large zoom-in",
+}
+"""Variation types by DeepFashion's number; 0 stands for unknown."""
+
 PARTITIONS = ("train", "val", "test")
 """Names of the official partition; an image's `partition` is an index here, or -1 for none."""
+
+
+def turns_upright(source: str) -> bool:
+    """Whether images of a kind of source are turned by their EXIF orientation when decoded.
+
+    Only where nothing in them has a place: landmarks and boxes are in pixels as stored.
+    """
+    return source == "folder"
 
 
 @dataclass(frozen=True)
@@ -50,12 +67,14 @@ class DataIssue:
         count: How many lines, paths or files show it.
         examples: A few of them, as found.
         blocking: True where training on the source as it stands would be wrong.
+        fix: What to do about it, where a run refuses the source for it; empty for the others.
     """
 
     kind: str
     count: int
     examples: tuple[str, ...] = ()
     blocking: bool = False
+    fix: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,6 +100,8 @@ class Manifest:
             machines with the same data, in whatever folder.
         issues: The issues found, counted, with examples.
         items: What is known of the several garments of each image; None where each image has one.
+        variation: `(n,)` int8, by `VARIATIONS`, 0 unknown; None where the source says it of no
+            image. No part of the fingerprint, as nothing is trained on it.
     """
 
     source: str
@@ -97,6 +118,7 @@ class Manifest:
     fingerprint: str
     issues: tuple[DataIssue, ...] = field(default=())
     items: Items | None = None
+    variation: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -105,6 +127,11 @@ class Manifest:
     def has_landmarks(self) -> bool:
         """Whether any image of the source carries a landmark."""
         return bool((self.visibility != ABSENT).any())
+
+    @property
+    def upright(self) -> bool:
+        """Whether its images are turned by their EXIF orientation when they are decoded."""
+        return turns_upright(self.source)
 
     @property
     def has_partition(self) -> bool:

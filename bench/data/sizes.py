@@ -1,4 +1,4 @@
-"""Widths and heights of a source's images, read from their headers once and cached."""
+"""Sizes and orientations of a source's images, read from their headers once and cached."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from bench.data.cached_arrays import DAMAGED, keep_arrays
-from bench.data.images import UnreadableImage, stored_size
+from bench.data.images import UnreadableImage, read_header
 from bench.data.tree import ImageTree
 
 _CHUNK = 1000
@@ -19,13 +20,27 @@ _THREADS = 4
 """Few: Pillow parses one header at a time, and only waiting for the disk overlaps."""
 
 
+class Headers(NamedTuple):
+    """What the headers of n images say.
+
+    Args:
+        sizes: `(n, 2)` int32 widths and heights as stored, 0 where unreadable.
+        unreadable: Index -> reason, of each image that cannot be read.
+        orientation: `(n,)` int8 EXIF orientation, 1 (upright) to 8; 0 where unreadable.
+    """
+
+    sizes: np.ndarray
+    unreadable: dict[int, str]
+    orientation: np.ndarray
+
+
 def image_sizes(
     tree: ImageTree,
     *,
     cache: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> tuple[np.ndarray, dict[int, str]]:
-    """Read the stored size of every image.
+) -> Headers:
+    """Read the stored size and the orientation of every image.
 
     Args:
         tree: The images.
@@ -33,39 +48,37 @@ def image_sizes(
             read again. None reads all of them each time.
         progress: Called with (headers read, headers to read).
 
-    Returns:
-        `(n, 2)` int32 widths and heights, 0 where unreadable; and for each unreadable image its
-        index and the reason.
-
     Raises:
         BenchError: The cache folder cannot be written.
     """
-    sizes = np.zeros((len(tree.names), 2), dtype=np.int32)
+    found = np.zeros((len(tree.names), 3), dtype=np.int32)
     kept = None if cache is None else _cache_file(cache, tree.base)
     if kept is not None:
-        _recall(kept, tree, sizes)
-    unread = np.flatnonzero(sizes[:, 0] == 0)
-    reasons = _read_headers(tree, unread, sizes, progress)
+        _recall(kept, tree, found)
+    unread = np.flatnonzero(found[:, 0] == 0)
+    reasons = _read_headers(tree, unread, found, progress)
     if kept is not None and len(unread) > len(reasons):
-        _keep(kept, tree, sizes)
-    return sizes, reasons
+        _keep(kept, tree, found)
+    return Headers(found[:, :2], reasons, found[:, 2].astype(np.int8))
 
 
 def _read_headers(
     tree: ImageTree,
     rows: np.ndarray,
-    sizes: np.ndarray,
+    into: np.ndarray,
     progress: Callable[[int, int], None] | None,
 ) -> dict[int, str]:
+    """Fill rows of width, height and orientation; gives back why the others cannot be read."""
     base = str(tree.base)
 
-    def read(chunk: list[int]) -> tuple[list[int], list[tuple[int, int]], dict[int, str]]:
+    def read(chunk: list[int]) -> tuple[list[int], list[tuple[int, int, int]], dict[int, str]]:
         found, faults = [], {}
         for row in chunk:
             try:
-                found.append(stored_size(f"{base}/{tree.names[row]}"))
+                size, orientation = read_header(f"{base}/{tree.names[row]}")
+                found.append((*size, orientation))
             except UnreadableImage as error:
-                found.append((0, 0))
+                found.append((0, 0, 0))
                 faults[row] = error.reason
         return chunk, found, faults
 
@@ -74,7 +87,7 @@ def _read_headers(
     done = 0
     with ThreadPoolExecutor(max_workers=_THREADS) as pool:
         for chunk, found, faults in pool.map(read, chunks):
-            sizes[chunk] = found
+            into[chunk] = found
             reasons.update(faults)
             done += len(chunk)
             if progress is not None:
@@ -87,12 +100,14 @@ def _cache_file(cache: Path, base: Path) -> Path:
     return cache / f"image-sizes-{name}.npz"
 
 
-def _recall(kept: Path, tree: ImageTree, sizes: np.ndarray) -> None:
+def _recall(kept: Path, tree: ImageTree, into: np.ndarray) -> None:
     try:
         with kept.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             names = stored["names"].tobytes().decode("utf-8").split("\0")
-            known = np.column_stack([stored["bytes"], stored["mtimes"], stored["sizes"]])
-        if len(known) != len(names) or known.shape[1] != 4:
+            # A file of before has no orientations: it is read over like a damaged one.
+            columns = [stored[name] for name in ("bytes", "mtimes", "sizes", "orientation")]
+            known = np.column_stack(columns)
+        if len(known) != len(names) or known.shape[1] != 5:
             return
     except DAMAGED:
         # Only a cache: missing or damaged, it is written again.
@@ -103,9 +118,18 @@ def _recall(kept: Path, tree: ImageTree, sizes: np.ndarray) -> None:
     same[same] = (known[rows[same], 0] == tree.sizes[same]) & (
         known[rows[same], 1] == tree.mtimes[same]
     )
-    sizes[same] = known[rows[same], 2:]
+    into[same] = known[rows[same], 2:]
 
 
-def _keep(kept: Path, tree: ImageTree, sizes: np.ndarray) -> None:
+def _keep(kept: Path, tree: ImageTree, found: np.ndarray) -> None:
     names = np.frombuffer("\0".join(tree.names).encode("utf-8"), dtype=np.uint8)
-    keep_arrays(kept, {"names": names, "bytes": tree.sizes, "mtimes": tree.mtimes, "sizes": sizes})
+    keep_arrays(
+        kept,
+        {
+            "names": names,
+            "bytes": tree.sizes,
+            "mtimes": tree.mtimes,
+            "sizes": found[:, :2],
+            "orientation": found[:, 2],
+        },
+    )

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.data.deepfashion import ANNOTATION_FOLDERS, is_deepfashion, load_deepfashion
+from bench.data.archives import packed
+from bench.data.deepfashion import is_deepfashion, load_deepfashion
 from bench.data.deepfashion2 import release as deepfashion2_release
 from bench.data.deepfashion2.load import is_deepfashion2, load_deepfashion2
 from bench.data.drawn_folder import MARK
 from bench.data.folder import is_folder_of_classes, load_folder
 from bench.data.issues import printable
+from bench.data.layout import ANNOTATION_FOLDERS
 from bench.data.manifest import Manifest
+from bench.data.other_benchmarks import refuse_other_benchmark
 from bench.data.release import layout_label
 from bench.errors import BenchError
 
@@ -23,6 +26,7 @@ def open_source(
     *,
     cache: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
+    as_it_is: bool = False,
 ) -> Manifest:
     """Read a data folder of any kind.
 
@@ -31,6 +35,7 @@ def open_source(
             folder of classes.
         cache: Folder to keep image sizes in between runs, and DeepFashion2's annotations.
         progress: Called with (image headers read, headers to read).
+        as_it_is: Also give data that no run may begin on, to look at its issues.
 
     Returns:
         The manifest of what is there.
@@ -49,14 +54,18 @@ def open_source(
     if layout is not None:
         source = "phantom" if (root / MARK).is_file() else layout.lower()
         load = load_deepfashion if layout == "DeepFashion" else load_deepfashion2
-        return load(root, source=source, cache=cache, progress=progress)
+        manifest = load(root, source=source, cache=cache, progress=progress)
+        if not as_it_is:
+            _refuse_unusable(manifest)
+        return manifest
+    refuse_other_benchmark(root)
     _refuse_part(root)
     if is_folder_of_classes(root):
-        return load_folder(root)
+        return load_folder(root, cache=cache, progress=progress)
     raise BenchError(
         f"expected DeepFashion ({', '.join(f'{name}/' for name in ANNOTATION_FOLDERS)} with "
-        "list_category_img.txt), DeepFashion2 (train/annos/, train/image/) or a folder of classes "
-        "(<class>/*.jpg); "
+        "list_category_img.txt, or with train.txt and train_cate.txt), DeepFashion2 "
+        "(train/annos/, train/image/) or a folder of classes (<class>/*.jpg); "
         f"found {_listing(root)}",
         where=str(root),
         fix=_nearby(root),
@@ -75,6 +84,23 @@ def data_label(manifest: Manifest) -> str:
     if manifest.release_differences is not None:
         return layout_label(manifest.class_counts, manifest.release_differences)
     return f"folder `{printable(manifest.root.name)}` ({len(manifest):,} images)"
+
+
+def _refuse_unusable(manifest: Manifest) -> None:
+    """Refuse data on which every number would be of other labels than it says, or of no image.
+
+    Raises:
+        BenchError: An issue forbids a run.
+    """
+    issues = [issue for issue in manifest.issues if issue.fix]
+    if issues:
+        raise BenchError(
+            "; ".join(
+                f"{issue.count:,} x {issue.kind}: {', '.join(issue.examples)}" for issue in issues
+            ),
+            where=str(manifest.root),
+            fix=f"{issues[0].fix}; `bench data check {manifest.root}` shows all of it",
+        )
 
 
 def _layout_of(root: Path) -> str | None:
@@ -111,4 +137,4 @@ def _nearby(root: Path) -> str:
         layout = _layout_of(child) if child.is_dir() else None
         if layout is not None:
             return f"{layout} is one folder further in: give {child}"
-    return "give the folder that holds one of these layouts"
+    return packed(root) or "give the folder that holds one of these layouts"

@@ -8,7 +8,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.patheffects import withStroke
 
-from bench.data.images import decode, stored_size
+from bench.data.images import decode, shown_size
 from bench.report.drawing import literal, set_style
 from bench.report.figures.gate_maps import colour_range
 from bench.report.figures.photos import DRAWN_SIDE, PREDICTED, Photo, bare, draw_photo, mark
@@ -29,7 +29,7 @@ def draw_prediction(prediction: Prediction, to: Path) -> None:
     """
     set_style()
     image = prediction.image
-    photo = Photo(decode(image, DRAWN_SIDE), stored_size(image))
+    photo = Photo(decode(image, DRAWN_SIDE, upright=True), shown_size(image, upright=True))
     panels = 2 if prediction.gate is None else 3
     width, height = photo.size
     tall = SIDE * min(max(height / width, 0.8), 1.6) + 0.5

@@ -127,7 +127,8 @@ def _decoded(
     """Each shard's images and those that cannot be read; one is decoded while another is used."""
 
     def decode(shard: list[int]) -> tuple[np.ndarray, list[tuple[int, str]]]:
-        return decode_batch(manifest.root, [str(manifest.paths[row]) for row in shard], side)
+        paths = [str(manifest.paths[row]) for row in shard]
+        return decode_batch(manifest.root, paths, side, upright=manifest.upright)
 
     with ThreadPoolExecutor(1) as pool:
         following = pool.submit(decode, shards[0])

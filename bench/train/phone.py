@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bench.data.images import decode_batch
-from bench.data.manifest import Manifest
+from bench.data.manifest import Manifest, turns_upright
 from bench.data.split import split_of
 from bench.errors import BenchError
 from bench.metrics.catalogue import COMPARED
@@ -34,17 +34,19 @@ Answers = dict[str, np.ndarray]
 def calibration_images(spec: TrialSpec, manifest: Manifest, side: int) -> np.ndarray:
     """The first of a trial's training images, `(n, side, side, 3)` uint8, as a model takes them."""
     paths = [str(manifest.paths[row]) for row in split_of(spec, manifest).train[:CALIBRATION]]
-    pixels, unreadable = decode_batch(manifest.root, paths, side)
+    pixels, unreadable = decode_batch(manifest.root, paths, side, upright=manifest.upright)
     return _as_taken(np.delete(pixels, [row for row, _ in unreadable], axis=0))
 
 
-def _test_images(root: Path, paths: np.ndarray, side: int) -> np.ndarray:
-    """Test images as a model takes them.
+def _test_images(root: Path, record: TrialRecord, rows: slice, side: int) -> np.ndarray:
+    """Some of a trial's test images as a model takes them.
 
     Raises:
         BenchError: One cannot be read any more.
     """
-    pixels, unreadable = decode_batch(root, paths, side)
+    paths = record.predictions.images[rows]
+    upright = turns_upright(record.data["source"])
+    pixels, unreadable = decode_batch(root, paths, side, upright=upright)
     if unreadable:
         row, why = unreadable[0]
         raise BenchError(
@@ -99,7 +101,7 @@ def answers(
     runners = {form: one.get_signature_runner() for form, one in interpreters.items()}
     parts: dict[str, list[Answers]] = {name: [] for name in ("keras", *runners)}
     for begin in range(0, len(images), BATCH):
-        batch = _test_images(root, images[begin : begin + BATCH], side)
+        batch = _test_images(root, record, slice(begin, begin + BATCH), side)
         parts["keras"].append(predict(model, batch))
         for form, run in runners.items():
             parts[form] += [run(image=batch[row : row + 1]) for row in range(len(batch))]
@@ -154,7 +156,7 @@ def latencies(
         root: Folder of the data.
         xnnpack: Whether XNNPACK takes the file; else without it alone.
     """
-    image = _test_images(root, record.predictions.images[:1], model.input.shape[1])
+    image = _test_images(root, record, slice(1), model.input.shape[1])
     return tuple(
         measure_latency(path, image, threads, xnnpack=kernels)
         for kernels in ((True, False) if xnnpack else (False,))

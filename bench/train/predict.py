@@ -26,8 +26,8 @@ class Prediction:
         image: Its file.
         fault: Why it cannot be read; empty where it can, and all else is empty where it cannot.
         classes: The best classes and their probabilities, the most probable first.
-        landmarks: Name -> (x, y) as shares of the image's width and height, of the landmarks that
-            a garment of the most probable class has.
+        landmarks: Name -> (x, y) as shares of the upright image's width and height, of the
+            landmarks that a garment of the most probable class has.
         gate: `(h, w)` what the gate lets through at each place; None without a gate.
     """
 
@@ -57,6 +57,8 @@ def predict_images(
 ) -> Iterator[Prediction]:
     """Predict for image files, in their order, a batch at a time.
 
+    An image is turned upright by its EXIF orientation, as whoever took it sees it.
+
     Args:
         model: A whole model (`bench.train.whole_model`).
         class_names: Names of its classes.
@@ -67,7 +69,7 @@ def predict_images(
     side = model.input.shape[1]
     for begin in range(0, len(images), BATCH):
         paths = images[begin : begin + BATCH]
-        pixels, unreadable = decode_batch(Path(), [str(path) for path in paths], side)
+        pixels, unreadable = decode_batch(Path(), [str(path) for path in paths], side, upright=True)
         faults = dict(unreadable)
         outputs = predict(model, np.rint(pixels * 255).astype(np.uint8))
         for row, path in enumerate(paths):

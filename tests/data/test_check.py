@@ -47,7 +47,7 @@ def test_landmarks_are_counted_by_channel_and_visibility(drawn):
 def test_harm_follows_the_oddities(drawn):
     assert not check(open_source(drawn.write())).blocking
     drawn.labels[0] = "img/A/1.jpg 99"
-    report = check(open_source(drawn.write()))
+    report = check(open_source(drawn.write(), as_it_is=True))
     assert report.blocking
     assert report.issues[0].blocking
 

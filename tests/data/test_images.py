@@ -9,9 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
-from bench.data.images import UnreadableImage, decode, decode_batch, stored_size
+from bench.data.images import (
+    UnreadableImage,
+    decode,
+    decode_batch,
+    read_header,
+    shown_size,
+    stored_size,
+)
 from bench.errors import BenchError
 
 
@@ -48,12 +55,36 @@ def test_any_colour_mode_becomes_rgb(tmp_path, mode):
     np.testing.assert_allclose(pixels, 1.0 if mode == "1" else 0.5, atol=0.02)
 
 
-def test_exif_rotation_is_not_applied(tmp_path):
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp"])
+@pytest.mark.parametrize("orientation", [1, 2, 3, 4, 5, 6, 7, 8, 9])
+def test_an_image_is_turned_by_exif_only_where_it_is_asked_for(tmp_path, name, orientation):
     exif = Image.Exif()
-    exif[0x0112] = 6
+    exif[0x0112] = orientation
+    gradient(2000, 3000).save(tmp_path / name, exif=exif)
+    path = tmp_path / name
+    assert stored_size(path) == shown_size(path, upright=False) == (2000, 3000)
+    assert decode(path, 32)[16, -1, 0] > 0.9
+    gradient(2000, 3000).save(tmp_path / f"plain-{name}")
+    np.testing.assert_array_equal(decode(path, 32), decode(tmp_path / f"plain-{name}", 32))
+    # Pillow's own turning is the expectation.
+    with Image.open(path) as stored:
+        turned = ImageOps.exif_transpose(stored).convert("RGB")
+    turned.save(tmp_path / "turned.png")
+    expected = decode(tmp_path / "turned.png", 32)
+    np.testing.assert_allclose(decode(path, 32, upright=True), expected, atol=0.03)
+    assert shown_size(path, upright=True) == turned.size
+    (batch,), _ = decode_batch(tmp_path, [name], 32, upright=True)
+    np.testing.assert_allclose(batch, expected, atol=0.03)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+@pytest.mark.parametrize("exif", [b"Exif\0\0" + b"x" * 90, b"Exif\0\0MM\0*\0\0\xff\xff", b""])
+def test_damaged_exif_turns_nothing_and_loses_no_image(tmp_path, exif):
     gradient(200, 300).save(tmp_path / "a.jpg", exif=exif)
-    assert stored_size(tmp_path / "a.jpg") == (200, 300)
-    assert decode(tmp_path / "a.jpg", 32)[16, -1, 0] > 0.9
+    assert read_header(tmp_path / "a.jpg") == ((200, 300), 1)
+    np.testing.assert_array_equal(
+        decode(tmp_path / "a.jpg", 32, upright=True), decode(tmp_path / "a.jpg", 32)
+    )
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.bmp"])

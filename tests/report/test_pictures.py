@@ -228,6 +228,18 @@ def test_examples_give_what_they_draw(arms: list[Arm], root: Path, tmp_path: Pat
     assert read_photo(study(root), "img/00.png").size == (40, 20)
 
 
+@pytest.mark.parametrize(("source", "size"), [("folder", (20, 40)), ("deepfashion", (40, 20))])
+def test_an_image_is_shown_as_it_was_trained_on(
+    root: Path, source: str, size: tuple[int, int]
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (40, 20)).save(root / "turned.png", exif=exif)
+    record = study(root)
+    shown = replace(record, data=replace(record.data, source=source))
+    assert read_photo(shown, "turned.png").size == size
+
+
 def test_images_that_cannot_be_shown_are_grey_boxes_that_say_why(
     arms: list[Arm], root: Path, tmp_path: Path
 ) -> None:

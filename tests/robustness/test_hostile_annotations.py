@@ -166,6 +166,8 @@ def points_of(words: list[str]) -> tuple[float, np.ndarray, np.ndarray] | None:
         kind, *rest = map(float, words)
     except ValueError:
         return None
+    if len(rest) % 3 == 1:  # a variation type stands before the points
+        rest = rest[1:]
     channels = CHANNELS_OF_TYPE.get(kind)  # type: ignore[call-overload]
     if channels is None or len(rest) != 3 * len(channels) or not all(map(math.isfinite, rest)):
         return None

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from bench.data.sources import open_source
 from bench.errors import BenchError
@@ -66,3 +67,21 @@ def test_maps_are_extracted_once_and_pixels_are_kept_for_a_trained_backbone(
     assert pixels.gather(np.array([3])).max() > 50  # 0 to 255
     extract(manifest, range(60), frozen, tmp_path, progress=lambda _, n: asked.append(n))
     assert asked[-1] == 20
+
+
+def test_photographs_of_a_folder_are_trained_on_upright(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the stored image's left is to be on top
+    image = Image.new("RGB", (64, 32))
+    image.paste("white", (0, 0, 32, 32))
+    for name in ("coat/1.png", "hat/1.png"):
+        (tmp_path / name).parent.mkdir()
+        image.save(tmp_path / name, exif=exif)
+    manifest = open_source(tmp_path)
+    settings = BackboneSettings(
+        name="efficientnet_lite0_stage5", weights="none", input_size=64, trainable="all"
+    )
+    maps = (
+        extract(manifest, np.arange(2), settings, tmp_path / "cache").reader().gather(np.arange(2))
+    )
+    assert maps[:, :28].min() > 200 and maps[:, 36:].max() < 50

@@ -34,7 +34,10 @@ def check(
 
     with phase_bar(err) as say:
         manifest = open_source(
-            folder, cache=cache, progress=lambda done, total: say("reading", done, total)
+            folder,
+            cache=cache,
+            progress=lambda done, total: say("reading", done, total),
+            as_it_is=True,
         )
         found = check_source(
             manifest, decode=decode, progress=lambda done, total: say("decoding", done, total)
@@ -52,7 +55,8 @@ def print_check(console: Console, found: CheckReport) -> None:
     console.print(escape(found.data), highlight=False)
     console.print()
     for title, headers, rows in found.tables():
-        table = plain_table(headers, numeric=headers[1:], title=title)
+        numeric = ["count"] if title == "Issues" else headers[1:]
+        table = plain_table(headers, numeric=numeric, title=title)
         for row in rows:
             table.add_row(*(escape(str(cell)) for cell in row))
         console.print(table)

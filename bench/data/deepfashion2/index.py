@@ -19,11 +19,11 @@ import numpy as np
 
 from bench.data.cached_arrays import DAMAGED, keep_arrays
 from bench.data.deepfashion2.annotation import MOST_BYTES, Fault, Item, parse
-from bench.data.images import UnreadableImage, stored_size
+from bench.data.images import ORIENTED, UnreadableImage, read_header
 from bench.data.issues import IssueLog
 from bench.data.items import SHOP, UNKNOWN, USER
 
-INDEX_VERSION = 1
+INDEX_VERSION = 2
 """Raised by hand whenever the same files would be indexed otherwise than before."""
 
 LEFT_OUT = "annotation file left out"
@@ -117,10 +117,12 @@ def _read(root: Path, files: list[IndexedFile]) -> tuple[dict[str, np.ndarray], 
     rows: dict[str, list] = {name: [] for name in _COLUMNS}
     with ThreadPoolExecutor(_THREADS) as pool:
         # Only waiting for the disk overlaps; parsing keeps one processor busy.
-        for file, (raw, size, reason) in zip(
+        for file, (raw, (size, orientation), reason) in zip(
             files, pool.map(lambda file: _bytes(root, file), files), strict=True
         ):
             found = _parsed(file, raw, log) if not reason else None
+            if orientation > 1:
+                log.add(ORIENTED, file.image)
             if reason:
                 log.add(UNREADABLE, f"{file.image}: {reason}")
             rows["usable"].append(not reason and (found is not None or not file.annotation))
@@ -152,8 +154,10 @@ def _append(rows: dict[str, list], item: Item) -> None:
         rows["corners"] += polygon
 
 
-def _bytes(root: Path, file: IndexedFile) -> tuple[bytes | OSError, tuple[int, int], str]:
-    """The annotation's bytes, the image's size, and why the image cannot be read."""
+def _bytes(
+    root: Path, file: IndexedFile
+) -> tuple[bytes | OSError, tuple[tuple[int, int], int], str]:
+    """The annotation's bytes, the image's size and orientation, and why it cannot be read."""
     raw: bytes | OSError = b""
     try:
         if file.annotation:
@@ -163,9 +167,9 @@ def _bytes(root: Path, file: IndexedFile) -> tuple[bytes | OSError, tuple[int, i
     except OSError as error:
         raw = error
     try:
-        return raw, stored_size(f"{root}/{file.image}"), ""
+        return raw, read_header(f"{root}/{file.image}"), ""
     except UnreadableImage as error:
-        return raw, (0, 0), error.reason
+        return raw, ((0, 0), 1), error.reason
 
 
 def _parsed(

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from matplotlib.patheffects import withStroke
 
-from bench.data.images import UnreadableImage, decode, stored_size
+from bench.data.images import UnreadableImage, decode, shown_size
 from bench.data.items import NUMBERED
+from bench.data.manifest import turns_upright
 from bench.data.tree import is_inside
 from bench.metrics.landmarks import trained_landmarks
 from bench.report.drawing import literal
@@ -62,7 +63,9 @@ def read_photo(study: StudyRecord, image: str) -> Photo:
             return Photo(None, unseen, "its path leads out of the data's folder")
         if not Path(path).is_file():
             return Photo(None, unseen, "there is no such file")
-        return Photo(decode(path, DRAWN_SIDE), stored_size(path))
+        upright = turns_upright(study.data.source)
+        pixels = decode(path, DRAWN_SIDE, upright=upright)
+        return Photo(pixels, shown_size(path, upright=upright))
     except UnreadableImage as error:
         return Photo(None, unseen, error.reason)
     except (OSError, ValueError) as error:
