@@ -30,7 +30,7 @@ from bench.cli.options import (
     Workers,
     study_request,
 )
-from bench.errors import BenchError
+from bench.errors import KEPT, BenchError, Stopped
 from bench.report.units import duration
 
 if TYPE_CHECKING:
@@ -200,10 +200,7 @@ def _run(
             trials_shown=trial_bar(screen, run_log.ended if run_log else None),
         )
     except KeyboardInterrupt:
-        err.print(
-            "\nStopped. What is finished is in the store; the same command goes on from there."
-        )
-        raise typer.Exit(130) from None
+        raise Stopped(KEPT) from None
 
 
 def print_run(console: Console, found: Sequence[Result], results: Path) -> None:
