@@ -11,6 +11,7 @@ import numpy as np
 
 from bench.data.sources import data_label
 from bench.engine.request import ResolvedStudy, StudyRequest, check_only, resolve
+from bench.engine.sizes import check_sizes
 from bench.metrics.catalogue import COMPARED
 from bench.store.plan import (
     Cost,
@@ -152,6 +153,8 @@ def plan_study(request: StudyRequest, results: Path, cache: Path) -> StudyPlan:
     resolved, store = resolve(request, cache), Store(results)
     design = resolved.design
     check_only(design, request)
+    if resolved.manifest is not None:
+        check_sizes(design, resolved.manifest, request.only)
     total = design.arm_count * len(design.seeds)
     whole = total <= COUNTED_TRIALS
     arms = list(design.sampled_arms(COUNTED_TRIALS if whole else SAMPLED_ARMS))

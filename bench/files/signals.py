@@ -5,10 +5,11 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context, resource_tracker
-from multiprocessing.context import SpawnContext
 from types import FrameType
+from typing import Any
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that ask a process to end, and leave it the time to do so in order."""
@@ -111,15 +112,33 @@ def stop_signals() -> Iterator[StopSignals]:
         signals.disarm()
 
 
-def spawn_context() -> SpawnContext:
-    """How processes are started for a part of this one's work, for `ProcessPoolExecutor`.
+class ProcessPool(ProcessPoolExecutor):
+    """Processes for a part of this one's work, which leave it to this one to end in order.
 
-    A terminal that closes ends all of its processes at once. That which tidies up after the others
-    ignores every other signal of this kind by itself, and else fills the terminal with tracebacks.
+    A terminal sends Ctrl-C, and its own end, to all processes at once: each that is caught while it
+    starts would print a traceback.
+
+    Args:
+        count: How many; None for one a core.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+
+    def __init__(self, count: int | None = None) -> None:
+        with _blocked(signal.SIGHUP):
+            # What tidies up after the others ignores the other signals by itself.
+            resource_tracker.ensure_running()
+        super().__init__(count, mp_context=get_context("spawn"))
+
+    def submit(self, *task: Any, **options: Any) -> Future[Any]:
+        """As every executor does; the processes are started here, and keep what is blocked."""
+        with _blocked(signal.SIGINT):
+            return super().submit(*task, **options)
+
+
+@contextmanager
+def _blocked(number: signal.Signals) -> Iterator[None]:
+    """Hold a signal back from this thread, and from the processes that it starts meanwhile."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
     try:
-        resource_tracker.ensure_running()  # keeps what is blocked now
+        yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    return get_context("spawn")

@@ -24,6 +24,7 @@ from bench.cli.options import (
     Only,
     Profile,
     Results,
+    ScaleToData,
     Set,
     Studies,
     UntilSettled,
@@ -117,6 +118,7 @@ def run(
     until_settled: UntilSettled = False,
     backend: Backend = None,
     keep_models: KeepModels = None,
+    scale: ScaleToData = False,
     as_json: AsJson = False,
 ) -> None:
     """Train the trials of one or more studies that are not in the store yet."""
@@ -130,7 +132,9 @@ def run(
             fix="run that study alone",
         )
     requests = [
-        study_request(study, data, profile, only, settings, until_settled, backend, keep_models)
+        study_request(
+            study, data, profile, only, settings, until_settled, backend, keep_models, scale
+        )
         for study in studies
     ]
     options = RunOptions(
