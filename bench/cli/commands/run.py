@@ -169,8 +169,13 @@ def _mirrored(results: Path, url: str | None) -> Iterator[None]:
     mirror_store(results, url)
     try:
         yield
-    finally:
-        mirror_store(results, url)
+    except BaseException:
+        try:
+            mirror_store(results, url)
+        except BenchError as error:  # the run's own end is what is to be told
+            err.print(str(error), style="red", markup=False)
+        raise
+    mirror_store(results, url)
 
 
 def _run_log(results: Path, to: str, studies: Sequence[Path]) -> RunLog:
