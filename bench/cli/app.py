@@ -15,7 +15,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import bench
-from bench.cli.console import err
+from bench.cli.console import err, escape_what_is_lacking
 from bench.errors import BenchError, Stopped
 from bench.files.signals import StopSignals, stop_signals
 
@@ -73,6 +73,7 @@ def main() -> None:
     line and 128 plus its number: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP.
     """
     debug = "--debug" in sys.argv
+    escape_what_is_lacking()
     with stop_signals() as stop:
 
         def unless_stopped(said: threading.ExceptHookArgs) -> None:

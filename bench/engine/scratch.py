@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,17 +24,19 @@ SHARED_MEMORY = Path("/dev/shm")
 
 
 @contextmanager
-def ray_folder() -> Iterator[Path]:
+def ray_folder(parents: Sequence[Path] = ()) -> Iterator[Path]:
     """A new folder for Ray's sockets, logs and, where `/dev/shm` is small, its object store.
 
-    In `RAY_TMPDIR` or the usual folder for temporary files, if its path is short enough for a
-    socket and there is room; else in another one.
+    Args:
+        parents: Where it may be, the wanted one first: where its path is too long for a socket, or
+            there is no room, the next one is taken. Without them, `RAY_TMPDIR`, `TMPDIR` and the
+            usual folders for temporary files.
 
     Raises:
         BenchError: There is no such folder.
     """
     refused = {}
-    for parent in _candidates():
+    for parent in parents or _candidates():
         why = _unfit(parent)
         if not why:
             try:
