@@ -234,7 +234,8 @@ def _trained(
     for study, request in zip(resolved, requests, strict=True):
         check_only(study.design, request)
         assert study.manifest is not None, "a run generates its phantom"
-        check_sizes(study.design, study.manifest, request.only)
+        arms = (a for a in study.design.covering_arms() if a.name in (request.only or (a.name,)))
+        check_sizes(study.design, study.manifest, arms)
     allowance, taken = Allowance(options.limit), set[str]()
     studies = [
         _study_run(study, request, options, allowance, taken)

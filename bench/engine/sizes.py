@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from bench.data.split import (
     make_split,
 )
 from bench.errors import BenchError
-from bench.study.design import Design
+from bench.study.design import Arm, Design
 from bench.study.scale import PARTS, Scale
 from bench.study.settings.data import DataSpec
 from bench.study.trial import TrialSpec
@@ -41,22 +41,20 @@ def scale_to_data(design: Design, manifest: Manifest) -> Design:
     return design.scaled(scale) if scale else design
 
 
-def check_sizes(design: Design, manifest: Manifest, only: Sequence[str] = ()) -> None:
-    """Make sure that the data has the images that the arms ask for.
+def check_sizes(design: Design, manifest: Manifest, arms: Iterable[Arm]) -> None:
+    """Make sure that the data has the images that arms ask for.
 
     Args:
         design: The study.
         manifest: Its data.
-        only: Names of the only arms that count; empty for all.
+        arms: Those of its arms that are to be trained.
 
     Raises:
         BenchError: It has not: names every arm that asks for too many, and what would fit.
     """
     short: dict[str, dict[str, tuple[int | str, int]]] = {}
     known: dict[DataSpec, dict[str, tuple[int | str, int]]] = {}
-    for arm in design.covering_arms():
-        if only and arm.name not in only:
-            continue
+    for arm in arms:
         data = _data_of(arm.spec)
         if data not in known:
             known[data] = _shortage(data, manifest)
@@ -71,9 +69,9 @@ def check_sizes(design: Design, manifest: Manifest, only: Sequence[str] = ()) ->
     ]
     if len(lines) > NAMED:
         lines[NAMED:] = [f"  and {len(lines) - NAMED:,} more"]
-    arms = f"{len(short):,} arms ask" if len(short) > 1 else "an arm asks"
+    asking = f"{len(short):,} arms ask" if len(short) > 1 else "an arm asks"
     raise BenchError(
-        "\n".join([f"{arms} for more images than there are", *lines]),
+        "\n".join([f"{asking} for more images than there are", *lines]),
         where=str(manifest.root),
         fix="add --scale-to-data, which takes what fits, or write that into the study",
     )

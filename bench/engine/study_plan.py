@@ -153,13 +153,13 @@ def plan_study(request: StudyRequest, results: Path, cache: Path) -> StudyPlan:
     resolved, store = resolve(request, cache), Store(results)
     design = resolved.design
     check_only(design, request)
-    if resolved.manifest is not None:
-        check_sizes(design, resolved.manifest, request.only)
     total = design.arm_count * len(design.seeds)
     whole = total <= COUNTED_TRIALS
     arms = list(design.sampled_arms(COUNTED_TRIALS if whole else SAMPLED_ARMS))
     if request.only:
         arms = [arm for arm in arms if arm.name in request.only]
+    if resolved.manifest is not None:
+        check_sizes(design, resolved.manifest, arms)
     plan = StudyPlan(
         resolved,
         arms=len(arms) if whole else design.arm_count,
