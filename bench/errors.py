@@ -5,6 +5,9 @@ from __future__ import annotations
 RUN_AGAIN = "run the same command again: what is finished is stored, the rest goes on"
 """What to do where a run was ended from outside."""
 
+KEPT = "What is finished is in the store; the same command goes on from there."
+"""What to say where a signal asked to end."""
+
 LONGEST = 2000
 """Characters of a message; what was found may be a whole file."""
 
@@ -30,6 +33,10 @@ class BenchError(Exception):
     def __str__(self) -> str:
         head = f"{self.where}: {self.what}" if self.where else self.what
         return f"{head}\n  -> {self.fix}" if self.fix else head
+
+
+class Stopped(Exception):  # noqa: N818 (no fault)
+    """The user, or the system, asked the process to end; its text says what is kept."""
 
 
 def readable(text: str) -> str:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
-from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
 
 from bench.analysis.arms import Arm, Failure, Looked, Trial
 from bench.analysis.sequential import Looks
+from bench.files.signals import ProcessPool
 from bench.metrics.catalogue import scores
 from bench.store.outcomes import light_outcomes, scored_images, stored_outcomes
 from bench.store.phone import has_phone_records, phone_records
@@ -81,7 +80,7 @@ def _loaded(store: Store, trials: list[str]) -> Iterator[Trial]:
         yield from map(keep, trials)
         return
     parts = [trials[start : start + PART] for start in range(0, len(trials), PART)]
-    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+    with ProcessPool() as pool:
         for part in pool.map(partial(_load_part, store), parts):
             yield from map(keep.shared, part)
 

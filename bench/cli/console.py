@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Iterator
@@ -49,6 +50,16 @@ class SafeConsole(Console):
 # Bound to today's stream: while Ray runs, whatever it prints goes to the log.
 out = SafeConsole(highlight=False, file=sys.stdout)
 err = SafeConsole(stderr=True, highlight=False)
+
+
+def escape_what_is_lacking() -> None:
+    """Print what the terminal's encoding lacks as an escape: a container often knows ASCII alone.
+
+    Python would end with a traceback in the middle of a table.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def print_json(plain: Any) -> None:

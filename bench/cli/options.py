@@ -66,6 +66,13 @@ KeepModels = Annotated[
         metavar="[best|last|none]",
     ),
 ]
+ScaleToData = Annotated[
+    bool,
+    typer.Option(
+        "--scale-to-data",
+        help="Make sizes that are more than the data has fit it; arms that differ in one still do.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 RESULTS, CACHE = Path("results"), Path(".cache")
@@ -80,6 +87,7 @@ def study_request(
     until_settled: bool,
     backend: str | None = None,
     keep_models: str | None = None,
+    scale_to_data: bool = False,
 ) -> StudyRequest:
     """What the user asked for, from the options that `run` and `plan` share.
 
@@ -110,6 +118,7 @@ def study_request(
         until_settled=until_settled,
         backend=cast("Backends | None", backend),
         keep_models=cast("Kept | None", keep_models),
+        scale_to_data=scale_to_data,
     )
 
 

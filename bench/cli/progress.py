@@ -188,7 +188,7 @@ def retraining(cache: Path, workers: int | None, data: Path | None, console: Con
 
 def _bar(console: Console) -> Progress:
     return Progress(
-        SpinnerColumn(),
+        SpinnerColumn("line" if console.options.ascii_only else "dots"),
         TextColumn("{task.description}"),
         BarColumn(bar_width=30),
         MofNCompleteColumn(),

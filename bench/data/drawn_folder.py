@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 from bench.errors import BenchError
 from bench.files.atomic import new_folder
+from bench.files.signals import ProcessPool
 
 MARK = "phantom.json"
 """The file at its root by which a layout says that it is a phantom of data and not the data."""
@@ -68,8 +67,7 @@ def ordered_pool(workers: int | None) -> Iterator[Callable]:
     if count == 1:
         yield map
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, mp_context=context) as pool:
+    with ProcessPool(count) as pool:
         yield pool.map
 
 

@@ -8,6 +8,7 @@ their own images (`vary: [sampling, ...]`) have the seed as the number of the dr
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -40,6 +41,27 @@ class Split:
     test: np.ndarray
 
 
+class TooFewImagesError(BenchError):
+    """A source has fewer images than are asked for.
+
+    Args:
+        short: Part of the split -> images asked for, and images there.
+        root: Folder of the data.
+    """
+
+    def __init__(self, short: dict[str, tuple[Size, int]], root: Path) -> None:
+        self.short = short
+        most = [f"{there} for {name}" for name, (_, there) in short.items() if there]
+        super().__init__(
+            "; ".join(
+                f"{name}: {size} images asked for, {there} there"
+                for name, (size, there) in short.items()
+            ),
+            where=str(root),
+            fix=f"ask for at most {', '.join(most)}, or for 'all'" if most else "use more data",
+        )
+
+
 def split_of(spec: TrialSpec, manifest: Manifest) -> Split:
     """The images that a trial is trained, validated and tested on.
 
@@ -48,6 +70,7 @@ def split_of(spec: TrialSpec, manifest: Manifest) -> Split:
     them in the place of the test images, which it never sees.
 
     Raises:
+        TooFewImagesError: It has fewer images than the spec asks for.
         BenchError: The data cannot give what the spec asks for.
     """
     if spec.model.of_items != (manifest.items is not None):
@@ -123,23 +146,31 @@ def make_split(
         Three disjoint sets of indices.
 
     Raises:
-        BenchError: A setting is not one of its choices, the source lacks what is asked for, or
-            it has fewer images than asked for.
+        TooFewImagesError: The source has fewer images than asked for.
+        BenchError: A setting is not one of its choices, or the source lacks what is asked for.
     """
     _check_settings(by, sampling, {"train": train, "val": val, "test": test}, seed)
     usable = last_of_each_path(manifest.paths) if merge_collisions else np.arange(len(manifest))
     stratified = sampling == "stratified"
+    short: dict[str, tuple[Size, int]] = {}
     if by == "official":
         pools = _official_pools(manifest, usable)
     else:
         groups = manifest.product[usable] if by == "product" else np.arange(len(usable))
         sizes = {"test": test, "val": val}
-        pools = _divided(manifest, usable, groups, sizes, stratified, seed + draw)
+        pools = _divided(manifest, usable, groups, sizes, stratified, seed + draw, short)
 
+    wanted: dict[str, Size] = {"train": train, "val": val, "test": test}
+    for name, size in wanted.items():
+        if _is_short(name, size, len(pools[name])):
+            short.setdefault(name, (size, len(pools[name])))
+    if short:
+        raise TooFewImagesError(
+            {name: short[name] for name in wanted if name in short}, manifest.root
+        )
     sampled = {}
-    for index, (name, size) in enumerate((("train", train), ("val", val), ("test", test))):
+    for index, (name, size) in enumerate(wanted.items()):
         pool = pools[name]
-        _check_available(name, size, len(pool), manifest)
         drawn = seed if by == "official" and size in ("all", len(pool)) else seed + draw
         order = _order(manifest.category[pool], stratified, (drawn, index))
         sampled[name] = pool[order if size == "all" else order[:size]].astype(np.int64)
@@ -164,13 +195,19 @@ def _divided(
     sizes: dict[str, Size],
     stratified: bool,
     seed: int,
+    short: dict[str, tuple[Size, int]],
 ) -> dict[str, np.ndarray]:
-    """Whole groups of images for each part in turn; `train` is what is left."""
+    """Whole groups of images for each part in turn; `train` is what is left.
+
+    A part that asks for more than is left gets that, and is added to `short`.
+    """
     usable = len(left)
     pools = {}
     for index, (name, size) in enumerate(sizes.items()):
         wanted = round(SPLIT_FRACTIONS[name] * usable) if size == "all" else size
-        _check_available(name, wanted, len(left), manifest)
+        if _is_short(name, wanted, len(left)):
+            short[name] = (size, len(left))
+            wanted = len(left)
         inside = _pool(groups, manifest.category[left], wanted, stratified, (seed, 10 + index))
         pools[name], left, groups = left[inside], left[~inside], groups[~inside]
     return pools | {"train": left}
@@ -202,13 +239,8 @@ def last_of_each_path(paths: np.ndarray) -> np.ndarray:
     return np.array(sorted(last.values()), dtype=np.int64)
 
 
-def _check_available(name: str, size: Size, available: int, manifest: Manifest) -> None:
-    if (size == "all" and available == 0 and name != "val") or (size != "all" and size > available):
-        raise BenchError(
-            f"{name}: {size} images asked for, {available} there",
-            where=str(manifest.root),
-            fix=f"ask for at most {available}, or for 'all'" if available else "use more data",
-        )
+def _is_short(name: str, size: Size, available: int) -> bool:
+    return available == 0 and name != "val" if size == "all" else size > available
 
 
 def _pool(

@@ -13,11 +13,13 @@ import numpy as np
 from bench.data.manifest import PARTITIONS, Manifest
 from bench.data.phantoms import generate_once, generated_as, is_generated, phantom_folder
 from bench.data.sources import open_source
+from bench.engine.sizes import scale_to_data
 from bench.errors import BenchError
 from bench.files.yaml import Located, did_you_mean
 from bench.study.design import Design
 from bench.study.overlays import base_overlays, too_large
 from bench.study.resolve import resolve_study
+from bench.study.scale import PARTS
 from bench.study.settings.data import PhantomSource
 from bench.study.settings.training import Backend
 from bench.study.study import KeepModels, Study, load_study
@@ -38,6 +40,7 @@ class StudyRequest:
         until_settled: Whether to go on after the study's fixed seeds until it is settled.
         backend: What Keras is to compute with; None for what the study says.
         keep_models: Whose trained weights are kept with each trial; None for what the study says.
+        scale_to_data: Whether sizes that are more than the data has are made to fit it.
     """
 
     study: Path
@@ -48,6 +51,7 @@ class StudyRequest:
     until_settled: bool = False
     backend: Backend | None = None
     keep_models: KeepModels | None = None
+    scale_to_data: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,19 +72,17 @@ class ResolvedStudy:
     def notes(self) -> tuple[str, ...]:
         """What a user should know of how the study met its data."""
         design, there = self.design, self.design.there or {}
+        if design.scale is not None:
+            return (str(design.scale),)
         below = base_overlays(design.preset, design.profile, None)
         named = {path: size for overlay in below for path, size in overlay.settings.items()}
         spec = design.control.spec.data
         return tuple(
-            f"the profile's {size:,} {SIZES[path]} images are more than the {there[path]:,} there: "
+            f"the profile's {size:,} {PARTS[path]} images are more than the {there[path]:,} there: "
             "all are used"
             for path, size in too_large(named, there).items()
             if getattr(spec, path.removeprefix("data.")) == "all"
         )
-
-
-SIZES = {"data.train_size": "training", "data.validation_size": "validation",
-         "data.test_size": "test"}  # fmt: skip
 
 
 def resolve(request: StudyRequest, cache: Path, *, generate: Say | None = None) -> ResolvedStudy:
@@ -124,7 +126,8 @@ def resolve_read(
     if request.data is not None:
         manifest = open_source(request.data, cache=cache, progress=_named(generate, "sizes"))
         data_source = {"kind": manifest.source}
-        there = _there(manifest)
+        # What is scaled must be known as it is asked for.
+        there = None if request.scale_to_data else _there(manifest)
         if manifest.source == "phantom":
             data_source |= generated_as(request.data)
     design = resolve_study(
@@ -140,6 +143,8 @@ def resolve_read(
     )
     if request.data is not None:
         assert manifest is not None
+        if request.scale_to_data:
+            design = scale_to_data(design, manifest)
         return ResolvedStudy(design, manifest, request.data.resolve())
     root = _phantom_root(design, cache, request.study)
     source = design.control.spec.data.source
@@ -148,6 +153,8 @@ def resolve_read(
         generate_once(source, root, cache, _named(generate, "generating"))
     if is_generated(source, root):
         manifest = open_source(root, cache=cache)
+        if request.scale_to_data:
+            design = scale_to_data(design, manifest)
     return ResolvedStudy(design, manifest, root.resolve())
 
 
@@ -156,7 +163,7 @@ def _there(manifest: Manifest) -> dict[str, int] | None:
     if not manifest.has_partition:
         return None
     counts = np.bincount(manifest.partition[manifest.partition >= 0], minlength=len(PARTITIONS))
-    return dict(zip(SIZES, counts.tolist(), strict=True))
+    return dict(zip(PARTS, counts.tolist(), strict=True))
 
 
 def check_only(design: Design, request: StudyRequest) -> None:

@@ -17,8 +17,10 @@ from bench.analysis.answers import answer
 from bench.analysis.load import load_arms
 from bench.data.manifest import Manifest
 from bench.engine.config import RunOptions
+from bench.engine.recorded import no_trace_of_what_never_ran
 from bench.engine.request import ResolvedStudy, StudyRequest, check_only, resolve
 from bench.engine.resources import Resources
+from bench.engine.sizes import check_sizes
 from bench.engine.training import GrowingStudy, Phases, TrialGroup, TrialsShown, train
 from bench.engine.until_settled import UntilSettledStudy
 from bench.errors import BenchError
@@ -208,32 +210,63 @@ def run(
         with phases() as say:
             resolved = [resolve(request, options.cache, generate=say) for request in requests]
         _refuse_namesakes(resolved, requests)
-        allowance, taken = Allowance(options.limit), set[str]()
-        studies = [
-            _study_run(study, request, options, allowance, taken)
-            for study, request in zip(resolved, requests, strict=True)
-        ]
-        groups = _groups(studies, options)
-        outcomes: dict[str, TrialStatus] = {}
-        if groups:
-            proposed = sum(study.growing.left for study in studies if study.growing)
-            outcomes = train(
-                groups,
-                resources,
-                sum(len(study.pending) for study in studies) + int(min(proposed, allowance.left)),
-                stored=sum(
-                    # A tuned study tells of its own, one by one, as they come up.
-                    study.stored
-                    + (study.growing.stored if isinstance(study.growing, UntilSettledStudy) else 0)
-                    for study in studies
-                ),
-                phases=phases,
-                trials_shown=trials_shown,
+        names = [study.design.study.name for study in resolved]
+        store = Store(options.results)
+        with no_trace_of_what_never_ran(store, names):
+            groups, studies, outcomes = _trained(
+                resolved, requests, options, resources, phases=phases, trials_shown=trials_shown
             )
     repaired = tuple(shard for group in groups for shard in group.dropped)
     seconds = time.monotonic() - begun
-    store = Store(options.results)
     return [study.result(outcomes, repaired, seconds, store) for study in studies]
+
+
+def _trained(
+    resolved: Sequence[ResolvedStudy],
+    requests: Sequence[StudyRequest],
+    options: RunOptions,
+    resources: Resources,
+    *,
+    phases: Phases,
+    trials_shown: TrialsShown,
+) -> tuple[list[TrialGroup], list[StudyRun], dict[str, TrialStatus]]:
+    """Record studies, and train what they lack; how the trials ended."""
+    for study, request in zip(resolved, requests, strict=True):
+        check_only(study.design, request)
+        assert study.manifest is not None, "a run generates its phantom"
+        arms = (a for a in study.design.covering_arms() if a.name in (request.only or (a.name,)))
+        check_sizes(study.design, study.manifest, arms)
+    allowance, taken = Allowance(options.limit), set[str]()
+    studies = [
+        _study_run(study, request, options, allowance, taken)
+        for study, request in zip(resolved, requests, strict=True)
+    ]
+    groups = _groups(studies, options)
+    if not groups:
+        return groups, studies, {}
+    proposed = sum(study.growing.left for study in studies if study.growing)
+    outcomes = train(
+        groups,
+        resources,
+        sum(len(study.pending) for study in studies) + int(min(proposed, allowance.left)),
+        stored=sum(
+            # A tuned study tells of its own, one by one, as they come up.
+            study.stored
+            + (study.growing.stored if isinstance(study.growing, UntilSettledStudy) else 0)
+            for study in studies
+        ),
+        phases=phases,
+        trials_shown=trials_shown,
+    )
+    store = Store(options.results)
+    for study, request, one in zip(resolved, requests, studies, strict=True):
+        # Another run of it that came to nothing may have put its record back meanwhile.
+        if not store.study_path(study.design.study.name).exists():
+            if one.growing is not None:
+                one.growing.write()
+            else:
+                _recorded(study, request, one.manifest, store)
+    return groups, studies, outcomes
 
 
 def _refuse_namesakes(resolved: Sequence[ResolvedStudy], requests: Sequence[StudyRequest]) -> None:
@@ -268,7 +301,6 @@ def _study_run(
     """
     design, manifest, store = resolved.design, resolved.manifest, Store(options.results)
     assert manifest is not None, "a run generates its phantom"
-    check_only(design, request)
     tuned: TunedStudy | None = None
     growing: GrowingStudy | None = None
     wanted: list[PlannedTrial] = []

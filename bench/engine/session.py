@@ -5,23 +5,23 @@ from __future__ import annotations
 import importlib
 import logging
 import os
-import signal
 import socket
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from bench.engine.process import output_in
 from bench.engine.resources import Resources, ResourceSplit, divide, gpu_bytes, trials_a_gpu
+from bench.engine.scratch import OBJECT_STORE_BYTES, ray_folder
 from bench.engine.stores import StoreActor
 from bench.errors import RUN_AGAIN, BenchError
+from bench.files.signals import StopSignals, stop_signals
 
 QUIET = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -44,14 +44,14 @@ class Session:
         portable: The same for trials in portable arithmetic, which use no GPU.
         home: Ray's name of this machine, which holds the results folder.
         actor: Handle of the actor that stores what other machines made; None on one machine.
-        interrupted: Set once the user has interrupted the run.
+        stop: What asked the run to end, once something has.
     """
 
     split: ResourceSplit
     portable: ResourceSplit
     home: str
     actor: Any | None
-    interrupted: threading.Event
+    stop: StopSignals
 
     def split_of(self, arithmetic: str) -> ResourceSplit:
         """What each trial in an arithmetic may use."""
@@ -72,8 +72,10 @@ def session(
         log: File for Ray's own messages.
 
     Raises:
-        BenchError: No cluster answers at the address, or Ray's own processes were lost meanwhile;
-            or it is not known how many trials fit on a GPU, and they are to be as many.
+        BenchError: No cluster answers at the address, Ray could not be started, or its processes
+            were lost meanwhile; or it is not known how many trials fit on a GPU, and they are to
+            be as many.
+        KeyboardInterrupt: A signal asked the run to end (`bench.files.signals`).
     """
     if resources.address:
         _reach(resources.address)
@@ -83,13 +85,68 @@ def session(
     for name in ("ray", "ray.tune", "ray.air", "ray.train"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
-    # `local`: a cluster that runs on this machine by chance is not joined without being named.
-    options: dict[str, Any] = {"address": resources.address or "local"}
-    if not resources.address:
-        options |= {"include_dashboard": False, "object_store_memory": 200_000_000}
+    # It looks for the files of loggers that QUIET turns off, and warns of each trial without them.
+    logging.getLogger("ray.tune.analysis.experiment_analysis").setLevel(logging.ERROR)
+    own_folder = nullcontext() if resources.address else ray_folder()
     # Ray prints what happens to its processes on standard output, however it is configured.
-    with log.open("a") as said, redirect_stdout(said), noted_interrupts() as interrupted:
+    with (
+        own_folder as folder,
+        log.open("a") as said,
+        redirect_stdout(said),
+        stop_signals() as stop,
+    ):
         try:
+            _start(resources.address, folder, log, stop)
+            home = ray.get_runtime_context().get_node_id()
+            actor = None
+            if resources.address:
+                actor = ray.remote(StoreActor).options(num_cpus=0, **on_node(home)).remote(results)
+            have = ray.cluster_resources()
+            yield Session(
+                split=divide(resources, trials, have, _fit(resources, trial_bytes, have)),
+                portable=divide(replace(resources, gpus_per_trial=0.0), trials, have),
+                home=home,
+                actor=actor,
+                stop=stop,
+            )
+        except ray.exceptions.RayError as error:
+            stop.check()  # a batch system may end Ray's processes as well
+            first_line, _, _ = str(error).partition("\n")
+            raise BenchError(
+                f"Ray's own processes were lost: {first_line}",
+                where=str(log),
+                fix=RUN_AGAIN,
+            ) from error
+        finally:
+            ray.shutdown()
+            if stop.armed:
+                stop.arm()  # Ray leaves SIGTERM to the system
+            handler.close()
+
+
+def _start(address: str | None, folder: Path | None, log: Path, stop: StopSignals) -> None:
+    """Start Ray, or join the cluster at an address.
+
+    Args:
+        address: Where the cluster is; None to start Ray on this machine.
+        folder: For the sockets and logs of one that is started.
+        log: File for Ray's own messages.
+        stop: Takes the signals again that Ray takes.
+
+    Raises:
+        BenchError: No cluster answers, or Ray could not be started.
+    """
+    # `local`: a cluster that runs on this machine by chance is not joined without being named.
+    options: dict[str, Any] = {"address": address or "local"}
+    if not address:
+        options |= {
+            "include_dashboard": False,
+            "object_store_memory": OBJECT_STORE_BYTES,
+            "_temp_dir": str(folder),
+        }
+    try:
+        # An exception in the middle of its start ends Ray, and with it this process, by an abort.
+        with stop.held(), output_in(log), _without_handler_of_ray():
             # Ray waits for its own processes for seconds; what is heavy is imported meanwhile. Ray
             # itself stays in this thread: its processes end with the thread that began them.
             with ThreadPoolExecutor(1) as pool:
@@ -101,31 +158,26 @@ def session(
                     **options,
                 )
                 imported.result()
-        except ConnectionError as error:
-            raise _unanswered(resources.address, error) from error
-        try:
-            home = ray.get_runtime_context().get_node_id()
-            actor = None
-            if resources.address:
-                actor = ray.remote(StoreActor).options(num_cpus=0, **on_node(home)).remote(results)
-            have = ray.cluster_resources()
-            yield Session(
-                split=divide(resources, trials, have, _fit(resources, trial_bytes, have)),
-                portable=divide(replace(resources, gpus_per_trial=0.0), trials, have),
-                home=home,
-                actor=actor,
-                interrupted=interrupted,
-            )
-        except ray.exceptions.RayError as error:
-            first_line, _, _ = str(error).partition("\n")
-            raise BenchError(
-                f"Ray's own processes were lost: {first_line}",
-                where=str(log),
-                fix=RUN_AGAIN,
-            ) from error
-        finally:
-            ray.shutdown()
-            handler.close()
+            if stop.armed:
+                stop.arm()  # C++ has taken SIGTERM, and would print a stack
+    except ConnectionError as error:
+        raise _unanswered(address, error) from error
+    except (OSError, RuntimeError, ValueError) as error:
+        first_line, _, _ = str(error).partition("\n")
+        raise BenchError(
+            f"Ray could not be started: {first_line}", where=str(log), fix=RUN_AGAIN
+        ) from error
+
+
+@contextmanager
+def _without_handler_of_ray() -> Iterator[None]:
+    """Keep Ray from taking SIGTERM in Python: its handler exits in the middle of its start."""
+    before = ray._private.utils.set_sigterm_handler
+    ray._private.utils.set_sigterm_handler = lambda handler: None
+    try:
+        yield
+    finally:
+        ray._private.utils.set_sigterm_handler = before
 
 
 def _fit(resources: Resources, trial_bytes: float | None, have: dict[str, float]) -> int:
@@ -150,28 +202,6 @@ class _LogFile(logging.FileHandler):
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
         """Called where a message cannot be written: whatever else fails reports that itself."""
-
-
-@contextmanager
-def noted_interrupts() -> Iterator[threading.Event]:
-    """An event that is set by Ctrl-C, which raises `KeyboardInterrupt` as always.
-
-    Python drops the exception where the signal meets it in a finaliser, of which Ray has many.
-    """
-    interrupted = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield interrupted  # signals go to the main thread
-        return
-
-    def note(number: int, frame: FrameType | None) -> None:
-        interrupted.set()
-        signal.default_int_handler(number, frame)
-
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield interrupted
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _reach(address: str) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from bench.data.sources import data_label
 from bench.engine.request import ResolvedStudy, StudyRequest, check_only, resolve
+from bench.engine.sizes import check_sizes
 from bench.metrics.catalogue import COMPARED
 from bench.store.plan import (
     Cost,
@@ -157,6 +158,8 @@ def plan_study(request: StudyRequest, results: Path, cache: Path) -> StudyPlan:
     arms = list(design.sampled_arms(COUNTED_TRIALS if whole else SAMPLED_ARMS))
     if request.only:
         arms = [arm for arm in arms if arm.name in request.only]
+    if resolved.manifest is not None:
+        check_sizes(design, resolved.manifest, arms)
     plan = StudyPlan(
         resolved,
         arms=len(arms) if whole else design.arm_count,

@@ -7,7 +7,6 @@ goes to the store from inside its worker, and Ray's own logs are scratch.
 from __future__ import annotations
 
 import tempfile
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from bench.engine.config import WorkerConfig
 from bench.engine.scheduler import Event, Source, SourceSearcher
 from bench.engine.session import Session
 from bench.engine.worker import TrialWorker
+from bench.files.signals import StopSignals
 from bench.store.trials import Store
 from bench.train.status import TrialStatus
 
@@ -61,7 +61,7 @@ def train_sources(
                 name="run",
                 storage_path=scratch,
                 verbose=0,
-                callbacks=[WorkerWatcher(searcher), Interrupts(session.interrupted)],
+                callbacks=[WorkerWatcher(searcher), Interrupts(session.stop)],
                 failure_config=tune.FailureConfig(max_failures=0),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 log_to_file=False,
@@ -72,22 +72,21 @@ def train_sources(
 
 
 class Interrupts(tune.Callback):
-    """Ends a run whose user interrupted it, if the interrupt's own exception was dropped.
+    """Ends a run that a signal asked to end, if the signal's own exception was dropped.
 
     Args:
-        interrupted: `Session.interrupted`.
+        stop: `Session.stop`.
     """
 
-    def __init__(self, interrupted: threading.Event) -> None:
-        self._interrupted = interrupted
+    def __init__(self, stop: StopSignals) -> None:
+        self._stop = stop
 
     def __getstate__(self) -> dict[str, Any]:
         # Ray saves its callbacks with its own state, which is scratch.
         return {}
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
-        if self._interrupted.is_set():
-            raise KeyboardInterrupt
+        self._stop.check()
 
 
 class WorkerWatcher(tune.Callback):

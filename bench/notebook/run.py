@@ -46,6 +46,7 @@ def run(
     only: Sequence[str] = (),
     settings: Mapping[str, Any] | None = None,
     until_settled: bool = False,
+    scale_to_data: bool = False,
     backend: Backend | None = None,
     workers: int | None = None,
     limit: int | None = None,
@@ -61,6 +62,7 @@ def run(
         only: Names of the only arms to run; empty for all.
         settings: Dotted path -> value, above the study's own.
         until_settled: Whether to go on after the study's fixed seeds until it is settled.
+        scale_to_data: Whether sizes that are more than the data has are made to fit it.
         backend: What Keras is to compute with; None for what the study says.
         workers: Trials at the same time; None for as many as fit.
         limit: Train at most this many trials.
@@ -80,6 +82,7 @@ def run(
         dict(settings or {}),
         until_settled,
         backend,
+        scale_to_data=scale_to_data,
     )
     options = RunOptions(Path(results), Path(cache), limit=limit)
     console = SafeConsole(highlight=False, file=sys.stdout)

@@ -43,29 +43,55 @@ def mirror(store: Store, url: str, say: Say) -> MirrorResult:
 
     Args:
         store: The results folder.
-        url: Such as `s3://bucket/folder`; made on the first trial.
+        url: Such as `s3://bucket/folder`; the folder is made on the first trial, the bucket never.
         say: Called with (phase, done, total).
 
     Raises:
-        BenchError: The URL is of no known file system, or cannot be reached.
+        BenchError: The URL is of no known file system, its bucket does not exist, or it cannot be
+            reached.
     """
-    files, root = _opened(url)
+    doing = _Doing()
     try:
+        files, root = _opened(url)
+        doing.what = "listing its trials"
+        _check_bucket(files, root, url)
         there = _trials(files, root)
-        down, damaged = _fetch(store, files, root, sorted(there - set(store.ids())), say)
+        here = set(store.ids())
+        doing.what = "copying trials from it"
+        down, damaged = _fetch(store, files, root, sorted(there - here), say)
         up = sorted(set(store.ids()) - there)
         for done, trial in enumerate(up, start=1):
+            doing.what = f"copying trial {done:,} of {len(up):,} to it"
             with _whole(store, trial) as folder:
                 _send(folder, files, f"{root}/trials/{trial}")
             say("to the mirror", done, len(up))
+        doing.what = "copying the studies' records"
         _studies(store, files, root)
     except BenchError:
         raise
     except Exception as error:  # every file system has errors of its own
-        raise BenchError(
-            f"{type(error).__name__}: {error}", where=url, fix="see the file system's settings"
-        ) from error
+        raise _failed(url, doing.what, error) from error
     return MirrorResult(down, len(up), damaged)
+
+
+@dataclass
+class _Doing:
+    """What is being done, for the message where it fails."""
+
+    what: str = "opening it"
+
+
+def _failed(url: str, what: str, error: Exception) -> BenchError:
+    """What to say of a mirror that does not answer, or refuses."""
+    todo = "see that this machine reaches the server, and that the URL is right"
+    if isinstance(error, PermissionError):
+        todo = "see that the file system's credentials are set, and allow to list, read and write"
+    said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return BenchError(
+        f"failed at {what}: {said}",
+        where=url,
+        fix=f"{todo}; then `bench mirror {url}` goes on (what is in the results folder is kept)",
+    )
 
 
 def _opened(url: str) -> tuple[Any, str]:
@@ -80,6 +106,32 @@ def _opened(url: str) -> tuple[Any, str]:
             fix="install that file system's package, such as s3fs for s3://",
         ) from error
     return files, root.rstrip("/")
+
+
+def _has_buckets(root: str) -> bool:
+    """Whether the first part of a path is a bucket: elsewhere paths begin with a slash."""
+    return not root.startswith("/")
+
+
+def _check_bucket(files: Any, root: str, url: str) -> None:
+    """Make sure that a bucket exists: to make one is not ours, least of all of a mistyped name.
+
+    Raises:
+        BenchError: It does not.
+    """
+    bucket, _, _ = root.partition("/")
+    if _has_buckets(root) and not files.exists(bucket):
+        raise BenchError(
+            f"there is no bucket `{bucket}`, or these credentials do not see it",
+            where=url,
+            fix="correct the name, or make the bucket first",
+        )
+
+
+def _make_folder(files: Any, path: str) -> None:
+    """Make a folder, where there are any: object storage has none, and would make a bucket."""
+    if not _has_buckets(path):
+        files.makedirs(path, exist_ok=True)
 
 
 def _trials(files: Any, root: str) -> set[str]:
@@ -125,7 +177,7 @@ def _whole(store: Store, trial: str) -> Iterator[Path]:
 
 
 def _send(folder: Path, files: Any, target: str) -> None:
-    files.makedirs(target, exist_ok=True)
+    _make_folder(files, target)
     for path in sorted(folder.iterdir(), key=lambda path: path.name == "trial.json"):
         files.pipe_file(f"{target}/{path.name}", path.read_bytes())
 
@@ -138,7 +190,7 @@ def _studies(store: Store, files: Any, root: str) -> None:
         if name not in here:
             plain = without_checksum(json.loads(files.cat_file(path)))
             store.write_study(StudyRecord.from_json(plain))
-    files.makedirs(f"{root}/studies", exist_ok=True)
+    _make_folder(files, f"{root}/studies")
     for name in here:
         path = store.root / "studies" / f"{name}.json"
         files.pipe_file(f"{root}/studies/{name}.json", path.read_bytes())

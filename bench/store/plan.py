@@ -210,12 +210,17 @@ def study_record(
     for trial in trials:
         identities[trial.arm][trial.seed] = trial.id
     study = design.study
+    description = str(profile_settings(design.profile)["description"])
+    if design.scale is not None:
+        description += f"; {design.scale}"
     return StudyRecord(
         name=study.name,
         title=study.title or study.name,
         description=study.description.strip(),
         profile=design.profile,
-        profile_description=str(profile_settings(design.profile)["description"]),
+        profile_description=description
+        if design.scale is None
+        else f"{description}; {design.scale}",
         data=RecordedData(
             source=manifest.source,
             label=data_label(manifest),

@@ -232,9 +232,13 @@ class Store:
         paths = (self.root / "failures" / trial_id).glob("*.json")
         return sorted((p for p in paths if p.stem.isdecimal()), key=lambda p: int(p.stem))
 
+    def study_path(self, name: str) -> Path:
+        """The file of a study's record."""
+        return self.root / "studies" / f"{name}.json"
+
     def write_study(self, study: StudyRecord) -> Path:
         """Record which trials a study's arms are made of."""
-        path = self.root / "studies" / f"{study.name}.json"
+        path = self.study_path(study.name)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, with_checksum(study.to_json()))
         return path
@@ -253,7 +257,7 @@ class Store:
         For a run, which writes it anew: a record that is damaged or of another version is no reason
         not to, and another study's is none of its business.
         """
-        path = self.root / "studies" / f"{name}.json"
+        path = self.study_path(name)
         try:
             return read_study(path) if path.is_file() else None
         except BenchError:

@@ -23,6 +23,7 @@ from bench.study.axes import Axis, Level
 from bench.study.conditions import Condition, Lookup
 from bench.study.config_errors import explain
 from bench.study.overlays import Overlay, base_overlays, put, stacked
+from bench.study.scale import PARTS, Scale
 from bench.study.settings.training import Backend
 from bench.study.study import (
     DesignChoice,
@@ -94,6 +95,7 @@ class Design:
         until: How many more seeds there may be until it is settled; None for fixed seeds.
         backend: Backend of every arm that is trained, above all else; None for each arm's own.
         keep_models: Whose trained weights are kept with each trial.
+        scale: How the sizes of every arm are made to fit the data; None for as they are.
     """
 
     study: Study
@@ -112,6 +114,7 @@ class Design:
     until: UntilSettled | None = None
     backend: Backend | None = None
     keep_models: KeepModels = "none"
+    scale: Scale | None = None
     _control: dict[str, Level] = field(default_factory=dict)
 
     @property
@@ -216,12 +219,39 @@ class Design:
                 where=str(self.source.where(("where",))),
                 fix="name another control, or loosen the condition",
             )
+        for _ in self.covering_arms():
+            pass
+
+    def covering_arms(self) -> Iterator[Arm]:
+        """All arms, or of a large grid the control and every level beside it."""
         if self.arm_count <= COMPARED_ARMS:
-            for _ in self.arms():
-                pass
+            yield from self.arms()
             return
         for cell in cells.one_at_a_time(self.axes, self._control_cell()):
-            self._arm(self._settled(cell))
+            yield self._arm(self._settled(cell))
+
+    def scaled(self, scale: Scale) -> Design:
+        """The same design with sizes that fit; a level that is named by its size has another name.
+
+        Raises:
+            BenchError: Two arms are the same trial then.
+        """
+        levels = {
+            (axis.name, level.label): scale.level(axis, level)
+            for axis in self.axes
+            for level in axis.levels
+        }
+        design = replace(
+            self,
+            axes=tuple(
+                replace(a, levels=tuple(levels[a.name, level.label] for level in a.levels))
+                for a in self.axes
+            ),
+            scale=scale,
+            _control={name: levels[name, level.label] for name, level in self._control.items()},
+        )
+        design.check()
+        return design
 
     def _control_cell(self) -> cells.Cell:
         return tuple(self._control[axis.name] for axis in self.axes)
@@ -335,6 +365,9 @@ class Design:
             put(plain, "train.backend", self.backend)
             if self.backend != "tensorflow":
                 put(plain, "train.arithmetic", "native")
+        if self.scale is not None:
+            for path in PARTS:
+                put(plain, path, self.scale.fit(path, _dig(plain, path) or "all"))
         try:
             spec = TrialSpec.model_validate(plain)
         except ValidationError as error:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import os
 import time
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bench.files.signals import ProcessPool
 from bench.store.phone import Latency
 
 WARM_UP = 3
@@ -40,7 +39,7 @@ def measure_latency(path: Path, image: np.ndarray, threads: int, *, xnnpack: boo
         threads: Threads to compute with.
         xnnpack: Whether by XNNPACK, or by LiteRT's plain kernels.
     """
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+    with ProcessPool(1) as process:
         return process.submit(_measured, path, image, threads, xnnpack).result()
 
 

@@ -148,7 +148,7 @@ def test_sizes_of_a_profile_that_the_data_lacks_are_all_there_is_and_a_studys_ow
     assert notes[0] in " ".join(invoke("plan", str(study), "--data", str(data), "--profile",
         "laptop", "--cache", str(own_cache), "--results", str(results)).split())  # fmt: skip
     study.write_text("base: {preset: ropanet_baseline, data.test_size: 4000}\nseeds: 1\n")
-    with pytest.raises(BenchError, match="4000 images asked for"):
+    with pytest.raises(BenchError, match=r"data\.test_size 4000, there are"):
         plan_study(StudyRequest(study, data, "laptop"), results, own_cache)
 
 

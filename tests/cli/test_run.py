@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench.store.trials import Store
-from tests.command import BENCH, bench
+from tests.command import bench
 
 STUDY = """
 base: {preset: ropanet, train.epochs: 1}
@@ -95,26 +93,6 @@ def test_a_trial_that_diverges_is_recorded_and_not_trained_again(workspace: Path
     bench(workspace, "report", "--format", "markdown", "--out", "report")
     page = (workspace / "report" / "report.md").read_text()
     assert "diverges, seed 0 diverged: the training loss became" in page
-
-
-def test_ctrl_c_stops_keeps_what_is_finished_and_says_how_to_go_on(workspace: Path) -> None:
-    (workspace / "study.yaml").write_text(STUDY.replace("seeds: 1", "seeds: 30"))
-    running = subprocess.Popen(
-        [*BENCH, "run", "study.yaml", "--profile", "smoke", "--workers", "1"],
-        cwd=workspace, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    store, deadline = Store(workspace / "results"), time.monotonic() + 600
-    while not list(store.ids()):
-        assert time.monotonic() < deadline and running.poll() is None
-        time.sleep(0.1)
-    running.send_signal(signal.SIGINT)
-    said, _ = running.communicate(timeout=300)
-    assert running.returncode == 130 and "goes on from there" in said
-    assert "Traceback" not in said
-    finished = list(store.ids())
-    assert 1 <= len(finished) < 60
-    for identity in finished:
-        store.read(identity)
 
 
 def test_bad_input_is_one_message_and_exit_code_2(workspace: Path) -> None:

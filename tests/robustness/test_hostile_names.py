@@ -135,3 +135,19 @@ def test_records_of_any_other_shape_are_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "studies" / "asked.json").write_text("[" * 100_000)
     with pytest.raises(BenchError, match="nested too deeply"):
         Store(tmp_path).studies()
+
+
+def test_a_terminal_that_knows_ascii_alone_shows_every_name(tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text(
+        "base: ropanet\nseeds: 1\ntitle: Größe — 大小\n"
+        "axes: {größe: {klein: {data.train_size: 16}, 大きい: {data.train_size: 32}}}\n",
+        encoding="utf-8",
+    )
+    ascii_alone = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
+    done = subprocess.run(
+        [*BENCH, "plan", "study.yaml", "--profile", "smoke"], cwd=tmp_path,
+        env=os.environ | ascii_alone, capture_output=True, check=False,
+    )  # fmt: skip
+    said = " ".join((done.stdout + done.stderr).decode("ascii").split())
+    assert done.returncode == 0 and "Traceback" not in said, said
+    assert r"Gr\xf6\xdfe \u2014 \u5927\u5c0f" in said and "klein" in said

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import fsspec
 import numpy as np
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from bench.errors import BenchError
 from bench.store.mirror import mirror
 from bench.store.record import KeptWeights, Predictions, TrialRecord
 from bench.store.trials import Store
+from tests.command import bench
 from tests.store.recorded import recorded
 
 URL = "memory://bucket/ropanet"
@@ -72,3 +77,59 @@ def test_what_was_cut_short_or_rotted_in_the_mirror_does_not_come_down(tmp_path:
 def test_a_url_of_no_file_system_is_one_message(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="nosuch"):
         mirror(Store(tmp_path), "nosuch://bucket", quiet)
+
+
+class Buckets(MemoryFileSystem):
+    """Object storage: a path begins with a bucket, and to make a folder makes its bucket, too."""
+
+    protocol = "buckets"
+    store: dict = {}
+    pseudo_dirs = [""]
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return super()._strip_protocol(path.replace("buckets://", "/")).lstrip("/")
+
+
+fsspec.register_implementation("buckets", Buckets, clobber=True)
+
+
+def test_a_bucket_is_never_made_and_a_folder_in_one_is(tmp_path: Path) -> None:
+    storage = fsspec.filesystem("buckets")
+    store = Store(tmp_path / "one")
+    store.write(record("a" * 16))
+    with pytest.raises(BenchError, match="no bucket `mistyped`") as found:
+        mirror(store, "buckets://mistyped/ropanet", quiet)
+    assert found.value.where == "buckets://mistyped/ropanet"
+    assert "make the bucket first" in str(found.value.fix)
+    assert not storage.exists("mistyped")
+    storage.makedirs("right")
+    assert mirror(store, "buckets://right/ropanet", quiet).up == 1
+    assert mirror(Store(tmp_path / "other"), "buckets://right/ropanet", quiet).down == 1
+
+
+@pytest.fixture(params=["refuses", "hangs up"])
+def away(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a server that does not answer as one."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"ftp://127.0.0.1:{server.getsockname()[1]}/ropanet"
+        if request.param == "refuses":
+            server.close()
+            yield url
+            return
+        server.settimeout(60)
+
+        def hang_up() -> None:
+            server.accept()[0].close()
+
+        threading.Thread(target=hang_up, daemon=True).start()
+        yield url
+
+
+def test_a_server_that_is_away_is_one_message_with_the_url_and_what_to_do(
+    tmp_path: Path, away: str
+) -> None:
+    Store(tmp_path / "results").write(record("a" * 16))
+    said = " ".join(bench(tmp_path, "mirror", away, code=2).split())
+    assert f"error: {away}: failed at opening it:" in said
+    assert f"reaches the server, and that the URL is right; then `bench mirror {away}` goes" in said

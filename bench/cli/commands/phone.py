@@ -14,7 +14,7 @@ from rich.markup import escape
 from bench.cli.commands.model import Overwrite
 from bench.cli.console import err, out, print_json
 from bench.cli.options import CACHE, RESULTS, AsJson, Cache, Data, Results
-from bench.errors import BenchError
+from bench.errors import KEPT, BenchError, Stopped
 from bench.report.units import disk_size
 
 if TYPE_CHECKING:
@@ -72,8 +72,11 @@ def phone(
     if to is not None:
         tasks = _with_files(recorded, tasks, to, overwrite=overwrite)
     how = retraining(cache, None, data, err if as_json else out)
-    with report_disk_full(*filter(None, (to, results, cache))), phase_bar(err) as say:
-        measure_phone(store, tasks, how, say)
+    try:
+        with report_disk_full(*filter(None, (to, results, cache))), phase_bar(err) as say:
+            measure_phone(store, tasks, how, say)
+    except KeyboardInterrupt:
+        raise Stopped(KEPT) from None
     measured = [arm for arm in load_arms(store, recorded) if arm.name in chosen]
     forms = measured_forms(measured)
     effects = list(form_effects(recorded, forms))

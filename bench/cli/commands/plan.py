@@ -21,6 +21,7 @@ from bench.cli.options import (
     Only,
     Profile,
     Results,
+    ScaleToData,
     Set,
     Study,
     UntilSettled,
@@ -49,13 +50,14 @@ def plan(
     until_settled: UntilSettled = False,
     backend: Backend = None,
     keep_models: KeepModels = None,
+    scale: ScaleToData = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what a run would do, and do nothing."""
     from bench.engine.study_plan import plan_study
 
     request = study_request(
-        study, data, profile, only, settings, until_settled, backend, keep_models
+        study, data, profile, only, settings, until_settled, backend, keep_models, scale
     )
     found = plan_study(request, results, cache)
     if as_json:

@@ -25,13 +25,14 @@ from bench.cli.options import (
     Only,
     Profile,
     Results,
+    ScaleToData,
     Set,
     Studies,
     UntilSettled,
     Workers,
     study_request,
 )
-from bench.errors import BenchError
+from bench.errors import KEPT, BenchError, Stopped
 from bench.report.units import duration
 
 if TYPE_CHECKING:
@@ -142,6 +143,7 @@ def run(
     until_settled: UntilSettled = False,
     backend: Backend = None,
     keep_models: KeepModels = None,
+    scale: ScaleToData = False,
     as_json: AsJson = False,
 ) -> None:
     """Train the trials of one or more studies that are not in the store yet."""
@@ -155,7 +157,9 @@ def run(
             fix="run that study alone",
         )
     requests = [
-        study_request(study, data, profile, only, settings, until_settled, backend, keep_models)
+        study_request(
+            study, data, profile, only, settings, until_settled, backend, keep_models, scale
+        )
         for study in studies
     ]
     options = RunOptions(
@@ -190,8 +194,13 @@ def _mirrored(results: Path, url: str | None) -> Iterator[None]:
     mirror_store(results, url)
     try:
         yield
-    finally:
-        mirror_store(results, url)
+    except BaseException:
+        try:
+            mirror_store(results, url)
+        except BenchError as error:  # the run's own end is what is to be told
+            err.print(str(error), style="red", markup=False)
+        raise
+    mirror_store(results, url)
 
 
 def _run_log(results: Path, to: str, studies: Sequence[Path]) -> RunLog:
@@ -225,10 +234,7 @@ def _run(
             trials_shown=trial_bar(screen, run_log.ended if run_log else None),
         )
     except KeyboardInterrupt:
-        err.print(
-            "\nStopped. What is finished is in the store; the same command goes on from there."
-        )
-        raise typer.Exit(130) from None
+        raise Stopped(KEPT) from None
 
 
 def print_run(console: Console, found: Sequence[Result], results: Path) -> None:
