@@ -29,23 +29,23 @@ from bench.files.processor import instruction_sets, processor
 from bench.store.phone import (
     FORMS,
     FormName,
-    Latency,
     PhoneRecord,
     phone_records,
     write_phone,
 )
+from bench.store.record import TrialRecord
 from bench.store.studies import StudyRecord
 from bench.store.trials import Store
 from bench.study.cost import backbone_flops, head_flops
 from bench.study.trial import TrialSpec
-from bench.train.latency import processors
+from bench.train.litert_process import Answers, NotRunError, answers_of_file, processors
 from bench.train.phone import (
-    answers,
+    answers_of_model,
     calibration_images,
     changed,
-    interpreters,
     latencies,
     paired_scores,
+    write_test_images,
 )
 
 Say = Callable[[str, int, int], None]
@@ -193,31 +193,44 @@ def _measured(store: Store, task: PhoneTask, opened: _Opened, log: Path) -> Iter
             yield
         if not task.forms:
             return
-        model, record, root = opened.model, opened.found.record, opened.manifest.root
+        model, record, images = opened.model, opened.found.record, Path(scratch) / "images.npy"
         with output_in(log):
-            opened_files, refused = interpreters({f: files[f] for f in task.forms if f in files})
-            found = answers(model, opened_files, record, root)
+            write_test_images(images, record, opened.manifest.root, model.input.shape[1])
+            keras = answers_of_model(model, images)
         yield
         for form in task.forms:
             measured = replace(_costs(opened, form), unsupported=ruled_out.get(form, ""))
             if form in files:
-                why = refused.get(form, "")
-                latency: tuple[Latency, ...] = ()
-                if task.timed:
-                    with output_in(log):
-                        latency = latencies(model, files[form], record, root, xnnpack=not why)
-                measured = replace(
-                    measured,
-                    refused=why,
-                    bytes=files[form].stat().st_size,
-                    images=len(record.predictions.images),
-                    changed=changed(found["keras"], found[form]),
-                    scores=paired_scores(record, found["keras"], found[form]),
-                    latency=latency,
-                )
+                with output_in(log):
+                    measured = _run(measured, files[form], keras, record, images, task.timed)
             write_phone(store.root, measured)
             if task.timed:
                 yield
+
+
+def _run(
+    costs: PhoneRecord, path: Path, keras: Answers, record: TrialRecord, images: Path, timed: bool
+) -> PhoneRecord:
+    """A form's record with what its file answers and, if it is to be timed, its latencies.
+
+    By XNNPACK; by LiteRT's plain kernels where it refuses the file.
+    """
+    refused = ""
+    for xnnpack in (True, False):
+        try:
+            litert = answers_of_file(path, images, xnnpack=xnnpack)
+            return replace(
+                costs,
+                refused=refused,
+                bytes=path.stat().st_size,
+                images=len(record.predictions.images),
+                changed=changed(keras, litert),
+                scores=paired_scores(record, keras, litert),
+                latency=latencies(path, images, xnnpack=xnnpack) if timed else (),
+            )
+        except NotRunError as error:
+            refused = refused or str(error)
+    return replace(costs, unsupported=f"LiteRT itself ({refused})")
 
 
 def _write(opened: _Opened, path: Path, content: bytes) -> None:

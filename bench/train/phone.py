@@ -17,18 +17,15 @@ from bench.data.split import split_of
 from bench.errors import BenchError
 from bench.metrics.catalogue import COMPARED
 from bench.store.outcomes import stored_outcomes
-from bench.store.phone import FormName, Latency, PairedScores
+from bench.store.phone import Latency, PairedScores
 from bench.store.record import TrialRecord
 from bench.study.trial import TrialSpec
-from bench.train.latency import interpreter, measure_latency, processors
+from bench.train.litert_process import Answers, measure_latency, processors
 
 CALIBRATION = 100
 """Training images that the scales of full integers are found on."""
 
 BATCH = 32
-
-Answers = dict[str, np.ndarray]
-"""Output of a model -> its values for every test image."""
 
 
 def calibration_images(spec: TrialSpec, manifest: Manifest, side: int) -> np.ndarray:
@@ -38,77 +35,45 @@ def calibration_images(spec: TrialSpec, manifest: Manifest, side: int) -> np.nda
     return _as_taken(np.delete(pixels, [row for row, _ in unreadable], axis=0))
 
 
-def _test_images(root: Path, record: TrialRecord, rows: slice, side: int) -> np.ndarray:
-    """Some of a trial's test images as a model takes them.
+def write_test_images(path: Path, record: TrialRecord, root: Path, side: int) -> None:
+    """Write a trial's test images as a model takes them: a NumPy file, `(n, side, side, 3)` uint8.
+
+    Args:
+        path: The file.
+        record: The trial, which names them.
+        root: Folder of the data.
+        side: Side of the model's images.
 
     Raises:
         BenchError: One cannot be read any more.
     """
-    paths = record.predictions.images[rows]
-    upright = turns_upright(record.data["source"])
-    pixels, unreadable = decode_batch(root, paths, side, upright=upright)
-    if unreadable:
-        row, why = unreadable[0]
-        raise BenchError(
-            f"a test image cannot be read any more: {why}",
-            where=str(root / str(paths[row])),
-            fix="put the data back as it was",
-        )
-    return _as_taken(pixels)
+    named, upright = record.predictions.images, turns_upright(record.data["source"])
+    given = np.lib.format.open_memmap(path, "w+", np.uint8, (len(named), side, side, 3))
+    for begin in range(0, len(named), BATCH):
+        paths = named[begin : begin + BATCH]
+        pixels, unreadable = decode_batch(root, paths, side, upright=upright)
+        if unreadable:
+            row, why = unreadable[0]
+            raise BenchError(
+                f"a test image cannot be read any more: {why}",
+                where=str(root / str(paths[row])),
+                fix="put the data back as it was",
+            )
+        given[begin : begin + BATCH] = _as_taken(pixels)
+    given.flush()
 
 
 def _as_taken(pixels: np.ndarray) -> np.ndarray:
     return np.rint(pixels * 255).astype(np.uint8)
 
 
-def interpreters(files: dict[FormName, Path]) -> tuple[dict[FormName, Any], dict[FormName, str]]:
-    """An interpreter a file, by XNNPACK where it takes the file, and what it says where not.
-
-    It refuses some that LiteRT's plain kernels run, such as full integers of an output that hardly
-    varies.
-    """
-    found: dict[FormName, Any] = {}
-    refused: dict[FormName, str] = {}
-    for form, path in files.items():
-        try:
-            found[form] = interpreter(path, processors())
-        except RuntimeError as error:
-            refused[form] = " ".join(str(error).split())
-            found[form] = interpreter(path, processors(), xnnpack=False)
-    return found, refused
-
-
-def answers(
-    model: Any, interpreters: dict[FormName, Any], record: TrialRecord, root: Path
-) -> dict[str, Answers]:
-    """What a model and its forms answer to the test images, from one pass over them.
-
-    Args:
-        model: The whole model.
-        interpreters: Form -> LiteRT's interpreter of its file.
-        record: The trial, which names the test images.
-        root: Folder of the data.
-
-    Returns:
-        `keras` and each form -> its answers.
-
-    Raises:
-        BenchError: A test image cannot be read any more.
-    """
+def answers_of_model(model: Any, images: Path) -> Answers:
+    """What the whole model answers to images in a NumPy file."""
     from bench.models.network import predict
 
-    images, side = record.predictions.images, model.input.shape[1]
-    runners = {form: one.get_signature_runner() for form, one in interpreters.items()}
-    parts: dict[str, list[Answers]] = {name: [] for name in ("keras", *runners)}
-    for begin in range(0, len(images), BATCH):
-        batch = _test_images(root, record, slice(begin, begin + BATCH), side)
-        parts["keras"].append(predict(model, batch))
-        for form, run in runners.items():
-            parts[form] += [run(image=batch[row : row + 1]) for row in range(len(batch))]
-    return {
-        name: {output: np.concatenate([part[output] for part in own]) for output in own[0]}
-        for name, own in parts.items()
-    }
+    given = np.load(images, mmap_mode="r")
+    parts = [predict(model, given[begin : begin + BATCH]) for begin in range(0, len(given), BATCH)]
+    return {output: np.concatenate([part[output] for part in parts]) for output in parts[0]}
 
 
 def changed(keras: Answers, litert: Answers) -> float:
@@ -144,19 +109,18 @@ def _answering(record: TrialRecord, answers: dict[str, np.ndarray]) -> TrialReco
     return replace(record, predictions=predictions, landmarks=landmarks)
 
 
-def latencies(
-    model: Any, path: Path, record: TrialRecord, root: Path, *, xnnpack: bool
-) -> tuple[Latency, ...]:
-    """A file's latency on the first test image: on one thread and on all, with XNNPACK and without.
+def latencies(path: Path, images: Path, *, xnnpack: bool) -> tuple[Latency, ...]:
+    """A file's latency on the first image: on one thread and on all, with XNNPACK and without.
 
     Args:
-        model: The whole model.
-        path: A file of it.
-        record: The trial, which names the test images.
-        root: Folder of the data.
+        path: The file.
+        images: NumPy's file of test images.
         xnnpack: Whether XNNPACK takes the file; else without it alone.
+
+    Raises:
+        NotRunError: It does not run.
     """
-    image = _test_images(root, record, slice(1), model.input.shape[1])
+    image = np.array(np.load(images, mmap_mode="r")[:1])
     return tuple(
         measure_latency(path, image, threads, xnnpack=kernels)
         for kernels in ((True, False) if xnnpack else (False,))

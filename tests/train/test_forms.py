@@ -15,7 +15,7 @@ from bench.files.disk import report_disk_full
 from bench.store.phone import FormName
 from bench.train.forms import check_free, form_of, write_model
 from bench.train.litert import Unsupported, litert, saved_for_litert
-from bench.train.phone import interpreters
+from bench.train.litert_process import NotRunError, answers_of_file
 
 
 def small() -> Any:
@@ -59,18 +59,20 @@ def outputs_that_cancel() -> Any:
     return model
 
 
-def test_a_file_that_xnnpack_refuses_is_run_by_the_plain_kernels_and_told(tmp_path: Path) -> None:
+def test_a_file_that_xnnpack_refuses_is_run_by_the_plain_kernels(tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 3)).astype(np.uint8)
     files: dict[FormName, Path] = {}
     with saved_for_litert(outputs_that_cancel()) as saved:
         for form in ("float32", "int8"):
             files[form] = tmp_path / f"{form}.tflite"
             files[form].write_bytes(litert(saved, form, images if form == "int8" else None))
-    found, refused = interpreters(files)
-    assert list(refused) == ["int8"] and "XNNPACK" in refused["int8"]
-    for one in found.values():
-        given = one.get_signature_runner()(image=images[:1])["probabilities"]
-        np.testing.assert_allclose(given, 0, atol=1e-3)
+    given = tmp_path / "images.npy"
+    np.save(given, images)
+    with pytest.raises(NotRunError):
+        answers_of_file(files["int8"], given, xnnpack=True)
+    for form, path in files.items():
+        found = answers_of_file(path, given, xnnpack=form == "float32")
+        np.testing.assert_allclose(found["probabilities"], np.zeros((20, 2)), atol=1e-3)
 
 
 @pytest.mark.parametrize("name", ["model.keras", "model.weights.h5", "model"])

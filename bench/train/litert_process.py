@@ -1,15 +1,18 @@
-"""How long a LiteRT file takes for one image, and how much memory: each in a process of its own.
+"""A LiteRT file run in a process of its own: what it answers, how long it takes, its memory.
 
 A process that has just begun has no memory to spare from earlier work, and no other library's
-threads. Light: neither TensorFlow nor Keras is imported in it.
+threads; and a file that brings LiteRT down takes nothing with it. Light: neither TensorFlow nor
+Keras is imported in it.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -22,7 +25,15 @@ WARM_UP = 3
 FEWEST_RUNS, MOST_RUNS, SECONDS = 10, 100, 2.0
 """Runs of a measurement: as many as take so long, within these bounds."""
 
+Answers = dict[str, np.ndarray]
+"""Output of a model -> its values for every image."""
+
+_Found = TypeVar("_Found")
 _STATUS = Path("/proc/self/status")
+
+
+class NotRunError(Exception):
+    """LiteRT does not run a file; the message says why."""
 
 
 def processors() -> int:
@@ -38,19 +49,48 @@ def measure_latency(path: Path, image: np.ndarray, threads: int, *, xnnpack: boo
         image: `(1, side, side, 3)` uint8.
         threads: Threads to compute with.
         xnnpack: Whether by XNNPACK, or by LiteRT's plain kernels.
+
+    Raises:
+        NotRunError: It does not run.
     """
-    with ProcessPool(1) as process:
-        return process.submit(_measured, path, image, threads, xnnpack).result()
+    return _apart(_measured, path, image, threads, xnnpack)
 
 
-def interpreter(path: Path, threads: int, *, xnnpack: bool = True) -> Any:
-    """LiteRT's interpreter of a file, its tensors allocated.
+def answers_of_file(path: Path, images: Path, *, xnnpack: bool) -> Answers:
+    """What a LiteRT file answers to images, one at a time, in a new process.
 
     Args:
         path: The file.
-        threads: Threads to compute with.
+        images: NumPy's file of them, `(n, side, side, 3)` uint8.
         xnnpack: Whether by XNNPACK, or by LiteRT's plain kernels.
+
+    Raises:
+        NotRunError: It does not run; XNNPACK refuses some files that the plain kernels run.
     """
+    return _apart(_answered, path, images, xnnpack)
+
+
+def _apart(work: Callable[..., _Found], *arguments: Any) -> _Found:
+    """Do some work in a new process."""
+    with ProcessPool(1) as process:
+        try:
+            return process.submit(work, *arguments).result()
+        except BrokenProcessPool:
+            why = "its process came down"
+        except RuntimeError as error:
+            why = " ".join(str(error).split())
+    raise NotRunError(why)
+
+
+def _answered(path: Path, images: Path, xnnpack: bool) -> Answers:
+    run = _interpreter(path, processors(), xnnpack=xnnpack).get_signature_runner()
+    given = np.load(images, mmap_mode="r")
+    each = [run(image=given[row : row + 1]) for row in range(len(given))]
+    return {output: np.concatenate([one[output] for one in each]) for output in each[0]}
+
+
+def _interpreter(path: Path, threads: int, *, xnnpack: bool) -> Any:
+    """LiteRT's interpreter of a file, its tensors allocated."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     kernels = OpResolverType.AUTO if xnnpack else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
@@ -63,7 +103,7 @@ def _measured(path: Path, image: np.ndarray, threads: int, xnnpack: bool) -> Lat
     import ai_edge_litert.interpreter  # noqa: F401 - its own memory is not the model's
 
     before = _memory("VmRSS")
-    model = interpreter(path, threads, xnnpack=xnnpack)
+    model = _interpreter(path, threads, xnnpack=xnnpack)
     (place,) = (about["index"] for about in model.get_input_details())
     seconds: list[float] = []
     for run in range(WARM_UP + MOST_RUNS):
