@@ -125,8 +125,7 @@ def test_a_file_that_xnnpack_does_not_run_is_told() -> None:
     made.trials[1].phone["int8"] = refused
     forms = measured_forms([made])
     assert refusals(forms) == (
-        "XNNPACK does not run the full int8 file of whole at 1 of 3 seeds; LiteRT's plain kernels "
-        "do."
+        "XNNPACK does not run, and LiteRT's plain kernels do: whole, full int8: 1 of 3 seeds."
     )
     assert [form.to_json()["refused"] for form in forms] == [{}, {1: refused.refused}]
     assert refusals(forms) in next(phone_tables(STUDY, [made])).caption

@@ -87,13 +87,13 @@ def described() -> str:
 
 
 def refusals(forms: Sequence[MeasuredForm]) -> str:
-    """The sentences on files that XNNPACK does not run; empty where it runs all."""
-    return " ".join(
-        f"XNNPACK does not run the {TITLES[form.form]} file of {form.arm.name} at "
-        f"{len(form.refused)} of {len(form.records)} seeds; LiteRT's plain kernels do."
+    """The sentence on files that XNNPACK does not run; empty where it runs all."""
+    named = "; ".join(
+        f"{form.arm.name}, {TITLES[form.form]}: {len(form.refused)} of {len(form.records)} seeds"
         for form in forms
         if form.refused
     )
+    return f"XNNPACK does not run, and LiteRT's plain kernels do: {named}." if named else ""
 
 
 def machines(forms: Sequence[MeasuredForm]) -> str:
