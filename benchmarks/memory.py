@@ -15,20 +15,12 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 
 import jax
 import keras
-import numpy as np
 from measured import Table, write
+from networks import CLASSES, batch_of, network_of, spec_of
 
-from bench.data.ground_truth import GroundTruth
-from bench.models.backbones import train_last
-from bench.models.network import BuiltModel, ModelInputs
 from bench.study.cost import training_bytes
-from bench.study.overlays import base_overlays, put, stacked
 from bench.study.trial import TrialSpec
-from bench.systems.registry import BACKBONES, load
-from bench.train.balance import Balance
-from bench.train.fitting import compile_network
 
-CLASSES = 46
 CASES = (
     ("ropanet", "paper", {}),
     ("ropanet", "paper", {"train.batch_size": 128}),
@@ -40,37 +32,6 @@ CASES = (
     ("ropanet", "paper", {"model.backbone.trainable": "all"}),
 )
 """Preset, profile and settings of each step."""
-
-
-def network_of(spec: TrialSpec) -> BuiltModel:
-    """A trial's network, compiled in Keras' sense, over maps or over its backbone."""
-    backbone = spec.model.feature_extractor
-    assert backbone is not None and spec.train is not None, "every case is trained on a backbone"
-    entry = BACKBONES[backbone.name]
-    if backbone.frozen:
-        side = entry.map_side(backbone.side)
-        given = features = keras.Input((side, side, entry.channels))
-    else:
-        model = load(entry.build)(backbone.side, None)
-        train_last(model, backbone.trainable)
-        given, features = model.input, model.output
-    inputs = ModelInputs(given, features, CLASSES)
-    built: BuiltModel = load(spec.model.network)(spec.model, spec.supervision, inputs)
-    compile_network(built, spec.train, Balance(), CLASSES)
-    built.model.optimizer.build(built.model.trainable_variables)
-    return built
-
-
-def batch_of(network: BuiltModel, images: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """A batch of garments with every landmark; what its numbers are makes no difference."""
-    truth = GroundTruth(
-        landmarks=np.full((images, 8, 2), 0.5, np.float32),
-        visibility=np.zeros((images, 8), np.int8),
-        clothes_type=np.full(images, 3, np.int8),
-        image_size=np.full((images, 2), 300, np.int32),
-    )
-    targets = {"category": np.zeros(images, np.int32), **network.supervision.targets(truth)}
-    return np.zeros((images, *network.model.input.shape[1:]), np.float32), targets
 
 
 def laid_out(spec: TrialSpec) -> int:
@@ -104,10 +65,7 @@ def main() -> None:
     """Measure and print."""
     rows = []
     for preset, profile, settings in CASES:
-        plain = stacked(base_overlays(preset, profile, None))
-        for path, value in {"train.arithmetic": "native", **settings}.items():
-            put(plain, path, value)
-        spec = TrialSpec.model_validate(plain)
+        spec = spec_of(preset, profile, settings)
         assert spec.train is not None, "every case is trained"
         planned, found = training_bytes(spec, CLASSES), laid_out(spec)
         assert planned is not None, "every backbone here says what it keeps"

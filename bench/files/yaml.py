@@ -240,7 +240,7 @@ def did_you_mean(word: str, choices: Iterable[str], otherwise: str | None) -> st
 
 
 def _nearest_file(path: Path) -> str:
-    siblings = sorted(p.name for p in path.parent.glob("[!.]*.y*ml")) if path.parent.is_dir() else []
+    siblings = sorted(file.name for file in path.parent.glob("[!.]*.y*ml"))
     meant = nearest(path.name, siblings)
     if meant:
         return f"did you mean {path.parent / meant}?"
