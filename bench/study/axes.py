@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,8 +109,12 @@ def _named_level(label: str, plain: Any, source: Located, at: At) -> Level:
     return Level(str(label), preset, Overlay(flatten(overrides), source, at))
 
 
-def ledger_axes() -> tuple[Axis, ...]:
-    """The ledger's rows that differ, each an axis from as published to as released."""
+def ledger_axes(without: Collection[int] = ()) -> tuple[Axis, ...]:
+    """The ledger's rows that differ, each an axis from as published to as released.
+
+    Args:
+        without: Numbers of rows that are left out.
+    """
     nothing = Overlay({}, None, ())
     return tuple(
         Axis(
@@ -121,7 +126,7 @@ def ledger_axes() -> tuple[Axis, ...]:
             named=True,
         )
         for row in ledger()
-        if row.released
+        if row.released and row.row not in without
     )
 
 

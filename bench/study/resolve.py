@@ -25,11 +25,13 @@ from bench.study.study import (
     DesignChoice,
     Fractional,
     KeepModels,
+    LedgerRows,
     Study,
     UntilSettled,
     seed_list,
 )
 from bench.study.tuning import Tuning, overlaid
+from bench.systems.ledger import ledger
 
 
 def resolve_study(
@@ -76,8 +78,10 @@ def resolve_study(
         seeds = _going_on(seeds, source)
     known = known_settings()
     parsed = tuple(parse_axis(name, axes[name], source, (*axes_from, name), known) for name in axes)
-    if choice == "ledger":
-        parsed = _ledger(study, parsed, preset, source)
+    if choice == "ledger" or isinstance(choice, LedgerRows):
+        own = overlay is not None and overlay.design is not None
+        at_design = ("profiles", profile, "design") if own else ("design",)
+        parsed = _ledger(study, parsed, preset, choice, source, at_design)
     _check_choice(choice, parsed, source)
     design = Design(
         study=study,
@@ -138,7 +142,15 @@ def _tuning(study: Study, profile: str, source: Located) -> Tuning | None:
         raise BenchError(str(error.errors()[0]["msg"]), where=str(source.where(at))) from None
 
 
-def _ledger(study: Study, axes: tuple[Axis, ...], preset: str, source: Located) -> tuple[Axis, ...]:
+def _ledger(
+    study: Study,
+    axes: tuple[Axis, ...],
+    preset: str,
+    choice: DesignChoice,
+    source: Located,
+    at: tuple[str | int, ...],
+) -> tuple[Axis, ...]:
+    """The axes of a ledger design, which is written at a place of the study."""
     for key, given in (("axes", axes), ("control", study.control), ("where", study.where)):
         if given:
             raise BenchError(
@@ -152,7 +164,21 @@ def _ledger(study: Study, axes: tuple[Axis, ...], preset: str, source: Located) 
             where=str(source.where(("base",))),
             fix="base: as_published",
         )
-    return ledger_axes()
+    left_out = choice.without if isinstance(choice, LedgerRows) else ()
+    found = ledger_axes(left_out)
+    known = [row.row for row in ledger() if row.released]
+    for index, row in enumerate(left_out):
+        if row not in known or row in left_out[:index]:
+            raise BenchError(
+                f"expected rows that differ between the paper and its code, each once; found {row}",
+                where=str(source.where((*at, "without", index))),
+                fix=f"those that differ are {', '.join(map(str, known))} (`bench ledger`)",
+            )
+    if not found:
+        raise BenchError(
+            "leaves out every row", where=str(source.where((*at, "without"))), fix="leave some in"
+        )
+    return found
 
 
 def _check_choice(choice: DesignChoice, axes: tuple[Axis, ...], source: Located) -> None:

@@ -144,9 +144,21 @@ class RandomCells(Settings):
     seed: int = Field(default=0, ge=0)
 
 
+class LedgerRows(Settings):
+    """The ledger from as published to as released, some rows left out.
+
+    Args:
+        without: Numbers of rows that stay as published in every arm: such as row 20, by which the
+            released code is scored on one batch, so that no difference from it can be told.
+    """
+
+    kind: Literal["ledger"]
+    without: Annotated[tuple[StrictInt, ...], Field(min_length=1, strict=False)]
+
+
 DesignChoice = (
     Literal["factorial", "one_factor", "leave_one_out", "ledger"]
-    | Annotated[Fractional | RandomCells, Field(discriminator="kind")]
+    | Annotated[Fractional | RandomCells | LedgerRows, Field(discriminator="kind")]
 )
 
 
@@ -207,8 +219,9 @@ class Study(Settings):
         design: `factorial` crosses all axes; `one_factor` changes one at a time from the control;
             `leave_one_out` takes one component at a time out of the complete model, each axis
             having two levels, with and without; `ledger` goes from as published to as released
-            one row at a time, in both directions, and has no axes of its own; `{kind: fractional,
-            runs: N}` and `{kind: random, arms: N}` take a part of a grid too large to run.
+            one row at a time, in both directions, and has no axes of its own; `{kind: ledger,
+            without: [20]}` leaves rows out; `{kind: fractional, runs: N}` and `{kind: random, arms:
+            N}` take a part of a grid too large to run.
         where: Conditions that a cell must fulfil to be an arm, such as `{model.gate: [sigmoid,
             residual]}` or `model.gate != 'none' or model.gate_bias == 0`.
         control: Axis -> level of the arm that the others are compared with; the first level of

@@ -136,6 +136,17 @@ def test_a_million_cells_with_conditions_are_counted_without_being_walked(tmp_pa
     assert any(one.spec != other.spec for one, other in pairwise(sample))
 
 
+def test_rows_that_a_ledger_design_leaves_out_stay_as_published_at_both_ends(
+    tmp_path: Path,
+) -> None:
+    whole = resolve(tmp_path, "base: as_published\ndesign: ledger\n")
+    design = resolve(tmp_path, "base: as_published\ndesign: {kind: ledger, without: [20, 21]}\n")
+    assert design.arm_count == whole.arm_count - 4
+    ends = {arm.name: arm.spec.eval.protocol for arm in design.arms()}
+    assert ends["as released"] == ends["as published"] == "whole_split"
+    assert not any("row 20" in name or "row 21" in name for name in ends)
+
+
 FAULTS = {
     "runs that are no power of two": (
         SIX + "design: {kind: fractional, runs: 12}\n", "9:1", "power of two below the 64"),
@@ -150,6 +161,8 @@ FAULTS = {
     "axes beside the ledger": (
         "base: as_published\ndesign: ledger\naxes: {model.gate: [none]}\n", "3:1", "`axes`"),
     "the ledger from another base": ("base: ropanet\ndesign: ledger\n", "1:1", "as_published"),
+    "a row of the ledger that is no difference": (
+        "base: as_published\ndesign: {kind: ledger, without: [20, 1]}\n", "2:38", "found 1"),
     "an unknown design": ("design: facorial\n", "1:1", "design"),
     "a setting that nothing would use": (
         "base: {preset: ropanet, landmarks.update_ratio: 0, landmarks.weight: 2.0}\n", "1:52",
