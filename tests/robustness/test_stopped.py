@@ -24,10 +24,18 @@ seeds: 30
 
 
 def begin(folder: Path, *words: str, **environment: str) -> subprocess.Popen[str]:
-    """A command in a session of its own, as a shell on a terminal has it."""
+    """A command in a session of its own, as a shell on a terminal has it.
+
+    Tests that were begun in the background ignore Ctrl-C, and so would what they begin.
+    """
+
+    def heed() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+
     return subprocess.Popen(
         [*BENCH, *words], cwd=folder, env=os.environ | environment, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        stderr=subprocess.STDOUT, text=True, start_new_session=True, preexec_fn=heed,
     )  # fmt: skip
 
 
