@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from bench.store.trials import Store
-from tests.command import BENCH
 from tests.robustness.kills import descendants, title
 
 STUDY = """
@@ -23,19 +23,21 @@ seeds: 30
 """
 
 
+HEEDING = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+from bench.cli import main
+main()
+"""
+"""The command, also where what began the tests ignores these: a shell's background, `nohup`."""
+
+
 def begin(folder: Path, *words: str, **environment: str) -> subprocess.Popen[str]:
-    """A command in a session of its own, as a shell on a terminal has it.
-
-    Tests that were begun in the background ignore Ctrl-C, and so would what they begin.
-    """
-
-    def heed() -> None:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_DFL)
-
+    """A command in a session of its own, as a shell on a terminal has it."""
     return subprocess.Popen(
-        [*BENCH, *words], cwd=folder, env=os.environ | environment, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, start_new_session=True, preexec_fn=heed,
+        [sys.executable, "-c", HEEDING, *words], cwd=folder, env=os.environ | environment,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
     )  # fmt: skip
 
 
