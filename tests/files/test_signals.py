@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 
 from bench.files.signals import STOPPING, stop_signals
+
+
+@pytest.fixture(autouse=True)
+def heeded() -> Iterator[None]:
+    """Signals as a program on a terminal has them: a shell's background ignores some."""
+    before = {number: signal.getsignal(number) for number in STOPPING}
+    for number in STOPPING:
+        usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        signal.signal(number, usual)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def send(number: signal.Signals) -> None:
