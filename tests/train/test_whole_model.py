@@ -158,10 +158,8 @@ FORMS = {
 TOLERANCE = {"probabilities": 1e-5, "gate": 1e-5, "visibility": 1e-5, "attributes": 1e-5}
 
 
-@pytest.mark.parametrize(
-    ("system", "name"),
-    [*(("gate", name) for name in FORMS), ("points", "model.tflite"), ("poolings", "model.onnx")],
-)
+@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("system", ["gate", "poolings", "points", "random backbone"])
 def test_an_exported_model_answers_as_in_keras(
     context: TrialContext, trained: Callable[[str], Trained], system: str, name: str,
     tmp_path: Path,
@@ -178,9 +176,10 @@ def test_an_exported_model_answers_as_in_keras(
     for output, tolerance in TOLERANCE.items():
         if output in expected:
             np.testing.assert_allclose(found[output], expected[output], atol=tolerance)
-    # The highest pixel of a map is another one only where two are as good as equal.
-    moved = np.abs(found["landmarks"] - expected["landmarks"]).max(axis=(1, 2)) > 1e-5
-    assert moved.mean() < 0.1
+    if "landmarks" in expected:
+        # The highest pixel of a map is another one only where two are as good as equal.
+        moved = np.abs(found["landmarks"] - expected["landmarks"]).max(axis=(1, 2)) > 1e-5
+        assert moved.mean() < 0.1
     assert json.loads(read_about(path)) == one.about
     assert one.about["class_names"] == list(context.manifest.class_names)
 
