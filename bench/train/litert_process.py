@@ -84,7 +84,7 @@ def _apart(work: Callable[..., _Found], *arguments: Any) -> _Found:
 
 def _answered(path: Path, images: Path, xnnpack: bool) -> Answers:
     run = _interpreter(path, processors(), xnnpack=xnnpack).get_signature_runner()
-    given = np.load(images, mmap_mode="r")
+    given = np.load(images, mmap_mode="r", allow_pickle=False)
     each = [run(image=given[row : row + 1]) for row in range(len(given))]
     return {output: np.concatenate([one[output] for one in each]) for output in each[0]}
 

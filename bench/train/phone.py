@@ -71,7 +71,7 @@ def answers_of_model(model: Any, images: Path) -> Answers:
     """What the whole model answers to images in a NumPy file."""
     from bench.models.network import predict
 
-    given = np.load(images, mmap_mode="r")
+    given = np.load(images, mmap_mode="r", allow_pickle=False)
     parts = [predict(model, given[begin : begin + BATCH]) for begin in range(0, len(given), BATCH)]
     return {output: np.concatenate([part[output] for part in parts]) for output in parts[0]}
 
@@ -120,7 +120,7 @@ def latencies(path: Path, images: Path, *, xnnpack: bool) -> tuple[Latency, ...]
     Raises:
         NotRunError: It does not run.
     """
-    image = np.array(np.load(images, mmap_mode="r")[:1])
+    image = np.array(np.load(images, mmap_mode="r", allow_pickle=False)[:1])
     return tuple(
         measure_latency(path, image, threads, xnnpack=kernels)
         for kernels in ((True, False) if xnnpack else (False,))
